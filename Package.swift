@@ -1,0 +1,102 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every target of ours is built with these.
+let common: [SwiftSetting] =
+    [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+    ] + (Context.environment["LIMPET_WARNINGS_AS_ERRORS"] == "1" ? [.treatAllWarnings(as: .error)] : [])
+
+/// The pure modules do no I/O and say `unsafe` wherever they leave memory safety.
+let pure: [SwiftSetting] = common + [.strictMemorySafety()]
+
+let nio: (String) -> Target.Dependency = { .product(name: $0, package: "swift-nio") }
+
+let package = Package(
+    name: "limpet",
+    products: [
+        .executable(name: "limpetd", targets: ["limpetd"]),
+        .executable(name: "limpetctl", targets: ["limpetctl"]),
+        .executable(name: "limpet-echo", targets: ["EchoBackend"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+    ],
+    targets: [
+        // Pure modules.
+        .target(name: "Addressing", swiftSettings: pure),
+        .target(name: "Stickiness", dependencies: ["Addressing"], swiftSettings: pure),
+        .target(name: "Backends", dependencies: ["Addressing", "Stickiness"], swiftSettings: pure),
+        .target(
+            name: "Configuration", dependencies: ["Addressing", "Stickiness", "TOMLKit"], swiftSettings: pure),
+
+        // The kernel.
+        .target(name: "CLinux", linkerSettings: [.linkedLibrary("cap")]),
+        .target(name: "CLayout"),
+        .target(name: "Linux", dependencies: ["CLinux", "Addressing"], swiftSettings: common),
+
+        // The work.
+        .target(
+            name: "Forwarding",
+            dependencies: ["Linux", "CLinux", "CLayout", "Addressing", "Stickiness", "Backends"],
+            swiftSettings: common),
+        .target(
+            name: "Observability", dependencies: ["Linux", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: common),
+        .target(
+            name: "Control",
+            dependencies: [
+                "Addressing", "Linux", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
+                nio("NIOFoundationEssentialsCompat"),
+            ], swiftSettings: common),
+        .target(
+            name: "Engine",
+            dependencies: [
+                "Addressing", "Stickiness", "Backends", "Configuration", "Linux", "CLayout", "Forwarding",
+                "Control", "Observability", nio("NIOCore"), nio("NIOPosix"),
+                .product(name: "Logging", package: "swift-log"),
+            ], swiftSettings: common),
+
+        // The programs.
+        .executableTarget(
+            name: "limpetd",
+            dependencies: [
+                "Engine", "Configuration", "Linux", "Addressing", "Stickiness",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], swiftSettings: common),
+        .executableTarget(
+            name: "limpetctl",
+            dependencies: [
+                "Control", "Addressing", "Linux",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], swiftSettings: common),
+        .executableTarget(
+            name: "EchoBackend",
+            dependencies: [
+                nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOWebSocket"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], swiftSettings: common),
+
+        // Tests.
+        .testTarget(name: "AddressingTests", dependencies: ["Addressing"], swiftSettings: common),
+        .testTarget(
+            name: "StickinessTests", dependencies: ["Stickiness", "Addressing"],
+            resources: [.copy("Vectors")], swiftSettings: common),
+        .testTarget(name: "BackendsTests", dependencies: ["Backends"], swiftSettings: common),
+        .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"], swiftSettings: common),
+        .testTarget(name: "ForwardingTests", dependencies: ["Forwarding", "Linux"], swiftSettings: common),
+        .testTarget(
+            name: "ControlTests", dependencies: ["Control", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1")],
+            swiftSettings: common),
+        .testTarget(name: "ManualTests", swiftSettings: common),
+        .testTarget(
+            name: "IntegrationTests", dependencies: ["Linux", "Addressing", "limpetd", "limpetctl", "EchoBackend"],
+            swiftSettings: common),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,68 @@
+/// An IPv4 or IPv6 address as a plain value: no allocation, no reference.
+///
+/// IPv4 keeps its 32 bits in the low half; the two families never compare equal, not even an IPv4-mapped IPv6 address
+/// and the IPv4 address in it: ``unmapped`` turns the one into the other where that is wanted.
+public struct IPAddress: Hashable, Sendable {
+    public enum Family: UInt8, Sendable {
+        case v4 = 4
+        case v6 = 6
+
+        /// Bits in an address of this family: 32 or 128.
+        public var bitCount: Int { self == .v4 ? 32 : 128 }
+    }
+
+    public let family: Family
+    /// The upper 64 bits in host order; 0 for IPv4.
+    public let high: UInt64
+    /// The lower 64 bits in host order; for IPv4 the address itself.
+    public let low: UInt64
+
+    public init(v4 value: UInt32) {
+        family = .v4
+        high = 0
+        low = UInt64(value)
+    }
+
+    public init(v6High high: UInt64, low: UInt64) {
+        family = .v6
+        self.high = high
+        self.low = low
+    }
+
+    /// True for `::` and `0.0.0.0`.
+    public var isUnspecified: Bool { high == 0 && low == 0 }
+
+    /// True for `127.0.0.0/8` and `::1`.
+    public var isLoopback: Bool {
+        switch family {
+        case .v4: low >> 24 == 127
+        case .v6: high == 0 && low == 1
+        }
+    }
+
+    /// The IPv4 address inside an IPv4-mapped IPv6 address (`::ffff:a.b.c.d`, RFC 4291 section 2.5.5.2); any other
+    /// address as it is.
+    public var unmapped: IPAddress {
+        family == .v6 && high == 0 && low >> 32 == 0xffff ? IPAddress(v4: UInt32(truncatingIfNeeded: low)) : self
+    }
+
+    /// The address with everything past the first `bits` bits cleared.
+    /// - Parameter bits: 0 to 32 for IPv4, 0 to 128 for IPv6; larger values keep the whole address.
+    public func masked(to bits: Int) -> IPAddress {
+        switch family {
+        case .v4:
+            return IPAddress(v4: UInt32(truncatingIfNeeded: low) & IPAddress.mask32(bits))
+        case .v6:
+            return IPAddress(
+                v6High: high & IPAddress.mask64(bits), low: low & IPAddress.mask64(bits - 64))
+        }
+    }
+
+    private static func mask32(_ bits: Int) -> UInt32 {
+        bits <= 0 ? 0 : bits >= 32 ? .max : ~(.max >> UInt32(bits))
+    }
+
+    private static func mask64(_ bits: Int) -> UInt64 {
+        bits <= 0 ? 0 : bits >= 64 ? .max : ~(.max >> UInt64(bits))
+    }
+}

@@ -1,0 +1,105 @@
+public import Addressing
+public import Stickiness
+
+/// Everything that limpetd was told, validated: one value, whether it came from flags, from a file, or from both.
+///
+/// A value of this type is always usable: every reference resolves, every range has been checked. Pure data; any
+/// thread may hold a copy.
+public struct DaemonConfiguration: Sendable, Equatable {
+    /// The services, in the order of the file. Never empty; names and listening addresses are unique.
+    public var services: [ServiceConfiguration]
+    /// Number of forwarding threads, 1 to 64; nil: one per core that the process may use.
+    public var workers: Int?
+    /// Upper bound of concurrent connections over all services; nil: what the descriptor limit allows.
+    public var maxConnections: Int?
+    /// Time that SIGTERM waits for connections to end by themselves. Zero: none.
+    public var shutdownDrain: Duration = .zero
+    /// Path of the control socket; nil: the default for the user that runs the daemon.
+    public var controlPath: String?
+    /// Directory of the lock and of what survives a restart; nil: the default for the user that runs the daemon.
+    public var stateDirectory: String?
+    /// User and group to become after binding, where the daemon starts as root. nil: `limpet`.
+    public var user: String?
+    public var group: String?
+    public var logLevel: LogLevel = .info
+    public var logFormat: LogFormat = .text
+    /// The key of all hashes. Published default unless `hash-key-file` names another.
+    public var hashKey: HashKey = .published
+    /// The file that the key came from; nil when it is the published default.
+    public var hashKeyFile: String?
+
+    public init(services: [ServiceConfiguration]) {
+        self.services = services
+    }
+}
+
+/// Severities of the log, in swift-log's order and spelling.
+public enum LogLevel: String, Sendable, CaseIterable {
+    case trace, debug, info, notice, warning, error, critical
+}
+
+/// How a line of the log looks.
+public enum LogFormat: String, Sendable, CaseIterable {
+    case text, json
+}
+
+/// One or more listening addresses and the backends behind them.
+public struct ServiceConfiguration: Sendable, Equatable {
+    /// 1 to 64 characters of `A–Z a–z 0–9 . _ -`; unique.
+    public var name: String
+    /// Where clients arrive. Never empty. Port 0 asks the kernel for a free port.
+    public var listeners: [Endpoint]
+    /// Where connections go, in the order of the file (which plays no part in the choice). Never empty.
+    public var backends: [BackendConfiguration]
+    /// What of the client's address is hashed.
+    public var hashOn: HashInput = .source
+    public var mask: SourceMask = SourceMask()
+    public var connectTimeout: Duration = .seconds(3)
+    /// Backends to try before the client is reset, 1 to 64.
+    public var connectAttempts: Int = 3
+    /// nil: off.
+    public var idleTimeout: Duration?
+    /// How long a half-closed connection may live without a byte; nil: off.
+    public var halfCloseTimeout: Duration? = .seconds(300)
+    /// TCP_USER_TIMEOUT of both sides; nil: the kernel's own behaviour.
+    public var userTimeout: Duration? = .seconds(300)
+    /// TCP keepalive of both sides; nil: off.
+    public var keepalive: Keepalive? = Keepalive()
+    /// SO_RCVBUF and SO_SNDBUF of both sides in bytes; nil: the kernel tunes by itself.
+    public var receiveBuffer: Int?
+    public var sendBuffer: Int?
+
+    public init(name: String, listeners: [Endpoint], backends: [BackendConfiguration]) {
+        self.name = name
+        self.listeners = listeners
+        self.backends = backends
+    }
+}
+
+/// TCP keepalive probes, see tcp(7).
+public struct Keepalive: Sendable, Equatable {
+    /// Idle time before the first probe, 1 s to 32767 s in whole seconds.
+    public var idle: Duration = .seconds(60)
+    /// Time between probes, 1 s to 32767 s in whole seconds.
+    public var interval: Duration = .seconds(10)
+    /// Unanswered probes before the connection is given up, 1 to 127.
+    public var count: Int = 6
+
+    public init() {}
+}
+
+/// A named server.
+public struct BackendConfiguration: Sendable, Equatable {
+    /// 1 to 64 characters of `A–Z a–z 0–9 . _ -`; unique in its service. It is what is hashed.
+    public var name: String
+    public var address: Endpoint
+    /// 1 to 256.
+    public var weight: Int = 1
+    /// Connections at which the backend counts as full; nil: no limit.
+    public var maxConnections: Int?
+
+    public init(name: String, address: Endpoint) {
+        self.name = name
+        self.address = address
+    }
+}
