@@ -88,7 +88,9 @@ let package = Package(
             name: "StickinessTests", dependencies: ["Stickiness", "Addressing"],
             resources: [.copy("Vectors")], swiftSettings: common),
         .testTarget(name: "BackendsTests", dependencies: ["Backends"], swiftSettings: common),
-        .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"], swiftSettings: common),
+        .testTarget(
+            name: "ConfigurationTests", dependencies: ["Configuration", "Addressing", "Stickiness"],
+            swiftSettings: common),
         .testTarget(name: "ForwardingTests", dependencies: ["Forwarding", "Linux"], swiftSettings: common),
         .testTarget(
             name: "ControlTests", dependencies: ["Control", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1")],
