@@ -4,7 +4,7 @@
 #include "clinux.h"
 
 #include <linux/sockios.h>
-#include <string.h>
+#include <stddef.h>
 #include <sys/prctl.h>
 
 _Static_assert(sizeof(struct limpet_ucred) == sizeof(struct ucred), "ucred");
@@ -68,19 +68,9 @@ int limpet_reduce_capabilities(const int *keep, int count) {
     return result == 0 ? 0 : -1;
 }
 
-int limpet_capabilities_text(char *buffer, int size) {
-    cap_t set = cap_get_proc();
-    if (!set) return -1;
-    ssize_t length = 0;
-    char *text = cap_to_text(set, &length);
-    cap_free(set);
-    if (!text) return -1;
-    if (length >= size) length = size - 1;
-    memcpy(buffer, text, (size_t)length);
-    buffer[length] = 0;
-    cap_free(text);
-    return (int)length;
-}
+char *limpet_capability_name(int capability) { return cap_get_bound(capability) < 0 ? NULL : cap_to_name(capability); }
+
+void limpet_capability_name_free(char *name) { cap_free(name); }
 
 int limpet_has_capability(int capability) {
     cap_t set = cap_get_proc();

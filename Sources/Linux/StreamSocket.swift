@@ -17,9 +17,12 @@ public enum StreamSocket {
     /// Binds and listens. IPv6 listeners take IPv6 alone.
     /// - Parameter shared: with SO_REUSEPORT, so that every worker can have its own; without it the call fails where
     ///   anybody at all listens already.
-    public static func listen(on endpoint: Endpoint, shared: Bool) throws(SystemError) -> Int32 {
+    /// - Parameter options: set before listening, so that accepted sockets inherit them.
+    public static func listen(
+        on endpoint: Endpoint, shared: Bool, options: SocketOptions = SocketOptions()
+    ) throws(SystemError) -> Int32 {
         let address = SocketAddress(endpoint)
-        let action = "listen on \(text(endpoint))"
+        let action = "listen on \(endpoint)"
         let descriptor: Int32
         switch open(family: address.family) {
         case .success(let value): descriptor = value
@@ -30,6 +33,8 @@ public enum StreamSocket {
         if failure == nil && address.family == AF_INET6 {
             failure = set(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1)
         }
+        options.applyBuffers(to: descriptor)
+        options.apply(to: descriptor)
         if failure == nil && address.withPointer({ bind(descriptor, $0, $1) }) != 0 { failure = .last }
         if failure == nil && CLinux.listen(descriptor, backlog) != 0 { failure = .last }
         if let failure {
@@ -91,9 +96,6 @@ public enum StreamSocket {
         var value = value
         return setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size)) == 0 ? nil : .last
     }
-
-    /// "127.0.0.1:80" or "[::1]:80".
-    private static func text(_ endpoint: Endpoint) -> String { "\(endpoint)" }
 }
 
 /// The options that Limpet sets on both sockets of a connection, as plain numbers ready for setsockopt(2).

@@ -78,8 +78,10 @@ int limpet_keep_capabilities(void);
 int limpet_reduce_capabilities(const int *_Nonnull keep, int count);
 /* Drops every capability but `keep` from the bounding set; needs CAP_SETPCAP. */
 int limpet_bound_capabilities(const int *_Nonnull keep, int count);
-/* The effective set as text ("cap_net_bind_service=ep", as cap_to_text(3) prints it). Returns its length, or -1. */
-int limpet_capabilities_text(char *_Nonnull buffer, int size);
+/* cap_to_name(3) for the capabilities that this kernel knows, from 0 up; NULL past the last. Give it back with
+ * limpet_capability_name_free(). */
+char *_Nullable limpet_capability_name(int capability);
+void limpet_capability_name_free(char *_Nonnull name);
 /* Whether the calling thread has the capability in its effective set. */
 int limpet_has_capability(int capability);
 
