@@ -79,11 +79,11 @@ extension Endpoint: Codable {
     public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         let text = try container.decode(String.self)
-        guard let endpoint = Endpoint(text) else {
-            throw DecodingError.dataCorruptedError(
-                in: container, debugDescription: "not an address with a port: \(text)")
+        do throws(EndpointError) {
+            self = try Endpoint(parsing: text)
+        } catch {
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: error.description)
         }
-        self = endpoint
     }
 
     public func encode(to encoder: any Encoder) throws {

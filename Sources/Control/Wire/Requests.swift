@@ -87,7 +87,7 @@ public struct BackendRequest: Sendable, Equatable {
 /// Closes connections: `POST /v1/close`.
 public struct CloseRequest: Sendable, Equatable {
     public enum Selector: Sendable, Equatable {
-        /// By number; numbers of connections that have gone are ignored.
+        /// By number; those that have gone are reported as missing.
         case ids([ConnectionID])
         /// All of an existing backend.
         case backend(BackendName)
@@ -111,9 +111,12 @@ public struct CloseRequest: Sendable, Equatable {
 public struct CloseReport: Codable, Sendable, Equatable {
     /// How many connections were told to close.
     public var closed: Int
+    /// Numbers that were asked for and that no connection has.
+    public var missing: [ConnectionID]
 
-    public init(closed: Int) {
+    public init(closed: Int, missing: [ConnectionID] = []) {
         self.closed = closed
+        self.missing = missing
     }
 }
 

@@ -1,4 +1,4 @@
-internal import Glibc
+internal import Linux
 
 /// A moment in UTC with millisecond resolution; in JSON an RFC 3339 string such as `2026-11-23T11:42:22.017Z`.
 ///
@@ -13,9 +13,7 @@ public struct Timestamp: Sendable, Hashable, Comparable, Codable, CustomStringCo
 
     /// The system's real-time clock, now.
     public static var now: Timestamp {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Timestamp(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
+        Timestamp(milliseconds: Int64(Clock.wall() / 1_000_000))
     }
 
     public static func < (left: Timestamp, right: Timestamp) -> Bool {
