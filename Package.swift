@@ -51,7 +51,7 @@ let package = Package(
         .target(
             name: "Control",
             dependencies: [
-                "Addressing", "Linux", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
+                "Addressing", "Backends", "Linux", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
                 nio("NIOFoundationEssentialsCompat"),
             ], swiftSettings: common),
         .target(
