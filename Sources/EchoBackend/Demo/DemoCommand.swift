@@ -33,28 +33,34 @@ struct DemoCommand: ParsableCommand {
             let show = try Show(stage: stage, limpetctl: limpetctl, group: group)
             if stay {
                 try show.stay()
-                // The thread that waits for signals ends the process.
-                while true { pause() }
+                Self.waitForTheEnd()
             }
             try show.play()
         } catch {
             let log = stage.log
-            stage.tearDown()
+            // What failed because a signal took it away did not fail.
+            guard stage.tearDown() else { Self.waitForTheEnd() }
             writeLine("limpet-echo demo: failed: \(error)", to: STDERR_FILENO)
             if !log.isEmpty {
                 writeLine("What limpetd logged:\n\(log)", to: STDERR_FILENO)
             }
             throw ExitCode(1)
         }
-        stage.tearDown()
+        guard stage.tearDown() else { Self.waitForTheEnd() }
         try group.syncShutdownGracefully()
     }
 
     /// To stop a show that stays is its regular end; to stop the other cuts it short.
     private static func endShow(on signal: Int32, stage: Stage, staying: Bool) -> Never {
         writeLine("\nEnding what was started …", to: STDERR_FILENO)
-        stage.tearDown()
+        // The main thread may be ending the show by itself at this moment; then it also ends the process.
+        guard stage.tearDown() else { waitForTheEnd() }
         Glibc.exit(staying ? 0 : 128 + signal)
+    }
+
+    /// For a thread that has nothing left to do while another one ends the process.
+    private static func waitForTheEnd() -> Never {
+        while true { pause() }
     }
 }
 

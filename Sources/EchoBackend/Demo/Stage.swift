@@ -92,15 +92,17 @@ final class Stage: Sendable {
         }
     }
 
-    /// Ends every child, the last one first, waits for it, and removes the directory. Does nothing the second time.
-    func tearDown() {
+    /// Ends every child, the last one first, waits for it, and removes the directory.
+    /// - Returns: false, after having done nothing, if another call has done it.
+    func tearDown() -> Bool {
         cast.withLock { cast in
-            guard !cast.over else { return }
+            guard !cast.over else { return false }
             cast.over = true
             for child in cast.children.reversed() {
                 Self.end(child)
             }
             removeTree(directory)
+            return true
         }
     }
 

@@ -84,13 +84,16 @@ struct WebSocketClient {
             })
         let request = HTTPRequestHead(version: .http1_1, method: .GET, uri: "/", headers: ["host": host])
         return channel.eventLoop.makeCompletedFuture {
+            var pipeline = NIOUpgradableHTTPClientPipelineConfiguration(
+                upgradeConfiguration: NIOTypedHTTPClientUpgradeConfiguration(
+                    upgradeRequestHead: request, upgraders: [upgrader],
+                    notUpgradingCompletionHandler: { channel in
+                        channel.eventLoop.makeFailedFuture(EchoError("the server does not speak WebSocket"))
+                    }))
+            // The greeting may come in one segment with the answer to the upgrade; NIO's default drops it.
+            pipeline.leftOverBytesStrategy = .forwardBytes
             let negotiation = try channel.pipeline.syncOperations.configureUpgradableHTTPClientPipeline(
-                configuration: .init(
-                    upgradeConfiguration: NIOTypedHTTPClientUpgradeConfiguration(
-                        upgradeRequestHead: request, upgraders: [upgrader],
-                        notUpgradingCompletionHandler: { channel in
-                            channel.eventLoop.makeFailedFuture(EchoError("the server does not speak WebSocket"))
-                        })))
+                configuration: pipeline)
             let timeout = channel.eventLoop.scheduleTask(in: patience) { channel.close(promise: nil) }
             negotiation.whenComplete { _ in timeout.cancel() }
             upgraded.completeWith(negotiation)
