@@ -111,7 +111,8 @@ extension Controller {
         if service.keyer.input == .sourcePort && request.port == nil {
             throw ControlError(
                 .badRequest,
-                "service \(request.service) hashes the source port too; give it with the address, as in 203.0.113.7:51234")
+                "service \(request.service) hashes the source port too; give it with the address, as in 203.0.113.7:51234"
+            )
         }
         let key = service.keyer.key(for: request.address, port: request.port ?? 0)
         var preference: [WhereReport.Preference] = []

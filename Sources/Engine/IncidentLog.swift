@@ -37,7 +37,8 @@ final class IncidentLog: @unchecked Sendable {
     }
 
     private func scheduleFlush(_ incident: Incident) {
-        let window = incident.kind == .descriptors || incident.kind == .limit ? IncidentLog.longWindow : IncidentLog.window
+        let window =
+            incident.kind == .descriptors || incident.kind == .limit ? IncidentLog.longWindow : IncidentLog.window
         eventLoop.scheduleTask(in: window) { [self] in
             guard let count = suppressed[incident] else { return }
             if count == 0 {

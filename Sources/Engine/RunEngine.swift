@@ -153,7 +153,8 @@ struct EngineRun {
                 ])
         }
         log.notice(
-            "ready", metadata: ["version": "\(request.version)", "workers": "\(workerCount)", "control": "\(socket.path)"])
+            "ready",
+            metadata: ["version": "\(request.version)", "workers": "\(workerCount)", "control": "\(socket.path)"])
 
         ending.wait()
         workers.postToAll(.stop)

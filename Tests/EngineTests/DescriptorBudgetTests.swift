@@ -7,7 +7,8 @@ import Testing
         for limit in [1024, 4096, 20_000, 65_536, 1_048_576] {
             for workers in [1, 2, 64] {
                 let budget = DescriptorBudget(limit: limit, workers: workers, listeners: 2)
-                #expect(2 * budget.connections + 2 * budget.pipeCap + budget.reserve <= limit || budget.connections == 0)
+                #expect(
+                    2 * budget.connections + 2 * budget.pipeCap + budget.reserve <= limit || budget.connections == 0)
             }
         }
     }
