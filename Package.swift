@@ -72,7 +72,7 @@ let package = Package(
         .executableTarget(
             name: "limpetctl",
             dependencies: [
-                "Control", "Addressing", "Linux",
+                "Control", "Addressing", "Backends", "Linux",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: common),
         .executableTarget(
@@ -91,7 +91,8 @@ let package = Package(
         .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"], swiftSettings: common),
         .testTarget(name: "ForwardingTests", dependencies: ["Forwarding", "Linux"], swiftSettings: common),
         .testTarget(
-            name: "ControlTests", dependencies: ["Control", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1")],
+            name: "ControlTests",
+            dependencies: ["Control", "limpetctl", "Addressing", "Linux", nio("NIOCore"), nio("NIOPosix")],
             swiftSettings: common),
         .testTarget(name: "ManualTests", swiftSettings: common),
         .testTarget(
