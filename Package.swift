@@ -51,7 +51,7 @@ let package = Package(
         .target(
             name: "Control",
             dependencies: [
-                "Addressing", "Linux", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
+                "Addressing", "Backends", "Linux", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
                 nio("NIOFoundationEssentialsCompat"),
             ], swiftSettings: common),
         .target(
@@ -89,7 +89,10 @@ let package = Package(
             resources: [.copy("Vectors")], swiftSettings: common),
         .testTarget(name: "BackendsTests", dependencies: ["Backends"], swiftSettings: common),
         .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"], swiftSettings: common),
-        .testTarget(name: "ForwardingTests", dependencies: ["Forwarding", "Linux"], swiftSettings: common),
+        .testTarget(
+            name: "ForwardingTests", dependencies: ["Forwarding", "Linux", "CLayout", "Addressing"],
+            swiftSettings: common),
+        .testTarget(name: "EngineTests", dependencies: ["Engine"], swiftSettings: common),
         .testTarget(
             name: "ControlTests", dependencies: ["Control", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1")],
             swiftSettings: common),

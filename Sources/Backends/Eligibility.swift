@@ -1,0 +1,54 @@
+/// Why a backend was passed over for a new connection; for a connection: why it is not at its home.
+///
+/// The raw value is written into a connection's record when it is accepted and must not change.
+public enum AwayReason: UInt8, Sendable, CaseIterable {
+    /// Nothing was passed over: the connection is at home.
+    case home = 0
+    case drain = 1
+    case maintenance = 2
+    case down = 3
+    case checking = 4
+    case full = 5
+    /// It was eligible, but could not be connected to.
+    case connectFailed = 6
+
+    /// One word, for tables and JSON.
+    public var word: String {
+        switch self {
+        case .home: "home"
+        case .drain: "drain"
+        case .maintenance: "maintenance"
+        case .down: "down"
+        case .checking: "checking"
+        case .full: "full"
+        case .connectFailed: "connect-failed"
+        }
+    }
+
+    /// What it means, as the end of a sentence that begins with the backend's name.
+    public var sentence: String {
+        switch self {
+        case .home: "is the client's first choice"
+        case .drain: "is draining and takes no new connections"
+        case .maintenance: "is in maintenance and takes no new connections"
+        case .down: "is down by its health check"
+        case .checking: "has not passed its first health check yet"
+        case .full: "has reached its limit of connections"
+        case .connectFailed: "could not be connected to"
+        }
+    }
+}
+
+/// Whether a backend may take a new connection.
+public enum Eligibility {
+    /// Nil for a backend that may; else the reason why not. Where several hold, the one that ``BackendState`` shows.
+    public static func reason(intent: Intent, health: Health, isFull: Bool) -> AwayReason? {
+        switch (intent, health) {
+        case (.maintenance, _): .maintenance
+        case (.drain, _): .drain
+        case (.ready, .down): .down
+        case (.ready, .checking): .checking
+        case (.ready, .unchecked), (.ready, .up): isFull ? .full : nil
+        }
+    }
+}

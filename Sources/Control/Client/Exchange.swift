@@ -1,0 +1,135 @@
+internal import Linux
+internal import NIOCore
+internal import NIOHTTP1
+internal import NIOPosix
+
+/// One request and its response, read by a thread that waits. No more of the response is held than one read brings: the
+/// event loop reads on only when the waiting thread asks.
+struct Exchange {
+    private let channel: any Channel
+
+    /// Connects and sends.
+    init(
+        _ request: HTTPRequestHead, body: ByteBuffer?, socket path: String, on loop: any EventLoop
+    ) throws(ControlError) {
+        do {
+            channel = try ClientBootstrap(group: loop)
+                .channelOption(.autoRead, value: false)
+                .channelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try channel.pipeline.syncOperations.addHTTPClientHandlers()
+                        try channel.pipeline.syncOperations.addHandler(ResponseReader())
+                    }
+                }
+                .connect(unixDomainSocketPath: path).wait()
+        } catch {
+            throw Exchange.explain(error, path)
+        }
+        channel.write(HTTPClientRequestPart.head(request), promise: nil)
+        if let body { channel.write(HTTPClientRequestPart.body(.byteBuffer(body)), promise: nil) }
+        // Should this fail, so does the read, and that can say more: a refusal may have come before the request was out.
+        channel.writeAndFlush(HTTPClientRequestPart.end(nil), promise: nil)
+    }
+
+    /// The next part of the response; waits for it. Not to be called again after `.end`.
+    func next() throws(ControlError) -> HTTPClientResponsePart {
+        let channel = channel
+        do {
+            return try channel.eventLoop.flatSubmit {
+                do {
+                    return try channel.pipeline.syncOperations.handler(type: ResponseReader.self).next()
+                } catch {
+                    return channel.eventLoop.makeFailedFuture(error)
+                }
+            }.wait()
+        } catch let error as ControlError {
+            throw error
+        } catch {
+            // The handler goes with the channel.
+            throw ResponseReader.endedEarly
+        }
+    }
+
+    /// Ends the conversation, finished or not.
+    func close() {
+        channel.close(promise: nil)
+    }
+
+    private static func explain(_ error: any Error, _ path: String) -> ControlError {
+        guard let error = error as? IOError else {
+            return ControlError(.failed, "control socket \(path): \(error)")
+        }
+        let errno = Errno(rawValue: error.errnoCode)
+        switch errno {
+        case .noSuchFile: return ControlError(.notRunning, "limpetd is not running (no socket at \(path))")
+        case .connectionRefused:
+            return ControlError(.notRunning, "limpetd is not running (nobody listens on the socket at \(path))")
+        case .accessDenied, .notPermitted:
+            return ControlError(
+                .permission,
+                "this user may not use the control socket \(path): only root, limpetd's user and the socket's group may"
+            )
+        default: return ControlError(.failed, "control socket \(path): \(errno)")
+        }
+    }
+}
+
+/// Keeps the parts of a response until they are asked for. Lives on the client's event loop.
+private final class ResponseReader: ChannelInboundHandler {
+    typealias InboundIn = HTTPClientResponsePart
+
+    static let endedEarly = ControlError(.failed, "limpetd ended the conversation in the middle of an answer")
+
+    private var context: ChannelHandlerContext?
+    private var parts = CircularBuffer<HTTPClientResponsePart>()
+    private var failure: ControlError?
+    private var waiting: EventLoopPromise<HTTPClientResponsePart>?
+
+    func next() -> EventLoopFuture<HTTPClientResponsePart> {
+        guard let context else { preconditionFailure("asked before it was in a pipeline, or after") }
+        if let part = parts.popFirst() { return context.eventLoop.makeSucceededFuture(part) }
+        if let failure { return context.eventLoop.makeFailedFuture(failure) }
+        let promise = context.eventLoop.makePromise(of: HTTPClientResponsePart.self)
+        waiting = promise
+        context.read()
+        return promise.futureResult
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let part = unwrapInboundIn(data)
+        if let waiting {
+            self.waiting = nil
+            waiting.succeed(part)
+        } else {
+            parts.append(part)
+        }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        // Half a header, say: whoever waits still waits.
+        if waiting != nil { context.read() }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        fail(ControlError(.failed, "limpetd's answer cannot be read: \(error)"))
+        context.close(promise: nil)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        fail(ResponseReader.endedEarly)
+    }
+
+    private func fail(_ error: ControlError) {
+        if failure == nil { failure = error }
+        waiting?.fail(error)
+        waiting = nil
+    }
+}
