@@ -108,6 +108,7 @@ lint: $(STAMPS)/deps-check
 	for script in $(SCRIPTS); do sh -n $$script || exit 1; done
 	if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); fi
 	$(PYTHON) -c 'import ast, sys; [ast.parse(open(f).read(), f) for f in sys.argv[1:]]' $(SCENES)
+	if command -v node >/dev/null; then for scene in Tests/Scenes/*.mjs; do node --check $$scene || exit 1; done; fi
 
 # ---- Showing ----
 
