@@ -131,7 +131,7 @@ struct EngineRun {
         let controller = Controller(
             request: request, topology: topology, region: region, workers: workers, listeners: listeners,
             budget: budget, eventLoop: eventLoop, log: log, finished: { ending.complete() })
-        let server = try ControlService(controller, socket, eventLoop, version: request.version)
+        let server = try ControlService(controller, socket, eventLoop, version: limpetVersion)
         eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in controller.noteStates() }
         do throws(SystemError) {
             _ = try Threads.start("signals") {
@@ -154,7 +154,7 @@ struct EngineRun {
         }
         log.notice(
             "ready",
-            metadata: ["version": "\(request.version)", "workers": "\(workerCount)", "control": "\(socket.path)"])
+            metadata: ["version": "\(limpetVersion)", "workers": "\(workerCount)", "control": "\(socket.path)"])
 
         ending.wait()
         workers.postToAll(.stop)
