@@ -66,7 +66,7 @@ let package = Package(
         .executableTarget(
             name: "limpetd",
             dependencies: [
-                "Engine", "Configuration", "Linux", "Addressing", "Stickiness",
+                "Engine", "Configuration", "Control",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: common),
         .executableTarget(

@@ -28,10 +28,14 @@ public func runEngine(_ request: EngineRequest) -> Int32 {
     }
 }
 
-/// The descriptor budget that a configuration would get here, for `--check`: the line to print, or why it cannot be met.
-public func descriptorBudget(of configuration: DaemonConfiguration) throws(StartError) -> String {
+/// The descriptor budget that a configuration would get here, for `--check`: the connections that would be admitted, and
+/// the line that says so; or why it cannot be met.
+public func descriptorBudget(
+    of configuration: DaemonConfiguration
+) throws(StartError) -> (connections: Int, summary: String) {
     let budget = EngineRun.budget(configuration)
-    return budget.summary(admitted: try budget.admitted(wanted: configuration.maxConnections))
+    let admitted = try budget.admitted(wanted: configuration.maxConnections)
+    return (admitted, budget.summary(admitted: admitted))
 }
 
 /// One run of the daemon, from binding to the end.
