@@ -96,7 +96,9 @@ let package = Package(
         .testTarget(
             name: "ControlTests", dependencies: ["Control", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1")],
             swiftSettings: common),
-        .testTarget(name: "ManualTests", swiftSettings: common),
+        .testTarget(
+            name: "ManualTests", dependencies: ["Configuration", "Control", "limpetd", "limpetctl"],
+            swiftSettings: common),
         .testTarget(
             name: "IntegrationTests", dependencies: ["Linux", "Addressing", "limpetd", "limpetctl", "EchoBackend"],
             swiftSettings: common),
