@@ -32,12 +32,12 @@ STAMPS  = .build-stamps
 SOURCES := Package.swift $(shell find Sources -type d -o -type f 2>/dev/null)
 PAGES   := $(wildcard man/*.[1-9])
 SCRIPTS := $(wildcard .ci/*)
-SCENES  := $(wildcard Tests/Scenes/*.py)
+SCENES  := $(wildcard Tests/Scenes/*.py Benchmarks/*/*.py)
 
 BIN      = $(RELEASE)/release
 DEMO     = $(BIN)/limpet-echo demo --limpetd $(BIN)/limpetd --limpetctl $(BIN)/limpetctl
 
-.PHONY: all deps check check-all test sanitize lint demo run install install-strip uninstall clean help
+.PHONY: all deps check check-all test sanitize hotpath lint demo run install install-strip uninstall clean help
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -85,13 +85,22 @@ test: $(STAMPS)/deps-build $(STAMPS)/deps-check $(STAMPS)/venv
 
 check-all: check
 	@$(MAKE) --no-print-directory sanitize
+	@$(MAKE) --no-print-directory hotpath
 
 # The unit tests once more, watched by each sanitizer. Programs that tests start are not.
-UNIT_TESTS = (Addressing|Stickiness|Backends|Configuration|Forwarding|Control)Tests
+UNIT_TESTS = (Addressing|Stickiness|Backends|Configuration|Forwarding|Engine|Control)Tests
 sanitize: $(STAMPS)/deps-build
 	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path .build-asan \
 	    --filter '$(UNIT_TESTS)' $(SWIFTFLAGS)
 	$(SWIFT) test --sanitize=thread --scratch-path .build-tsan --filter '$(UNIT_TESTS)' $(SWIFTFLAGS)
+
+# That a message costs no allocation and no reference counting: counted in a dynamically linked release build, because a
+# static one leaves nothing to count.
+HOTPATH = .build-hotpath
+hotpath: $(STAMPS)/deps-build $(STAMPS)/deps-check
+	$(SWIFT) build -c release --scratch-path $(HOTPATH) $(SWIFTFLAGS)
+	$(CC) -shared -fPIC -O2 -Wall -Werror -o $(HOTPATH)/count.so Benchmarks/hotpath/count.c -ldl
+	$(PYTHON) Benchmarks/hotpath/hotpath.py $(HOTPATH)/release/limpetd $(HOTPATH)/release/limpetctl $(HOTPATH)/count.so
 
 lint: $(STAMPS)/deps-check
 	$(SWIFT) format lint --strict --parallel --recursive --configuration .swift-format Package.swift Sources Tests
@@ -153,7 +162,8 @@ help:
 	@echo 'make             limpetd, limpetctl and limpet-echo, release, in $(BIN)'
 	@echo 'make deps        what building and checking need; as root: installs what is missing'
 	@echo 'make check       lint, then all tests: unit, manual pages, the real daemon on real sockets'
-	@echo 'make check-all   check, then the unit tests under AddressSanitizer and ThreadSanitizer'
+	@echo 'make check-all   check, then the unit tests under AddressSanitizer and ThreadSanitizer, then hotpath'
+	@echo 'make hotpath     counts what a forwarded message costs in allocations: nothing'
 	@echo 'make test        the tests alone'
 	@echo 'make lint        the form of sources, manual pages and scripts'
 	@echo 'make demo        shows in a minute what Limpet does, on real connections'

@@ -72,7 +72,7 @@ let package = Package(
         .executableTarget(
             name: "limpetctl",
             dependencies: [
-                "Control", "Addressing", "Linux",
+                "Control", "Addressing", "Backends", "Linux",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: common),
         .executableTarget(
@@ -94,7 +94,8 @@ let package = Package(
             swiftSettings: common),
         .testTarget(name: "EngineTests", dependencies: ["Engine"], swiftSettings: common),
         .testTarget(
-            name: "ControlTests", dependencies: ["Control", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1")],
+            name: "ControlTests",
+            dependencies: ["Control", "limpetctl", "Addressing", "Linux", nio("NIOCore"), nio("NIOPosix")],
             swiftSettings: common),
         .testTarget(
             name: "ManualTests", dependencies: ["Configuration", "Control", "limpetd", "limpetctl"],

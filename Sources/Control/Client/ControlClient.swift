@@ -50,9 +50,12 @@ public final class ControlClient {
         try decoded(try whole(.GET, "ready", nil).bytes)
     }
 
-    /// The effective configuration as TOML.
-    public func configuration() throws(ControlError) -> String {
-        String(buffer: try get("config", []))
+    /// The effective configuration.
+    public func configuration() throws(ControlError) -> Reply<ConfigurationReport> {
+        let (head, bytes) = try whole(.GET, "config", nil)
+        guard head.status == .ok else { throw try failure(bytes) }
+        return Reply(
+            version: head.daemonVersion, time: head.time, body: ConfigurationReport(toml: String(buffer: bytes)))
     }
 
     public func drain(_ backend: String, deadline: Duration?, force: Bool) throws(ControlError) -> Reply<BackendsReport>
@@ -86,21 +89,15 @@ public final class ControlClient {
         let exchange = try exchange(.GET, "connections" + queryText(query), nil)
         guard case .head(let head) = try exchange.next() else { throw garbled }
         guard head.status == .ok else { throw try failure(try rest(of: exchange)) }
-        return ConnectionRows(
-            exchange, version: head.headers.first(name: "server")?.split(separator: "/").last.map(String.init) ?? "",
-            time: head.headers.first(name: "limpet-time").flatMap(Timestamp.init) ?? .now)
+        return ConnectionRows(exchange, version: head.daemonVersion, time: head.time)
     }
 
     private func get<Body: Codable & Sendable>(
         _ path: String, _ query: [(name: String, value: String)] = []
     ) throws(ControlError) -> Reply<Body> {
-        try decoded(try get(path, query))
-    }
-
-    private func get(_ path: String, _ query: [(name: String, value: String)]) throws(ControlError) -> ByteBuffer {
-        let (status, bytes) = try whole(.GET, path + queryText(query), nil)
-        guard status == .ok else { throw try failure(bytes) }
-        return bytes
+        let (head, bytes) = try whole(.GET, path + queryText(query), nil)
+        guard head.status == .ok else { throw try failure(bytes) }
+        return try decoded(bytes)
     }
 
     private func post<Body: Codable & Sendable>(
@@ -112,17 +109,17 @@ public final class ControlClient {
         } catch {
             throw ControlError(.badRequest, "the request cannot be written as JSON: \(error)")
         }
-        let (status, answer) = try whole(.POST, path, bytes)
-        guard status == .ok || status == .accepted else { throw try failure(answer) }
+        let (head, answer) = try whole(.POST, path, bytes)
+        guard head.status == .ok || head.status == .accepted else { throw try failure(answer) }
         return try decoded(answer)
     }
 
     private func whole(
         _ method: HTTPMethod, _ target: String, _ body: ByteBuffer?
-    ) throws(ControlError) -> (status: HTTPResponseStatus, bytes: ByteBuffer) {
+    ) throws(ControlError) -> (head: HTTPResponseHead, bytes: ByteBuffer) {
         let exchange = try exchange(method, target, body)
         guard case .head(let head) = try exchange.next() else { throw garbled }
-        return (head.status, try rest(of: exchange))
+        return (head, try rest(of: exchange))
     }
 
     private func exchange(_ method: HTTPMethod, _ target: String, _ body: ByteBuffer?) throws(ControlError) -> Exchange
@@ -171,4 +168,13 @@ public final class ControlClient {
     }
 
     private let garbled = ControlError(.failed, "limpetd's answer is not HTTP")
+}
+
+extension HTTPResponseHead {
+    /// What the Server field says; every answer has it, whole or streamed.
+    fileprivate var daemonVersion: String {
+        headers.first(name: "server").map { String($0.drop { $0 != "/" }.dropFirst()) } ?? ""
+    }
+
+    fileprivate var time: Timestamp { headers.first(name: "limpet-time").flatMap { Timestamp($0) } ?? .now }
 }

@@ -88,6 +88,15 @@ public struct EngineDeath: Codable, Sendable, Equatable {
     }
 }
 
+/// The effective configuration. The socket sends the text alone (`GET /v1/config`); this is what programs make of it.
+public struct ConfigurationReport: Codable, Sendable, Equatable {
+    public var toml: String
+
+    public init(toml: String) {
+        self.toml = toml
+    }
+}
+
 /// The answer of `GET /v1/ready`, sent with status 200 or 503.
 public struct ReadyReport: Codable, Sendable, Equatable {
     public var ready: Bool
