@@ -97,7 +97,9 @@ let package = Package(
             name: "ControlTests",
             dependencies: ["Control", "limpetctl", "Addressing", "Linux", nio("NIOCore"), nio("NIOPosix")],
             swiftSettings: common),
-        .testTarget(name: "ManualTests", swiftSettings: common),
+        .testTarget(
+            name: "ManualTests", dependencies: ["Configuration", "Control", "limpetd", "limpetctl"],
+            swiftSettings: common),
         .testTarget(
             name: "IntegrationTests", dependencies: ["Linux", "Addressing", "limpetd", "limpetctl", "EchoBackend"],
             swiftSettings: common),
