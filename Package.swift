@@ -33,7 +33,8 @@ let package = Package(
         .target(name: "Stickiness", dependencies: ["Addressing"], swiftSettings: pure),
         .target(name: "Backends", dependencies: ["Addressing", "Stickiness"], swiftSettings: pure),
         .target(
-            name: "Configuration", dependencies: ["Addressing", "Stickiness", "Backends", "TOMLKit"], swiftSettings: pure),
+            name: "Configuration", dependencies: ["Addressing", "Stickiness", "Backends", "TOMLKit"],
+            swiftSettings: pure),
 
         // The kernel.
         .target(name: "CLinux", linkerSettings: [.linkedLibrary("cap")]),
