@@ -88,7 +88,8 @@ let package = Package(
         .testTarget(
             name: "StickinessTests", dependencies: ["Stickiness", "Addressing"],
             resources: [.copy("Vectors")], swiftSettings: common),
-        .testTarget(name: "BackendsTests", dependencies: ["Backends"], swiftSettings: common),
+        .testTarget(
+            name: "BackendsTests", dependencies: ["Backends", "Stickiness"], swiftSettings: common),
         .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"], swiftSettings: common),
         .testTarget(
             name: "ForwardingTests", dependencies: ["Forwarding", "Linux", "CLayout", "Addressing"],
