@@ -33,7 +33,8 @@ let package = Package(
         .target(name: "Stickiness", dependencies: ["Addressing"], swiftSettings: pure),
         .target(name: "Backends", dependencies: ["Addressing", "Stickiness"], swiftSettings: pure),
         .target(
-            name: "Configuration", dependencies: ["Addressing", "Stickiness", "Backends", "TOMLKit"], swiftSettings: pure),
+            name: "Configuration", dependencies: ["Addressing", "Stickiness", "Backends", "TOMLKit"],
+            swiftSettings: pure),
 
         // The kernel.
         .target(name: "CLinux", linkerSettings: [.linkedLibrary("cap")]),
@@ -51,7 +52,7 @@ let package = Package(
         .target(
             name: "Control",
             dependencies: [
-                "Addressing", "Linux", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
+                "Addressing", "Backends", "Linux", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
                 nio("NIOFoundationEssentialsCompat"),
             ], swiftSettings: common),
         .target(
@@ -66,13 +67,13 @@ let package = Package(
         .executableTarget(
             name: "limpetd",
             dependencies: [
-                "Engine", "Configuration", "Linux", "Addressing", "Stickiness",
+                "Engine", "Configuration", "Control",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: common),
         .executableTarget(
             name: "limpetctl",
             dependencies: [
-                "Control", "Addressing", "Linux",
+                "Control", "Addressing", "Backends", "Linux",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: common),
         .executableTarget(
@@ -87,15 +88,22 @@ let package = Package(
         .testTarget(
             name: "StickinessTests", dependencies: ["Stickiness", "Addressing"],
             resources: [.copy("Vectors")], swiftSettings: common),
-        .testTarget(name: "BackendsTests", dependencies: ["Backends"], swiftSettings: common),
+        .testTarget(
+            name: "BackendsTests", dependencies: ["Backends", "Stickiness"], swiftSettings: common),
         .testTarget(
             name: "ConfigurationTests", dependencies: ["Configuration", "Addressing", "Stickiness"],
             swiftSettings: common),
-        .testTarget(name: "ForwardingTests", dependencies: ["Forwarding", "Linux"], swiftSettings: common),
         .testTarget(
-            name: "ControlTests", dependencies: ["Control", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1")],
+            name: "ForwardingTests", dependencies: ["Forwarding", "Linux", "CLayout", "Addressing"],
             swiftSettings: common),
-        .testTarget(name: "ManualTests", swiftSettings: common),
+        .testTarget(name: "EngineTests", dependencies: ["Engine"], swiftSettings: common),
+        .testTarget(
+            name: "ControlTests",
+            dependencies: ["Control", "limpetctl", "Addressing", "Linux", nio("NIOCore"), nio("NIOPosix")],
+            swiftSettings: common),
+        .testTarget(
+            name: "ManualTests", dependencies: ["Configuration", "Control", "limpetd", "limpetctl"],
+            swiftSettings: common),
         .testTarget(
             name: "IntegrationTests", dependencies: ["Linux", "Addressing", "limpetd", "limpetctl", "EchoBackend"],
             swiftSettings: common),

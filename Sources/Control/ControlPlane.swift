@@ -2,19 +2,26 @@
 ///
 /// The server calls every method on the control event loop and nowhere else; the engine may therefore keep its
 /// state without locks. No method blocks.
+///
+/// Names and force are the server's affair: a service or backend in a request exists, and the caller may do what it
+/// asks (``AccessPolicy``). What is left to the engine is what only it can know, such as whether a drain would leave a
+/// service without an eligible backend.
 public protocol ControlPlane: AnyObject {
     func status() -> StatusReport
+    /// All backends, service by service in the order of the configuration.
     func backends() -> [BackendRow]
     func listeners() -> [ListenerRow]
     /// Starts a walk over the connection table. Rows are consistent one by one, not as a whole.
     func connections() -> any ConnectionCursor
     /// The preference order of a client's address.
-    /// - Parameters:
-    ///   - service: nil: the only service; with several, ``ControlError/ambiguous`` names them.
-    ///   - without: backends to imagine away, by name.
+    /// - Throws: ``ControlError/Code/badRequest`` where the service hashes the port and none was given.
     func locate(_ request: WhereRequest) throws(ControlError) -> WhereReport
     /// Excludes a backend from new connections, at once. With a deadline, what is left then is closed.
+    /// - Returns: the backend's row afterwards.
+    /// - Throws: ``ControlError/Code/needsForce`` where it would leave its service without an eligible backend and the
+    ///   request does not force it.
     func drain(_ request: DrainRequest, by caller: Caller) throws(ControlError) -> BackendRow
+    /// - Returns: the backend's row afterwards.
     func undrain(_ request: BackendRequest, by caller: Caller) throws(ControlError) -> BackendRow
     /// Closes the connections that the selector matches.
     /// - Returns: how many were told to close.
@@ -33,15 +40,18 @@ public protocol ConnectionCursor: AnyObject {
     func next(limit: Int) -> [ConnectionRow]?
 }
 
-/// Who is on the other side of the control socket, from SO_PEERCRED.
+/// Who is on the other side of the control socket, from SO_PEERCRED and SO_PEERGROUPS (unix(7), socket(7)).
 public struct Caller: Sendable, Equatable {
     public var pid: Int32
     public var uid: UInt32
     public var gid: UInt32
+    /// Supplementary groups.
+    public var groups: [UInt32]
 
-    public init(pid: Int32, uid: UInt32, gid: UInt32) {
+    public init(pid: Int32, uid: UInt32, gid: UInt32, groups: [UInt32] = []) {
         self.pid = pid
         self.uid = uid
         self.gid = gid
+        self.groups = groups
     }
 }

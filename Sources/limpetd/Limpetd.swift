@@ -32,9 +32,17 @@ struct Limpetd {
 
     /// Prints what would take effect, and what of this machine would get in its way.
     private static func check(_ configuration: DaemonConfiguration) -> Int32 {
+        let budget: (connections: Int, summary: String)
+        do throws(StartError) {
+            budget = try descriptorBudget(of: configuration)
+        } catch {
+            write("limpetd: \(error)\n", to: STDERR_FILENO)
+            return error.exitStatus
+        }
+        write("\(budget.summary)\n", to: STDERR_FILENO)
         let limits = SystemLimits.read()
         let advice = SystemAdvice(
-            configuration: configuration, connectionLimit: configuration.maxConnections,
+            configuration: configuration, connectionLimit: budget.connections,
             isPrivileged: geteuid() == 0 && configuration.user == "root")
         for line in advice.warnings(limits) { write("warning: \(line)\n", to: STDERR_FILENO) }
         return write(configuration.canonicalText, to: STDOUT_FILENO) ? ExitStatus.done : ExitStatus.failed

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Configuration
+import Control
 
 /// The command line of limpetd. Values stay texts here: the Configuration module checks them by the same registry as
 /// those of a file, so that both are refused in the same words.

@@ -1,0 +1,64 @@
+/* Indexed access to what Swift would import as tuples. */
+#ifndef LIMPET_ACCESS_H
+#define LIMPET_ACCESS_H
+
+#include "atomics.h"
+#include "layout.h"
+
+static inline int32_t *_Nonnull limpet_descriptor(limpet_record *_Nonnull record, int side) {
+    return &record->descriptor[side];
+}
+static inline limpet_direction *_Nonnull limpet_direction_of(limpet_record *_Nonnull record, int direction) {
+    return &record->direction[direction];
+}
+static inline uint64_t *_Nonnull limpet_delivered(limpet_record *_Nonnull record, int direction) {
+    return &record->delivered[direction];
+}
+static inline uint8_t *_Nonnull limpet_events(limpet_record *_Nonnull record, int side) { return &record->events[side]; }
+static inline uint64_t *_Nonnull limpet_backend_bytes(limpet_backend_counters *_Nonnull counters, int direction) {
+    return &counters->bytes[direction];
+}
+static inline uint64_t *_Nonnull limpet_backend_failures(limpet_backend_counters *_Nonnull counters, int class_) {
+    return &counters->failures[class_];
+}
+static inline void limpet_address_set(limpet_address *_Nonnull address, uint8_t family, uint64_t high, uint64_t low,
+                                      uint16_t port) {
+    uint64_t words[2] = {__builtin_bswap64(high), __builtin_bswap64(low)};
+    if (family == 4) {
+        words[0] = __builtin_bswap32((uint32_t)low);
+        words[1] = 0;
+    }
+    __builtin_memcpy(address->bytes, words, 16);
+    address->scope = 0;
+    address->port = port;
+    address->family = family;
+    address->reserved = 0;
+}
+static inline uint64_t limpet_address_high(const limpet_address *_Nonnull address) {
+    uint64_t word;
+    __builtin_memcpy(&word, address->bytes, 8);
+    return address->family == 4 ? 0 : __builtin_bswap64(word);
+}
+static inline uint64_t limpet_address_low(const limpet_address *_Nonnull address) {
+    uint64_t word;
+    if (address->family == 4) {
+        uint32_t half;
+        __builtin_memcpy(&half, address->bytes, 4);
+        return __builtin_bswap32(half);
+    }
+    __builtin_memcpy(&word, address->bytes + 8, 8);
+    return __builtin_bswap64(word);
+}
+/* Copies a record that its worker may be changing. Returns whether the copy belongs together. What it reads while the
+ * worker writes is thrown away by the check at the end, which a race detector cannot know. */
+__attribute__((no_sanitize("thread"))) static inline _Bool limpet_record_copy(limpet_record *_Nonnull to, const limpet_record *_Nonnull from) {
+    uint32_t begun = limpet_read_begin(&from->sequence);
+    if (begun & 1) return 0;
+    const uint64_t *source = (const uint64_t *)from;
+    uint64_t *target = (uint64_t *)to;
+    for (unsigned word = 0; word < sizeof *to / sizeof *source; word++)
+        target[word] = __atomic_load_n(&source[word], __ATOMIC_RELAXED);
+    return limpet_read_valid(&from->sequence, begun);
+}
+
+#endif

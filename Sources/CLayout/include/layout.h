@@ -1,0 +1,184 @@
+/* The shared region's layout, version 1.
+ *
+ * Written in C because its offsets outlive the process that wrote them: another build of the daemon may have to read
+ * them. Every structure is plain old data without pointers; things name each other by index and generation.
+ *
+ * Who writes what: each worker writes its own records and counters, nobody else's. The control plane writes
+ * `limpet_backend_state` and `limpet_shared_header`. Everybody may read everything; fields that are read while another
+ * thread writes them go through the accessors in atomics.h. A record is read under its `sequence` (odd: being
+ * changed). */
+#ifndef LIMPET_LAYOUT_H
+#define LIMPET_LAYOUT_H
+
+#include <stdint.h>
+
+#define LIMPET_LAYOUT_MAGIC 0x314c545045504d4cULL
+#define LIMPET_LAYOUT_VERSION 1u
+
+/* Bytes of a worker's scratch buffer: one small transfer is at most this long. */
+#define LIMPET_SCRATCH_BYTES 65536u
+
+/* Both directions of a connection; also the index of the side that a direction reads from. */
+enum { LIMPET_IN = 0, LIMPET_OUT = 1 };
+
+/* An IP address and a port in 24 bytes. IPv4 sits in the first four bytes. */
+typedef struct {
+    uint8_t bytes[16]; /* network order */
+    uint32_t scope;    /* interface index of a link-local IPv6 address, else 0 */
+    uint16_t port;     /* host order */
+    uint8_t family;    /* 4, 6, or 0: none */
+    uint8_t reserved;
+} limpet_address;
+
+/* States of a record. */
+enum {
+    LIMPET_FREE = 0,
+    LIMPET_CONNECTING = 1,
+    LIMPET_OPEN = 2,
+    LIMPET_HALF_CLOSED = 3,
+    LIMPET_CLOSING = 4
+};
+
+/* Bits of limpet_direction.flags. */
+enum limpet_direction_bit {
+    LIMPET_DIRECTION_EOF = 1 << 0,     /* the reading side has sent FIN */
+    LIMPET_DIRECTION_SHUT = 1 << 1,    /* our FIN was sent to the writing side */
+    LIMPET_DIRECTION_BULK = 1 << 2,    /* splice instead of the scratch */
+    LIMPET_DIRECTION_BLOCKED = 1 << 3, /* the writing side takes no more for now: waiting for EPOLLOUT */
+    LIMPET_DIRECTION_DEAD = 1 << 4,    /* nothing more is carried this way */
+    LIMPET_DIRECTION_DISCARD = 1 << 5  /* closing by order: what still arrives is read and dropped */
+};
+
+/* Bits of limpet_record.flags. */
+enum {
+    LIMPET_RESET_CLIENT = 1 << 0,  /* the client is to get RST once what it is owed has gone out */
+    LIMPET_RESET_BACKEND = 1 << 1, /* the same for the backend */
+    LIMPET_ABSENT_CLIENT = 1 << 2, /* the client's descriptor is not in the epoll set */
+    LIMPET_ABSENT_BACKEND = 1 << 3 /* the same for the backend's */
+};
+
+/* One direction of a connection: what recovery must know about bytes on their way. */
+typedef struct {
+    int32_t pipe_read; /* the pipe that holds bytes on their way; -1: none */
+    int32_t pipe_write;
+    uint32_t pipe_bytes; /* bytes in the pipe */
+    uint16_t flags;
+    uint8_t calm;      /* short splices in a row, for the way back from bulk */
+    uint8_t pipe_size; /* log2 of the bytes that the pipe takes */
+} limpet_direction;
+
+/* One connection. The first cache line is all that recovery needs. */
+typedef struct {
+    /* line 0 */
+    uint32_t sequence;   /* odd while the worker changes what identifies the connection */
+    uint32_t generation; /* 1 … 2^31−1, changes with each use of the slot; 0: never used */
+    uint64_t id;         /* monotonic over all workers and never used again */
+    int32_t descriptor[2]; /* client, backend; -1: none */
+    uint8_t state;
+    uint8_t flags;
+    uint8_t attempt;       /* connects started so far */
+    uint8_t away_reason;   /* AwayReason.rawValue of the home backend at accept; 0: at home */
+    uint8_t events[2];     /* what epoll watches for each side: bit 0 in, bit 1 out */
+    uint8_t reserved[2];
+    limpet_direction direction[2]; /* in: client to backend; out: backend to client */
+    /* line 1 */
+    uint64_t delivered[2];   /* bytes handed to the receiving socket, per direction */
+    uint64_t opened;         /* CLOCK_BOOTTIME ns of the accept */
+    uint64_t active;         /* CLOCK_BOOTTIME ns of the last byte */
+    uint64_t deadline;       /* CLOCK_BOOTTIME ns of the state's own time-out (connect, half-close, reset); 0: none */
+    uint64_t source_key;     /* the hashed key: where in the preference order the client stands can be told again */
+    uint16_t service;        /* slots, stable while the configuration lives */
+    uint16_t listener;
+    uint16_t backend;
+    uint16_t home;
+    uint32_t timer_next; /* links of the timer wheel: slot + 1; 0: end */
+    uint32_t timer_previous;
+    /* lines 2 and 3 */
+    limpet_address client; /* who it is */
+    limpet_address peer;   /* who is connected: another than the client behind a proxy */
+    limpet_address client_local;
+    limpet_address backend_address;
+    limpet_address backend_local;
+    uint32_t timer_slot; /* slot of the wheel + 1; 0: not armed */
+    uint32_t reserved_words;
+} limpet_record;
+
+/* What a worker has in its hands: after a crash this says whose bytes lie in the scratch. */
+typedef struct {
+    uint64_t heartbeat;          /* CLOCK_BOOTTIME ns of the last turn of the loop */
+    uint32_t hand_slot;          /* breadcrumb: record being worked on; UINT32_MAX: none */
+    uint32_t hand_generation;
+    uint32_t scratch_slot;       /* owner of the scratch's contents; UINT32_MAX: empty */
+    uint32_t scratch_generation;
+    uint32_t scratch_direction;
+    uint32_t scratch_length;     /* bytes read into it */
+    uint64_t scratch_base;       /* delivered[direction] before its first byte went out */
+    uint64_t open;               /* connections on this worker */
+    uint64_t pipes;              /* pipes that exist on this worker */
+    uint64_t pipes_held;         /* of these, with bytes in them */
+    uint64_t pipes_refused;      /* times that the kernel gave none */
+    uint64_t local_failures;     /* sockets that could not be had for a local reason */
+    uint64_t descriptor_failures; /* accepts that found no descriptor */
+    uint64_t reserved[5];
+} limpet_worker;
+
+/* Counters of one listener on one worker. */
+typedef struct {
+    uint64_t accepted;
+    uint64_t refused; /* reset without having been given a backend */
+    uint64_t open;
+    uint64_t reserved;
+} limpet_listener_counters;
+
+/* Why a connect failed; index into limpet_backend_counters.failures. */
+enum {
+    LIMPET_FAILURE_REFUSED = 0,
+    LIMPET_FAILURE_UNREACHABLE = 1,
+    LIMPET_FAILURE_TIMEOUT = 2,
+    LIMPET_FAILURE_RESET = 3,
+    LIMPET_FAILURE_LOCAL = 4,
+    LIMPET_FAILURE_OTHER = 5,
+    LIMPET_FAILURES = 6
+};
+
+/* Counters of one backend on one worker. */
+typedef struct {
+    uint64_t open;       /* past connect */
+    uint64_t connecting;
+    uint64_t away;       /* of `open`: clients whose home is elsewhere */
+    uint64_t total;      /* connects that succeeded */
+    uint64_t bytes[2];
+    uint64_t fallbacks;  /* clients that went on to their next choice because this backend could not be reached */
+    uint64_t failures[LIMPET_FAILURES];
+    uint64_t reserved[3];
+} limpet_backend_counters;
+
+/* What the control plane has decided about a backend; workers read it at each accept. */
+typedef struct {
+    uint8_t intent; /* Intent.rawValue */
+    uint8_t health; /* Health.rawValue */
+    uint8_t used;   /* 1: this slot belongs to a backend of the configuration */
+    uint8_t reserved[5];
+    uint64_t load;  /* connections and connects on all workers: the one number that a limit is held against */
+    uint64_t limit; /* 0: none */
+    uint64_t since; /* wall-clock ns since 1970 of the last change of state */
+} limpet_backend_state;
+
+/* Start of the region. */
+typedef struct {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t record_bytes;
+    uint32_t workers;
+    uint32_t records_per_worker;
+    uint32_t backends;  /* slots */
+    uint32_t listeners; /* slots */
+    uint64_t next_id;
+    uint64_t open;  /* connections on all workers */
+    uint64_t limit; /* of `open` */
+    uint64_t started; /* wall-clock ns since 1970 */
+    uint64_t waiting; /* bit per worker that has paused accepting at the limit */
+    uint64_t reserved[7];
+} limpet_shared_header;
+
+#endif

@@ -1,0 +1,88 @@
+/* What the Glibc import of Swift lacks: GNU-only prototypes, variadic calls, macros that compute, and libcap.
+ *
+ * _GNU_SOURCE is not defined here on purpose: in a header it changes the Glibc module that Swift has already built. The
+ * GNU-only prototypes are repeated instead; clinux.c defines the macro and checks them against the C library's own. */
+#ifndef LIMPET_CLINUX_H
+#define LIMPET_CLINUX_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <pwd.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/capability.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef _GNU_SOURCE
+ssize_t splice(int fd_in, off_t *_Nullable off_in, int fd_out, off_t *_Nullable off_out, size_t length, unsigned int flags);
+int accept4(int fd, struct sockaddr *_Nullable address, socklen_t *_Nullable length, int flags);
+int pipe2(int *_Nonnull ends, int flags);
+int memfd_create(const char *_Nonnull name, unsigned int flags);
+int setresuid(uid_t real, uid_t effective, uid_t saved);
+int setresgid(gid_t real, gid_t effective, gid_t saved);
+int pthread_setname_np(pthread_t thread, const char *_Nonnull name);
+#endif
+
+/* Values that are GNU-only or computed in the C library's headers. */
+enum {
+    LIMPET_SPLICE_MOVE = 1,
+    LIMPET_SPLICE_NONBLOCK = 2,
+    LIMPET_MFD_CLOEXEC = 1,
+    LIMPET_SO_PEERGROUPS = 59,
+    LIMPET_TCP_USER_TIMEOUT = 18
+};
+
+/* The credentials that SO_PEERCRED answers with; GNU-only in the C library. */
+struct limpet_ucred {
+    pid_t pid;
+    uid_t uid;
+    gid_t gid;
+};
+
+/* F_SETPIPE_SZ and F_GETPIPE_SZ: bytes, or -1 with errno. */
+int limpet_pipe_set_size(int fd, int bytes);
+int limpet_pipe_get_size(int fd);
+
+/* SIOCOUTQ: bytes that the peer has not acknowledged, or -1 with errno. */
+int limpet_unacknowledged(int fd);
+
+/* The variadic prctl(2) and syscall(2), typed. 0 or -1 with errno. */
+int limpet_no_new_privileges(void);
+int limpet_is_no_new_privileges(void);
+
+/* Number of processors that the process may run on, at least 1. */
+int limpet_usable_processors(void);
+
+/* The way from root to an ordinary user that keeps a few capabilities (numbers as in capabilities(7)):
+ * limpet_bound_capabilities() while still root, limpet_keep_capabilities(), the change of user,
+ * limpet_reduce_capabilities(), which leaves `keep` in the permitted, effective, inheritable and ambient sets and nothing
+ * else (ambient: so that they survive an exec under no_new_privs). Each answers 0, or -1 with errno. All of it is per
+ * thread: call before the first one is started. */
+int limpet_keep_capabilities(void);
+int limpet_reduce_capabilities(const int *_Nonnull keep, int count);
+/* Drops every capability but `keep` from the bounding set; needs CAP_SETPCAP. */
+int limpet_bound_capabilities(const int *_Nonnull keep, int count);
+/* cap_to_name(3) for the capabilities that this kernel knows, from 0 up; NULL past the last. Give it back with
+ * limpet_capability_name_free(). */
+char *_Nullable limpet_capability_name(int capability);
+void limpet_capability_name_free(char *_Nonnull name);
+/* Whether the calling thread has the capability in its effective set. */
+int limpet_has_capability(int capability);
+
+#endif

@@ -1,0 +1,180 @@
+internal import FoundationEssentials
+internal import NIOCore
+internal import NIOFoundationEssentialsCompat
+internal import NIOHTTP1
+internal import NIOPosix
+
+/// A client of the control socket for programs that wait: every method blocks until limpetd has answered.
+///
+/// One thread uses it; every request is a conversation of its own. All methods throw what limpetd answers, and
+/// ``ControlError/Code/notRunning``, ``ControlError/Code/permission`` or ``ControlError/Code/failed`` where it cannot be
+/// asked.
+public final class ControlClient {
+    private let path: String
+    private let loop: any EventLoop
+
+    /// - Parameter path: of the control socket.
+    public init(path: String) {
+        self.path = path
+        loop = MultiThreadedEventLoopGroup.singleton.next()
+    }
+
+    public func status() throws(ControlError) -> Reply<StatusReport> { try get("status") }
+
+    public func listeners() throws(ControlError) -> Reply<ListenersReport> { try get("listeners") }
+
+    public func version() throws(ControlError) -> Reply<EmptyBody> { try get("version") }
+
+    /// - Parameter service: nil: of all services.
+    public func backends(service: String? = nil) throws(ControlError) -> Reply<BackendsReport> {
+        try get("backends", service.map { [("service", $0)] } ?? [])
+    }
+
+    /// One backend, by either form of its name.
+    public func backend(_ name: String) throws(ControlError) -> Reply<BackendsReport> {
+        try get(
+            "backends/"
+                + name.split(separator: "/", omittingEmptySubsequences: false).map(escaped).joined(separator: "/"))
+    }
+
+    public func locate(
+        _ address: String, service: String?, without: [String]
+    ) throws(ControlError) -> Reply<WhereReport> {
+        try get(
+            "where",
+            [("address", address)] + (service.map { [("service", $0)] } ?? []) + without.map { ("without", $0) })
+    }
+
+    /// Also where limpetd is not ready.
+    public func ready() throws(ControlError) -> Reply<ReadyReport> {
+        try decoded(try whole(.GET, "ready", nil).bytes)
+    }
+
+    /// The effective configuration.
+    public func configuration() throws(ControlError) -> Reply<ConfigurationReport> {
+        let (head, bytes) = try whole(.GET, "config", nil)
+        guard head.status == .ok else { throw try failure(bytes) }
+        return Reply(
+            version: head.daemonVersion, time: head.time, body: ConfigurationReport(toml: String(buffer: bytes)))
+    }
+
+    public func drain(_ backend: String, deadline: Duration?, force: Bool) throws(ControlError) -> Reply<BackendsReport>
+    {
+        try post("drain", DrainBody(backend: backend, service: nil, deadlineSeconds: deadline?.inSeconds, force: force))
+    }
+
+    public func undrain(_ backend: String) throws(ControlError) -> Reply<BackendsReport> {
+        try post("undrain", BackendBody(backend: backend, service: nil))
+    }
+
+    public func close(_ ids: [ConnectionID], reset: Bool) throws(ControlError) -> Reply<CloseReport> {
+        try post("close", CloseBody(ids: ids, reset: reset))
+    }
+
+    /// - Parameters: one of the three names what is closed.
+    public func close(
+        backend: String? = nil, service: String? = nil, client: String? = nil, reset: Bool, force: Bool
+    ) throws(ControlError) -> Reply<CloseReport> {
+        try post(
+            "close", CloseBody(backend: backend, service: service, client: client, reset: reset, force: force))
+    }
+
+    public func shutdown(drain: Duration?, force: Bool) throws(ControlError) -> Reply<ShutdownReport> {
+        try post("shutdown", ShutdownBody(drainSeconds: drain?.inSeconds, force: force))
+    }
+
+    /// Starts a stream of connections.
+    /// - Parameter query: the parameters of `GET /v1/connections`, see limpetctl(8).
+    public func connections(_ query: [(name: String, value: String)]) throws(ControlError) -> ConnectionRows {
+        let exchange = try exchange(.GET, "connections" + queryText(query), nil)
+        guard case .head(let head) = try exchange.next() else { throw garbled }
+        guard head.status == .ok else { throw try failure(try rest(of: exchange)) }
+        return ConnectionRows(exchange, version: head.daemonVersion, time: head.time)
+    }
+
+    private func get<Body: Codable & Sendable>(
+        _ path: String, _ query: [(name: String, value: String)] = []
+    ) throws(ControlError) -> Reply<Body> {
+        let (head, bytes) = try whole(.GET, path + queryText(query), nil)
+        guard head.status == .ok else { throw try failure(bytes) }
+        return try decoded(bytes)
+    }
+
+    private func post<Body: Codable & Sendable>(
+        _ path: String, _ body: some Encodable
+    ) throws(ControlError) -> Reply<Body> {
+        let bytes: ByteBuffer
+        do {
+            bytes = ByteBuffer(data: try JSONEncoder().encode(body))
+        } catch {
+            throw ControlError(.badRequest, "the request cannot be written as JSON: \(error)")
+        }
+        let (head, answer) = try whole(.POST, path, bytes)
+        guard head.status == .ok || head.status == .accepted else { throw try failure(answer) }
+        return try decoded(answer)
+    }
+
+    private func whole(
+        _ method: HTTPMethod, _ target: String, _ body: ByteBuffer?
+    ) throws(ControlError) -> (head: HTTPResponseHead, bytes: ByteBuffer) {
+        let exchange = try exchange(method, target, body)
+        guard case .head(let head) = try exchange.next() else { throw garbled }
+        return (head, try rest(of: exchange))
+    }
+
+    private func exchange(_ method: HTTPMethod, _ target: String, _ body: ByteBuffer?) throws(ControlError) -> Exchange
+    {
+        var headers = HTTPHeaders([("Host", "limpet"), ("Connection", "close")])
+        if let body {
+            headers.add(name: "Content-Type", value: "application/json")
+            headers.add(name: "Content-Length", value: String(body.readableBytes))
+        }
+        let head = HTTPRequestHead(version: .http1_1, method: method, uri: "/v1/" + target, headers: headers)
+        return try Exchange(head, body: body, socket: path, on: loop)
+    }
+
+    private func rest(of exchange: Exchange) throws(ControlError) -> ByteBuffer {
+        defer { exchange.close() }
+        var bytes = ByteBuffer()
+        while case .body(var part) = try exchange.next() { bytes.writeBuffer(&part) }
+        return bytes
+    }
+
+    private func decoded<Value: Decodable>(_ bytes: ByteBuffer) throws(ControlError) -> Value {
+        do {
+            return try JSONDecoder().decode(Value.self, from: bytes)
+        } catch {
+            throw ControlError(
+                .failed, "limpetd's answer is not what this version expects; are limpetd and limpetctl of one version?")
+        }
+    }
+
+    private func failure(_ bytes: ByteBuffer) throws(ControlError) -> ControlError {
+        let report: Reply<ErrorReport> = try decoded(bytes)
+        return report.body.error
+    }
+
+    private func queryText(_ query: [(name: String, value: String)]) -> String {
+        query.isEmpty ? "" : "?" + query.map { $0.name + "=" + escaped($0.value) }.joined(separator: "&")
+    }
+
+    private func escaped(_ text: some StringProtocol) -> String {
+        text.utf8.map { byte in
+            switch byte {
+            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F, 0x7E: String(UnicodeScalar(byte))
+            default: "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
+            }
+        }.joined()
+    }
+
+    private let garbled = ControlError(.failed, "limpetd's answer is not HTTP")
+}
+
+extension HTTPResponseHead {
+    /// What the Server field says; every answer has it, whole or streamed.
+    fileprivate var daemonVersion: String {
+        headers.first(name: "server").map { String($0.drop { $0 != "/" }.dropFirst()) } ?? ""
+    }
+
+    fileprivate var time: Timestamp { headers.first(name: "limpet-time").flatMap { Timestamp($0) } ?? .now }
+}

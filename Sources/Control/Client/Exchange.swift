@@ -1,0 +1,138 @@
+internal import Linux
+internal import NIOCore
+internal import NIOHTTP1
+internal import NIOPosix
+
+/// One request and its response, read by a thread that waits. No more of the response is held than one read brings: the
+/// event loop reads on only when the waiting thread asks.
+struct Exchange {
+    private let channel: any Channel
+    /// Held here and not looked up in the pipeline: it outlives the channel, which may close as soon as the last part is
+    /// in.
+    private let reader: NIOLoopBound<ResponseReader>
+
+    /// Connects and sends.
+    init(
+        _ request: HTTPRequestHead, body: ByteBuffer?, socket path: String, on loop: any EventLoop
+    ) throws(ControlError) {
+        do {
+            let reader = try loop.submit { NIOLoopBound(ResponseReader(loop), eventLoop: loop) }.wait()
+            self.reader = reader
+            channel = try ClientBootstrap(group: loop)
+                .channelOption(.autoRead, value: false)
+                .channelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try channel.pipeline.syncOperations.addHTTPClientHandlers()
+                        try channel.pipeline.syncOperations.addHandler(reader.value)
+                    }
+                }
+                .connect(unixDomainSocketPath: path).wait()
+        } catch {
+            throw Exchange.explain(error, path)
+        }
+        channel.write(HTTPClientRequestPart.head(request), promise: nil)
+        if let body { channel.write(HTTPClientRequestPart.body(.byteBuffer(body)), promise: nil) }
+        // Should this fail, so does the read, and that can say more: a refusal may have come before the request was out.
+        channel.writeAndFlush(HTTPClientRequestPart.end(nil), promise: nil)
+    }
+
+    /// The next part of the response; waits for it. Not to be called again after `.end`.
+    func next() throws(ControlError) -> HTTPClientResponsePart {
+        let reader = reader
+        do {
+            return try channel.eventLoop.flatSubmit { reader.value.next() }.wait()
+        } catch let error as ControlError {
+            throw error
+        } catch {
+            throw ControlError(.failed, "limpetd's answer cannot be read: \(error)")
+        }
+    }
+
+    /// Ends the conversation, finished or not.
+    func close() {
+        channel.close(promise: nil)
+    }
+
+    private static func explain(_ error: any Error, _ path: String) -> ControlError {
+        guard let error = error as? IOError else {
+            return ControlError(.failed, "control socket \(path): \(error)")
+        }
+        let errno = Errno(rawValue: error.errnoCode)
+        switch errno {
+        case .noSuchFile: return ControlError(.notRunning, "limpetd is not running (no socket at \(path))")
+        case .connectionRefused:
+            return ControlError(.notRunning, "limpetd is not running (nobody listens on the socket at \(path))")
+        case .accessDenied, .notPermitted:
+            return ControlError(
+                .permission,
+                "this user may not use the control socket \(path): only root, limpetd's user and the socket's group may"
+            )
+        default: return ControlError(.failed, "control socket \(path): \(errno)")
+        }
+    }
+}
+
+/// Keeps the parts of a response until they are asked for. Lives on the client's event loop.
+private final class ResponseReader: ChannelInboundHandler {
+    typealias InboundIn = HTTPClientResponsePart
+
+    static let endedEarly = ControlError(.failed, "limpetd ended the conversation in the middle of an answer")
+
+    private let eventLoop: any EventLoop
+    private var context: ChannelHandlerContext?
+    private var parts = CircularBuffer<HTTPClientResponsePart>()
+    private var failure: ControlError?
+    private var waiting: EventLoopPromise<HTTPClientResponsePart>?
+
+    init(_ eventLoop: any EventLoop) {
+        self.eventLoop = eventLoop
+    }
+
+    func next() -> EventLoopFuture<HTTPClientResponsePart> {
+        if let part = parts.popFirst() { return eventLoop.makeSucceededFuture(part) }
+        if let failure { return eventLoop.makeFailedFuture(failure) }
+        guard let context else { return eventLoop.makeFailedFuture(ResponseReader.endedEarly) }
+        let promise = eventLoop.makePromise(of: HTTPClientResponsePart.self)
+        waiting = promise
+        context.read()
+        return promise.futureResult
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let part = unwrapInboundIn(data)
+        if let waiting {
+            self.waiting = nil
+            waiting.succeed(part)
+        } else {
+            parts.append(part)
+        }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        // Half a header, say: whoever waits still waits.
+        if waiting != nil { context.read() }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        fail(ControlError(.failed, "limpetd's answer cannot be read: \(error)"))
+        context.close(promise: nil)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        fail(ResponseReader.endedEarly)
+    }
+
+    private func fail(_ error: ControlError) {
+        if failure == nil { failure = error }
+        waiting?.fail(error)
+        waiting = nil
+    }
+}

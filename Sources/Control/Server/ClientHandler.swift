@@ -1,0 +1,184 @@
+internal import NIOCore
+internal import NIOHTTP1
+internal import NIOPosix
+
+/// One client of the control socket: reads a request, has it answered, reads the next. Lives on the control event loop.
+final class ClientHandler: ChannelInboundHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundOut = HTTPServerResponsePart
+
+    private let routes: Routes
+    private let limits: ControlLimits
+    private let version: String
+    private let caller: Caller
+
+    private var head: HTTPRequestHead?
+    private var body = ByteBuffer()
+    /// True from the head of a reply until its last byte was handed to the kernel.
+    private var isAnswering = false
+    private var stream: ConnectionStream?
+    private var isPumpPlanned = false
+    private var closesAfterReply = false
+    private var deadline: Scheduled<Void>?
+
+    init(routes: Routes, limits: ControlLimits, version: String, caller: Caller) {
+        self.routes = routes
+        self.limits = limits
+        self.version = version
+        self.caller = caller
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        closeUnlessDone(within: limits.requestTime, context)
+        context.fireChannelActive()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        deadline?.cancel()
+        stream = nil
+        context.fireChannelInactive()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        // After a reply that ends the conversation whatever still comes is not looked at.
+        guard !closesAfterReply else { return }
+        switch unwrapInboundIn(data) {
+        case .head(let head):
+            self.head = head
+            body.clear()
+            if let length = head.headers.first(name: "content-length").flatMap(Int.init), length > limits.body {
+                refuse(context, ControlError(.tooLarge, "the body is over \(limits.body) bytes"))
+            }
+        case .body(var part):
+            guard body.readableBytes + part.readableBytes <= limits.body else {
+                return refuse(context, ControlError(.tooLarge, "the body is over \(limits.body) bytes"))
+            }
+            body.writeBuffer(&part)
+        case .end:
+            guard let head else { return }
+            closesAfterReply = !head.isKeepAlive
+            send(answer(to: head), context)
+        }
+    }
+
+    /// A request that the parser does not take. It ends the conversation: where the next one begins cannot be known.
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        guard let parserError = error as? HTTPParserError, !isAnswering else { return context.close(promise: nil) }
+        if parserError == .headerOverflow {
+            refuse(
+                context, ControlError(.tooLarge, "the header is over \(limits.header) bytes"),
+                status: .requestHeaderFieldsTooLarge)
+        } else {
+            refuse(context, ControlError(.badRequest, "not an HTTP/1.1 request"))
+        }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if isAnswering, context.channel.isWritable {
+            closeUnlessDone(within: limits.stallTime, context)
+            pump(context)
+        }
+        context.fireChannelWritabilityChanged()
+    }
+
+    private func answer(to head: HTTPRequestHead) -> Answer {
+        do throws(ControlError) {
+            return routes.answer(try Request(method: head.method, target: head.uri, body: body), from: caller)
+        } catch {
+            return routes.failure(error)
+        }
+    }
+
+    private func refuse(_ context: ChannelHandlerContext, _ error: ControlError, status: HTTPResponseStatus? = nil) {
+        closesAfterReply = true
+        guard case .whole(let usual, let type, let body, _) = routes.failure(error) else { return }
+        send(.whole(status: status ?? usual, type: type, body: body), context)
+    }
+
+    private func send(_ answer: Answer, _ context: ChannelHandlerContext) {
+        isAnswering = true
+        closeUnlessDone(within: limits.stallTime, context)
+        var headers = HTTPHeaders([
+            ("Server", "limpet/\(version)"), ("Limpet-Schema", "\(controlSchema)"),
+            ("Limpet-Time", Timestamp.now.description), ("Cache-Control", "no-store"),
+        ])
+        // A client of HTTP/1.0 learns the end of a stream from the end of the connection.
+        let isOld = head.map { $0.version.major == 1 && $0.version.minor == 0 } ?? false
+        if case .stream = answer, isOld { closesAfterReply = true }
+        if closesAfterReply { headers.add(name: "Connection", value: "close") }
+        let httpVersion: HTTPVersion = isOld ? .http1_0 : .http1_1
+        switch answer {
+        case .whole(let status, let type, let body, let allow):
+            headers.add(name: "Content-Type", value: type)
+            headers.add(name: "Content-Length", value: String(body.readableBytes))
+            if let allow { headers.add(name: "Allow", value: allow) }
+            write(.head(HTTPResponseHead(version: httpVersion, status: status, headers: headers)), context)
+            write(.body(.byteBuffer(body)), context)
+            finish(context)
+        case .stream(let stream):
+            headers.add(name: "Content-Type", value: "application/x-ndjson")
+            context.writeAndFlush(
+                wrapOutboundOut(.head(HTTPResponseHead(version: httpVersion, status: .ok, headers: headers))),
+                promise: nil)
+            self.stream = stream
+            pump(context)
+        }
+    }
+
+    /// Sends one slice and lets the loop serve everybody else before the next one. Stands still while the client does
+    /// not take what it was sent: ``channelWritabilityChanged(context:)`` starts it again.
+    private func pump(_ context: ChannelHandlerContext) {
+        guard let stream, !isPumpPlanned, context.channel.isWritable else { return }
+        do {
+            switch try stream.step() {
+            case .lines(let buffer):
+                context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(buffer))), promise: nil)
+                if context.channel.isWritable { closeUnlessDone(within: limits.stallTime, context) }
+            case .nothingYet: break
+            case .end:
+                self.stream = nil
+                return finish(context)
+            }
+        } catch {
+            // The status has been sent: only an end without the last chunk can still say that rows are missing.
+            return context.close(promise: nil)
+        }
+        isPumpPlanned = true
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        context.eventLoop.execute {
+            let (handler, context) = bound.value
+            handler.isPumpPlanned = false
+            handler.pump(context)
+        }
+    }
+
+    private func write(_ part: HTTPServerResponsePart, _ context: ChannelHandlerContext) {
+        context.write(wrapOutboundOut(part), promise: nil)
+    }
+
+    private func finish(_ context: ChannelHandlerContext) {
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        let done = context.eventLoop.makePromise(of: Void.self)
+        done.futureResult.whenComplete { _ in
+            let (handler, context) = bound.value
+            handler.replied(context)
+        }
+        head = nil
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: done)
+    }
+
+    private func replied(_ context: ChannelHandlerContext) {
+        guard context.channel.isActive else { return }
+        if closesAfterReply { return context.close(promise: nil) }
+        // A pipelined request may already be under way.
+        if stream == nil, head == nil {
+            isAnswering = false
+            closeUnlessDone(within: limits.requestTime, context)
+        }
+    }
+
+    private func closeUnlessDone(within time: TimeAmount, _ context: ChannelHandlerContext) {
+        deadline?.cancel()
+        deadline = context.eventLoop.assumeIsolated().scheduleTask(in: time) { context.close(promise: nil) }
+    }
+}

@@ -1,0 +1,25 @@
+public import NIOCore
+
+/// What a client of the control socket may cost.
+public struct ControlLimits: Sendable {
+    /// Clients at a time; one more is answered 503 and let go.
+    public var clients = 64
+    /// Bytes of one header field.
+    public var headerField = 8 * 1024
+    /// Bytes of all header fields of one request together.
+    public var header = 16 * 1024
+    /// Header fields of one request.
+    public var headerFields = 64
+    /// Bytes of a request's body.
+    public var body = 64 * 1024
+    /// Between the first byte of a request and its last.
+    public var requestTime: TimeAmount = .seconds(10)
+    /// Without a request.
+    public var idleTime: TimeAmount = .seconds(60)
+    /// Without the client taking a byte of what waits for it.
+    public var stallTime: TimeAmount = .seconds(120)
+    /// Table slots that are looked at before other clients have their turn.
+    public var slice = 128
+
+    public init() {}
+}

@@ -1,0 +1,132 @@
+internal import Linux
+public import NIOCore
+internal import NIOHTTP1
+internal import NIOPosix
+
+/// The control socket's server: HTTP/1.1 with JSON, see limpetctl(8) and ``ControlPlane``.
+///
+/// Lives on one event loop: make it there, and call every method there. The plane is called on that loop too.
+public final class ControlServer {
+    private let eventLoop: any EventLoop
+    private let routes: Routes
+    private let version: String
+    private let limits: ControlLimits
+    private var socket: ControlSocket?
+    private var listener: (any Channel)?
+    private var clients: [ObjectIdentifier: any Channel] = [:]
+
+    /// - Parameters:
+    ///   - eventLoop: the loop that this is called on.
+    ///   - plane: kept until the server goes.
+    ///   - version: of the daemon.
+    ///   - access: who may do what.
+    public init(
+        eventLoop: any EventLoop, plane: any ControlPlane, version: String, access: AccessPolicy,
+        limits: ControlLimits = ControlLimits()
+    ) {
+        eventLoop.preconditionInEventLoop()
+        self.eventLoop = eventLoop
+        self.version = version
+        self.limits = limits
+        routes = Routes(plane: plane, version: version, access: access, slice: limits.slice)
+    }
+
+    /// Takes the socket over and serves. Clients that have connected since it was made are served now.
+    /// - Returns: succeeds once it serves.
+    public func start(on socket: ControlSocket) -> EventLoopFuture<Void> {
+        eventLoop.preconditionInEventLoop()
+        self.socket = socket
+        let server = NIOLoopBound(self, eventLoop: eventLoop)
+        return ServerBootstrap(group: eventLoop)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try server.value.admit(channel) }
+            }
+            // Rows wait in the table and not in memory: a client that does not read holds this much and no more.
+            .childChannelOption(.writeBufferWaterMark, value: .init(low: 16 * 1024, high: 64 * 1024))
+            .withBoundSocket(socket.descriptor)
+            .map { server.value.listener = $0 }
+    }
+
+    /// Takes no more clients, removes the socket file, lets replies that are under way end for up to `grace`, and closes
+    /// everything.
+    /// - Returns: succeeds when all is closed.
+    public func stop(grace: TimeAmount = .seconds(1)) -> EventLoopFuture<Void> {
+        eventLoop.preconditionInEventLoop()
+        socket?.remove()
+        socket = nil
+        var ends = clients.values.map { $0.closeFuture }
+        if let listener {
+            ends.append(listener.closeFuture)
+            listener.close(promise: nil)
+        }
+        for client in clients.values { client.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent()) }
+        let server = NIOLoopBound(self, eventLoop: eventLoop)
+        let hard = eventLoop.scheduleTask(in: grace) {
+            for client in server.value.clients.values { client.close(promise: nil) }
+        }
+        let all = EventLoopFuture.andAllComplete(ends, on: eventLoop)
+        all.whenComplete { _ in hard.cancel() }
+        return all
+    }
+
+    /// Sets a new client up, or turns it away.
+    private func admit(_ channel: any Channel) throws {
+        let pipeline = channel.pipeline.syncOperations
+        var decoder = NIOHTTPDecoderLimitConfiguration()
+        decoder.maxHeaderFieldSize = limits.headerField
+        decoder.maxHeaderListSize = limits.header
+        decoder.maxHeaderFieldCount = limits.headerFields
+        try pipeline.configureHTTPServerPipeline(
+            withPipeliningAssistance: true, withServerUpgrade: nil, withErrorHandling: false,
+            withEncoderConfiguration: .init(), withDecoderLimitConfiguration: decoder)
+        guard clients.count < limits.clients else {
+            return try pipeline.addHandler(Turnaway(routes: routes, limit: limits.clients))
+        }
+        let caller = try pipeline.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) {
+            try ControlServer.caller(behind: $0)
+        }
+        guard let caller else { throw Errno.notPermitted }
+        try pipeline.addHandler(ClientHandler(routes: routes, limits: limits, version: version, caller: caller))
+        let key = ObjectIdentifier(channel)
+        clients[key] = channel
+        let server = NIOLoopBound(self, eventLoop: eventLoop)
+        channel.closeFuture.whenComplete { _ in server.value.clients[key] = nil }
+    }
+
+    private static func caller(behind descriptor: Int32) throws(Errno) -> Caller {
+        let (pid, uid, gid) = try UnixSocket.peerCredentials(descriptor).get()
+        return Caller(pid: pid, uid: uid, gid: gid, groups: try UnixSocket.peerGroups(descriptor).get())
+    }
+}
+
+/// Tells a client that there are too many, whatever it asks.
+private final class Turnaway: ChannelInboundHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundOut = HTTPServerResponsePart
+
+    private let routes: Routes
+    private let limit: Int
+
+    init(routes: Routes, limit: Int) {
+        self.routes = routes
+        self.limit = limit
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        context.eventLoop.assumeIsolated().scheduleTask(in: .seconds(1)) { context.close(promise: nil) }
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard case .head = unwrapInboundIn(data) else { return }
+        let error = ControlError(.busy, "there are \(limit) control clients already: end one, or try again")
+        guard case .whole(let status, let type, let body, _) = routes.failure(error) else { return }
+        let headers = HTTPHeaders([
+            ("Content-Type", type), ("Content-Length", "\(body.readableBytes)"), ("Connection", "close"),
+        ])
+        context.write(
+            wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: status, headers: headers))), promise: nil)
+        context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
+        context.writeAndFlush(wrapOutboundOut(.end(nil)))
+            .assumeIsolated().whenComplete { _ in context.close(promise: nil) }
+    }
+}

@@ -1,0 +1,230 @@
+internal import Addressing
+internal import FoundationEssentials
+internal import NIOCore
+internal import NIOFoundationEssentialsCompat
+internal import NIOHTTP1
+
+/// What a request is answered with.
+enum Answer {
+    case whole(status: HTTPResponseStatus, type: String, body: ByteBuffer, allow: String? = nil)
+    case stream(ConnectionStream)
+}
+
+/// Paths, methods, names and force: everything between a request and the plane. Lives on the control event loop.
+struct Routes {
+    private let plane: any ControlPlane
+    private let version: String
+    private let access: AccessPolicy
+    private let slice: Int
+    private let encoder: JSONEncoder
+    private let allocator = ByteBufferAllocator()
+
+    init(plane: any ControlPlane, version: String, access: AccessPolicy, slice: Int) {
+        self.plane = plane
+        self.version = version
+        self.access = access
+        self.slice = slice
+        encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    }
+
+    func answer(_ request: Request, from caller: Caller) -> Answer {
+        do throws(ControlError) {
+            guard request.path.first == "v1", request.path.count > 1 else { throw unknownPath(request) }
+            let (route, rest) = (request.path[1], Array(request.path.dropFirst(2)))
+            let isChange = ["drain", "undrain", "close", "shutdown"].contains(route)
+            let isShown =
+                rest.isEmpty
+                ? ["status", "backends", "connections", "listeners", "where", "config", "ready", "version"].contains(
+                    route)
+                : route == "backends" && rest.count <= 2
+            guard isShown || isChange && rest.isEmpty else { throw unknownPath(request) }
+            guard request.method == (isChange ? .POST : .GET) else {
+                return methodNotAllowed(request, allowed: isChange ? "POST" : "GET")
+            }
+            try access.check(caller, isChange ? .change : .read)
+            return isChange ? try change(route, request, caller) : try show(route, rest, request)
+        } catch {
+            return failure(error)
+        }
+    }
+
+    /// An unsuccessful reply.
+    func failure(_ error: ControlError) -> Answer {
+        reply(ErrorReport(error: error), status: .init(statusCode: error.code.httpStatus))
+    }
+
+    private func show(_ route: String, _ rest: [String], _ request: Request) throws(ControlError) -> Answer {
+        switch route {
+        case "status":
+            try request.allow([])
+            return reply(plane.status())
+        case "backends" where rest.isEmpty:
+            try request.allow(["service"])
+            let rows = plane.backends()
+            let service: String? =
+                if let text = try request.value("service") { try NameDirectory(rows).service(text) } else { nil }
+            return reply(BackendsReport(backends: rows.filter { service == nil || $0.service == service }))
+        case "backends":
+            try request.allow([])
+            let rows = plane.backends()
+            let name = try NameDirectory(rows).backend(rest.joined(separator: "/"), in: nil)
+            return reply(BackendsReport(backends: rows.filter { $0.fullName == name }))
+        case "connections":
+            let filter = try ConnectionFilter(request, names: NameDirectory(plane.backends()))
+            return .stream(
+                ConnectionStream(
+                    walk: plane.connections(), filter: filter, slice: slice, encoder: encoder, allocator: allocator))
+        case "listeners":
+            try request.allow([])
+            return reply(ListenersReport(listeners: plane.listeners()))
+        case "where":
+            return reply(try plane.locate(try whereRequest(request)))
+        case "config":
+            try request.allow([])
+            return .whole(status: .ok, type: "application/toml", body: ByteBuffer(string: plane.configuration()))
+        case "ready":
+            try request.allow([])
+            let report = plane.readiness()
+            return reply(report, status: report.ready ? .ok : .serviceUnavailable)
+        default:
+            try request.allow([])
+            return reply(EmptyBody())
+        }
+    }
+
+    private func change(_ route: String, _ request: Request, _ caller: Caller) throws(ControlError) -> Answer {
+        try request.allow([])
+        switch route {
+        case "drain":
+            let body = try request.json(DrainBody.self, fields: DrainBody.CodingKeys.self)
+            let asked = DrainRequest(
+                backend: try resolve(body.backend, in: body.service),
+                deadline: try duration("deadline_seconds", body.deadlineSeconds), force: body.force ?? false)
+            return reply(BackendsReport(backends: [try plane.drain(asked, by: caller)]))
+        case "undrain":
+            let body = try request.json(BackendBody.self, fields: BackendBody.CodingKeys.self)
+            let asked = BackendRequest(backend: try resolve(body.backend, in: body.service))
+            return reply(BackendsReport(backends: [try plane.undrain(asked, by: caller)]))
+        case "close":
+            let body = try request.json(CloseBody.self, fields: CloseBody.CodingKeys.self)
+            return reply(try plane.close(try closeRequest(body), by: caller))
+        default:
+            let body = try request.json(ShutdownBody.self, fields: ShutdownBody.CodingKeys.self)
+            let connections = plane.status().connections
+            let drain = try duration("drain_seconds", body.drainSeconds)
+            if connections > 0, body.force != true {
+                throw ControlError(
+                    .needsForce,
+                    "\(counted(connections)) would be closed"
+                        + (drain.map { " if still there after \(DurationText.age(seconds: $0.inSeconds))" } ?? ""))
+            }
+            try plane.shutdown(ShutdownRequest(drain: drain), by: caller)
+            return reply(ShutdownReport(connections: connections), status: .accepted)
+        }
+    }
+
+    private func resolve(_ backend: String, in service: String?) throws(ControlError) -> BackendName {
+        let names = NameDirectory(plane.backends())
+        let service: String? = if let service { try names.service(service) } else { nil }
+        return try names.backend(backend, in: service)
+    }
+
+    private func whereRequest(_ request: Request) throws(ControlError) -> WhereRequest {
+        try request.allow(["address", "service", "without"])
+        guard let text = try request.value("address") else { throw ControlError(.badRequest, "address is missing") }
+        let (address, port): (IPAddress, UInt16?)
+        if let alone = IPAddress(text) {
+            (address, port) = (alone, nil)
+        } else if let endpoint = try? Endpoint(parsing: text) {
+            (address, port) = (endpoint.address, endpoint.port)
+        } else {
+            throw ControlError(
+                .badRequest,
+                "\"\(text)\" is not an address such as 203.0.113.7, 203.0.113.7:40000 or [2001:db8::7]:40000")
+        }
+        let names = NameDirectory(plane.backends())
+        let service = try names.service(try request.value("service"))
+        var without: [String] = []
+        for (_, name) in request.query.filter({ $0.name == "without" }) {
+            without.append(try names.backend(name, in: service).backend)
+        }
+        return WhereRequest(address: address.unmapped, port: port, service: service, without: without)
+    }
+
+    private func closeRequest(_ body: CloseBody) throws(ControlError) -> CloseRequest {
+        let reset = body.reset ?? false
+        if let ids = body.ids {
+            guard body.backend == nil, body.service == nil, body.client == nil else {
+                throw ControlError(.badRequest, "ids come alone, without backend, service or client")
+            }
+            return CloseRequest(selector: .ids(ids), reset: reset)
+        }
+        let rows = plane.backends()
+        let selector: CloseRequest.Selector
+        let count: Int?
+        switch (body.backend, body.service, body.client) {
+        case (let backend?, let service, nil):
+            let name = try resolve(backend, in: service)
+            selector = .backend(name)
+            count = rows.filter { $0.fullName == name }.reduce(0) { $0 + $1.connections + $1.connecting }
+        case (nil, let service?, nil):
+            let name = try NameDirectory(rows).service(service)
+            selector = .service(name)
+            count = rows.filter { $0.service == name }.reduce(0) { $0 + $1.connections + $1.connecting }
+        case (nil, nil, let client?):
+            guard let prefix = Prefix(client) else {
+                throw ControlError(
+                    .badRequest, "client: \"\(client)\" is not an address or prefix such as 192.0.2.0/24")
+            }
+            selector = .client(prefix)
+            count = nil
+        case (nil, nil, nil): throw ControlError(.badRequest, "say which: ids, backend, service or client")
+        default: throw ControlError(.badRequest, "say one of backend, service and client")
+        }
+        if body.force != true, count != 0 {
+            throw ControlError(
+                .needsForce,
+                count.map { "\(counted($0)) would be closed" }
+                    ?? "every connection from \(body.client ?? "") would be closed")
+        }
+        return CloseRequest(selector: selector, reset: reset)
+    }
+
+    private func duration(_ name: String, _ seconds: Double?) throws(ControlError) -> Duration? {
+        guard let seconds else { return nil }
+        guard seconds >= 0, seconds <= 3650 * 86_400 else {
+            throw ControlError(.badRequest, "\(name): \(seconds) is not a number of seconds from 0 to 315360000")
+        }
+        return .milliseconds(Int64(seconds * 1000))
+    }
+
+    private func counted(_ connections: Int) -> String {
+        connections == 1 ? "1 connection" : "\(connections) connections"
+    }
+
+    private func unknownPath(_ request: Request) -> ControlError {
+        ControlError(.unknownPath, "no such path: /\(request.path.joined(separator: "/"))")
+    }
+
+    private func methodNotAllowed(_ request: Request, allowed: String) -> Answer {
+        let error = ControlError(
+            .methodNotAllowed,
+            "/\(request.path.joined(separator: "/")) takes \(allowed), not \(request.method.rawValue)")
+        guard case .whole(let status, let type, let body, _) = failure(error) else { return failure(error) }
+        return .whole(status: status, type: type, body: body, allow: allowed)
+    }
+
+    private func reply(_ body: some Codable & Sendable, status: HTTPResponseStatus = .ok) -> Answer {
+        var buffer = allocator.buffer(capacity: 512)
+        do {
+            try buffer.writeJSONEncodable(Reply(version: version, body: body), encoder: encoder)
+            buffer.writeInteger(UInt8(ascii: "\n"))
+            return .whole(status: status, type: "application/json", body: buffer)
+        } catch {
+            // A number that JSON cannot hold: a fault of ours, which the client has to learn of.
+            return .whole(
+                status: .internalServerError, type: "text/plain", body: ByteBuffer(string: "limpetd: \(error)\n"))
+        }
+    }
+}

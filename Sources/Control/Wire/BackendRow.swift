@@ -1,0 +1,136 @@
+public import Addressing
+
+/// One backend, in `GET /v1/backends`.
+public struct BackendRow: Codable, Sendable, Equatable {
+    /// What the operator wants.
+    public enum Intent: String, Codable, Sendable, CaseIterable {
+        case ready, drain, maintenance
+    }
+
+    /// What the checks say; unchecked where none is configured.
+    public enum Health: String, Codable, Sendable, CaseIterable {
+        case unchecked, checking, up, down
+    }
+
+    /// Intent, health and limit in one word, in this precedence: maintenance, draining or drained, down, checking,
+    /// full, up.
+    public enum State: String, Codable, Sendable, CaseIterable {
+        case up, checking, draining, drained, maintenance, down, full
+    }
+
+    public var service: String
+    public var name: String
+    public var address: Endpoint
+    public var state: State
+    public var intent: Intent
+    public var health: Health
+    /// In force now.
+    public var weight: Int
+    /// As the configuration says.
+    public var weightConfigured: Int
+    /// Established connections.
+    public var connections: Int
+    /// Connections whose connect to this backend is under way.
+    public var connecting: Int
+    /// Of ``connections``, those whose home is another backend.
+    public var away: Int
+    /// Connections that were ever established.
+    public var total: UInt64
+    /// Bytes from clients to this backend.
+    public var bytesIn: UInt64
+    /// Bytes from this backend to clients.
+    public var bytesOut: UInt64
+    public var connectFailures: UInt64
+    /// Connections that went to another backend because a connect to this one failed.
+    public var fallbacks: UInt64
+    /// When ``state`` last changed.
+    public var since: Timestamp
+
+    public init(
+        service: String, name: String, address: Endpoint, state: State, intent: Intent, health: Health, weight: Int,
+        weightConfigured: Int, connections: Int, connecting: Int, away: Int, total: UInt64, bytesIn: UInt64,
+        bytesOut: UInt64, connectFailures: UInt64, fallbacks: UInt64, since: Timestamp
+    ) {
+        self.service = service
+        self.name = name
+        self.address = address
+        self.state = state
+        self.intent = intent
+        self.health = health
+        self.weight = weight
+        self.weightConfigured = weightConfigured
+        self.connections = connections
+        self.connecting = connecting
+        self.away = away
+        self.total = total
+        self.bytesIn = bytesIn
+        self.bytesOut = bytesOut
+        self.connectFailures = connectFailures
+        self.fallbacks = fallbacks
+        self.since = since
+    }
+
+    /// `service/backend`.
+    public var fullName: BackendName { BackendName(service: service, backend: name) }
+
+    enum CodingKeys: String, CodingKey {
+        case service, name, address, state, intent, health, weight, connections, connecting, away, total, fallbacks
+        case since
+        case weightConfigured = "weight_configured"
+        case bytesIn = "bytes_in"
+        case bytesOut = "bytes_out"
+        case connectFailures = "connect_failures"
+    }
+}
+
+/// One listening address, in `GET /v1/listeners`.
+public struct ListenerRow: Codable, Sendable, Equatable {
+    public enum State: String, Codable, Sendable, CaseIterable {
+        case accepting, paused
+    }
+
+    public var service: String
+    public var name: String
+    /// As bound: with the port that the kernel chose where the configuration says 0.
+    public var address: Endpoint
+    /// Connections that came in here and exist now.
+    public var connections: Int
+    public var accepted: UInt64
+    /// Connections that were accepted and given up before they had a backend.
+    public var refused: UInt64
+    public var state: State
+    /// Why it is paused; null while it accepts.
+    @Nullable public var reason: String?
+
+    public init(
+        service: String, name: String, address: Endpoint, connections: Int, accepted: UInt64, refused: UInt64,
+        state: State, reason: String?
+    ) {
+        self.service = service
+        self.name = name
+        self.address = address
+        self.connections = connections
+        self.accepted = accepted
+        self.refused = refused
+        self.state = state
+        self.reason = reason
+    }
+}
+
+/// The answer of `GET /v1/backends`.
+public struct BackendsReport: Codable, Sendable, Equatable {
+    public var backends: [BackendRow]
+
+    public init(backends: [BackendRow]) {
+        self.backends = backends
+    }
+}
+
+/// The answer of `GET /v1/listeners`.
+public struct ListenersReport: Codable, Sendable, Equatable {
+    public var listeners: [ListenerRow]
+
+    public init(listeners: [ListenerRow]) {
+        self.listeners = listeners
+    }
+}

@@ -1,0 +1,141 @@
+public import Addressing
+
+/// Asks for the preference order of a client: `GET /v1/where`.
+public struct WhereRequest: Sendable, Equatable {
+    public var address: IPAddress
+    /// The client's source port: nil where none was given, which only a service that hashes ports objects to.
+    public var port: UInt16?
+    /// An existing service.
+    public var service: String
+    /// Names of that service's backends to imagine away.
+    public var without: [String]
+
+    public init(address: IPAddress, port: UInt16?, service: String, without: [String]) {
+        self.address = address
+        self.port = port
+        self.service = service
+        self.without = without
+    }
+}
+
+/// The answer of `GET /v1/where`.
+public struct WhereReport: Codable, Sendable, Equatable {
+    /// The client's address as it was asked, with its port where one was given.
+    public var address: String
+    /// What of it is hashed, in text: the masked address, with the port where that counts.
+    public var key: String
+    public var service: String
+    /// The backend that a connection would go to; null: none is eligible.
+    @Nullable public var chosen: String?
+    /// Why this one, in words.
+    public var reason: String
+    /// All backends of the service in the client's order.
+    public var preference: [Preference]
+
+    /// A backend in the order of preference.
+    public struct Preference: Codable, Sendable, Equatable {
+        public var backend: String
+        public var eligible: Bool
+        /// Why it is not eligible; null where it is.
+        @Nullable public var reason: String?
+
+        public init(backend: String, eligible: Bool, reason: String?) {
+            self.backend = backend
+            self.eligible = eligible
+            self.reason = reason
+        }
+    }
+
+    public init(
+        address: String, key: String, service: String, chosen: String?, reason: String, preference: [Preference]
+    ) {
+        self.address = address
+        self.key = key
+        self.service = service
+        self.chosen = chosen
+        self.reason = reason
+        self.preference = preference
+    }
+}
+
+/// Excludes a backend from new connections: `POST /v1/drain`.
+public struct DrainRequest: Sendable, Equatable {
+    /// An existing backend.
+    public var backend: BackendName
+    /// What is left after this time is closed; nil: nothing ever is.
+    public var deadline: Duration?
+    /// Drain even the last eligible backend of the service.
+    public var force: Bool
+
+    public init(backend: BackendName, deadline: Duration?, force: Bool) {
+        self.backend = backend
+        self.deadline = deadline
+        self.force = force
+    }
+}
+
+/// Undoes a drain: `POST /v1/undrain`.
+public struct BackendRequest: Sendable, Equatable {
+    /// An existing backend.
+    public var backend: BackendName
+
+    public init(backend: BackendName) {
+        self.backend = backend
+    }
+}
+
+/// Closes connections: `POST /v1/close`.
+public struct CloseRequest: Sendable, Equatable {
+    public enum Selector: Sendable, Equatable {
+        /// By number; those that have gone are reported as missing.
+        case ids([ConnectionID])
+        /// All of an existing backend.
+        case backend(BackendName)
+        /// All of an existing service.
+        case service(String)
+        /// All whose client's address lies in the prefix.
+        case client(Prefix)
+    }
+
+    public var selector: Selector
+    /// RST instead of FIN.
+    public var reset: Bool
+
+    public init(selector: Selector, reset: Bool) {
+        self.selector = selector
+        self.reset = reset
+    }
+}
+
+/// The answer of `POST /v1/close`.
+public struct CloseReport: Codable, Sendable, Equatable {
+    /// How many connections were told to close.
+    public var closed: Int
+    /// Numbers that were asked for and that no connection has.
+    public var missing: [ConnectionID]
+
+    public init(closed: Int, missing: [ConnectionID] = []) {
+        self.closed = closed
+        self.missing = missing
+    }
+}
+
+/// Ends the daemon: `POST /v1/shutdown`.
+public struct ShutdownRequest: Sendable, Equatable {
+    /// How long connections may take to end by themselves; nil: as the configuration says.
+    public var drain: Duration?
+
+    public init(drain: Duration?) {
+        self.drain = drain
+    }
+}
+
+/// The answer of `POST /v1/shutdown`, sent before anything has happened.
+public struct ShutdownReport: Codable, Sendable, Equatable {
+    /// Connections at that moment.
+    public var connections: Int
+
+    public init(connections: Int) {
+        self.connections = connections
+    }
+}

@@ -1,0 +1,110 @@
+/// The answer of `GET /v1/status`. The daemon's version is in the envelope, see ``Reply``.
+public struct StatusReport: Codable, Sendable, Equatable {
+    /// The process that systemd knows: the keeper's.
+    public var pid: Int32
+    /// The process that works. Equal to ``pid`` where one process does both.
+    public var enginePID: Int32
+    /// Counts the engines that this keeper has started, from 1.
+    public var engineGeneration: Int
+    /// Since the keeper started.
+    public var uptimeSeconds: Double
+    public var ready: Bool
+    public var workers: Int
+    /// Connections that exist now, in any state.
+    public var connections: Int
+    /// Where accepting pauses.
+    public var maxConnections: Int
+    /// RLIMIT_NOFILE as it is in force.
+    public var descriptorLimit: Int
+    /// The permitted capabilities, spelt as in capabilities(7) (`CAP_NET_BIND_SERVICE`); empty: none.
+    public var capabilities: [String]
+    /// The user that the daemon runs as: its name, or its number where it has none.
+    public var user: String
+    /// Hash of the active configuration: equal on two instances that were told the same.
+    public var configHash: String
+    public var services: [ServiceStatus]
+    /// The last death of an engine; null: none since the keeper started.
+    @Nullable public var lastDeath: EngineDeath?
+
+    public init(
+        pid: Int32, enginePID: Int32, engineGeneration: Int, uptimeSeconds: Double, ready: Bool, workers: Int,
+        connections: Int, maxConnections: Int, descriptorLimit: Int, capabilities: [String], user: String,
+        configHash: String, services: [ServiceStatus], lastDeath: EngineDeath?
+    ) {
+        self.pid = pid
+        self.enginePID = enginePID
+        self.engineGeneration = engineGeneration
+        self.uptimeSeconds = uptimeSeconds
+        self.ready = ready
+        self.workers = workers
+        self.connections = connections
+        self.maxConnections = maxConnections
+        self.descriptorLimit = descriptorLimit
+        self.capabilities = capabilities
+        self.user = user
+        self.configHash = configHash
+        self.services = services
+        self.lastDeath = lastDeath
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case pid, ready, workers, connections, capabilities, user, services
+        case enginePID = "engine_pid"
+        case engineGeneration = "engine_generation"
+        case uptimeSeconds = "uptime_seconds"
+        case maxConnections = "max_connections"
+        case descriptorLimit = "descriptor_limit"
+        case configHash = "config_hash"
+        case lastDeath = "last_death"
+    }
+}
+
+/// A service as ``StatusReport`` lists it.
+public struct ServiceStatus: Codable, Sendable, Equatable {
+    public var name: String
+    /// Of key, masks, names and effective weights: equal on two instances if and only if they answer alike.
+    public var mappingHash: String
+
+    public init(name: String, mappingHash: String) {
+        self.name = name
+        self.mappingHash = mappingHash
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case name
+        case mappingHash = "mapping_hash"
+    }
+}
+
+/// When and why an engine ended that should not have.
+public struct EngineDeath: Codable, Sendable, Equatable {
+    public var time: Timestamp
+    /// In words, with the signal's name where there was one.
+    public var reason: String
+
+    public init(time: Timestamp, reason: String) {
+        self.time = time
+        self.reason = reason
+    }
+}
+
+/// The effective configuration. The socket sends the text alone (`GET /v1/config`); this is what programs make of it.
+public struct ConfigurationReport: Codable, Sendable, Equatable {
+    public var toml: String
+
+    public init(toml: String) {
+        self.toml = toml
+    }
+}
+
+/// The answer of `GET /v1/ready`, sent with status 200 or 503.
+public struct ReadyReport: Codable, Sendable, Equatable {
+    public var ready: Bool
+    /// Why not; null when ready.
+    @Nullable public var reason: String?
+
+    public init(ready: Bool, reason: String?) {
+        self.ready = ready
+        self.reason = reason
+    }
+}

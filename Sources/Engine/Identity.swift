@@ -1,0 +1,72 @@
+import Configuration
+import Linux
+
+/// Whom the daemon runs as once it has bound its addresses.
+enum Identity: Sendable, Equatable {
+    /// An ordinary user started it: nothing to drop.
+    case unchanged
+    /// Started as root and told to stay so.
+    case root
+    /// Started as root: becomes this user and this group.
+    case account(Account, gid: UInt32)
+
+    /// Finds out, from what was configured and who we are. Reads the user database.
+    static func resolve(user: String?, group: String?) throws(StartError) -> Identity {
+        guard Account.effectiveUID == 0 else { return try resolveUnprivileged(user: user) }
+        let name = user ?? "limpet"
+        guard let account = Account.named(name) else {
+            if user == nil {
+                throw StartError(
+                    "started as root, and there is no user \"limpet\" to run as; make one (useradd --system limpet), name"
+                        + " another with --user, or stay root with --user root", exitStatus: 2)
+            }
+            throw StartError(
+                "user \"\(name)\" does not exist; make it (useradd --system \(name)) or name another with --user")
+        }
+        var gid = account.gid
+        if let group {
+            guard let number = Account.group(named: group) else {
+                throw StartError(
+                    "group \"\(group)\" does not exist; make it (groupadd --system \(group)) or name another with --group"
+                )
+            }
+            gid = number
+        }
+        return account.uid == 0 ? .root : .account(account, gid: gid)
+    }
+
+    private static func resolveUnprivileged(user: String?) throws(StartError) -> Identity {
+        if let user, Account.named(user)?.uid != Account.effectiveUID {
+            throw StartError("only root can run as user \"\(user)\"; start limpetd as root, or leave out --user")
+        }
+        return .unchanged
+    }
+
+    /// Owner of the files that are made before the drop; nil: they stay with whoever makes them.
+    var owner: (user: UInt32, group: UInt32)? {
+        if case .account(let account, let gid) = self { return (account.uid, gid) }
+        return nil
+    }
+
+    /// Becomes that user, keeping CAP_NET_BIND_SERVICE alone. Before the first thread.
+    func assume() throws(StartError) {
+        guard case .account(let account, let gid) = self else { return }
+        do throws(SystemError) {
+            try Privileges.drop(to: account, gid: gid, keep: [Privileges.bindService])
+        } catch {
+            throw StartError("\(error); run limpetd with the capabilities SETUID, SETGID and SETPCAP, or as that user")
+        }
+    }
+
+    /// Who we are now, for the log.
+    static var summary: String {
+        let uid = Account.effectiveUID
+        let name = Account.numbered(uid)?.name ?? "\(uid)"
+        let capabilities = Privileges.names
+        let held =
+            uid == 0 && capabilities.count > 20
+            ? "all of root's capabilities"
+            : capabilities.isEmpty ? "no capabilities" : capabilities.joined(separator: ", ")
+        return "running as user \(name) with \(held)" + (Privileges.noNewPrivileges ? ", no_new_privs" : "")
+    }
+}

@@ -1,0 +1,44 @@
+import Linux
+
+/// The directory of what outlives the process, and the lock that keeps a second daemon out of it.
+struct StateDirectory: Sendable {
+    let path: String
+    private let lock: FileLock
+
+    /// Makes the directory (0700, and its parents 0755) where it is missing, gives it to `owner`, and locks it.
+    init(path: String, owner: (user: UInt32, group: UInt32)?) throws(StartError) {
+        self.path = path
+        try StateDirectory.make(path, owner: owner)
+        let lockPath = path + "/lock"
+        do throws(Errno) {
+            lock = try FileLock(path: lockPath)
+        } catch .wouldBlock {
+            throw StartError(
+                "state directory \(path): another limpetd uses it; end that one, or name another with --state-directory"
+            )
+        } catch {
+            throw StartError(
+                "state directory \(path): cannot open \(lockPath): \(error); name a directory that this user may write to"
+                    + " with --state-directory")
+        }
+        if let owner { _ = PathEntry.changeOwner(of: lockPath, uid: owner.user, gid: owner.group) }
+    }
+
+    private static func make(_ path: String, owner: (user: UInt32, group: UInt32)?) throws(StartError) {
+        if case .success = PathEntry.look(at: path) { return }
+        var prefix = ""
+        let parts = path.split(separator: "/", omittingEmptySubsequences: true)
+        for (index, part) in parts.enumerated() {
+            prefix += (index == 0 && !path.hasPrefix("/") ? "" : "/") + part
+            let isLast = index == parts.count - 1
+            guard let error = PathEntry.makeDirectory(prefix, permissions: isLast ? 0o700 : 0o755) else { continue }
+            if error == .exists { continue }
+            throw StartError(
+                "state directory \(path): cannot make \(prefix): \(error); name a directory that this user may write to with"
+                    + " --state-directory")
+        }
+        if let owner, let error = PathEntry.changeOwner(of: path, uid: owner.user, gid: owner.group) {
+            throw StartError("state directory \(path): cannot give it to user \(owner.user): \(error)")
+        }
+    }
+}

@@ -1,0 +1,62 @@
+public import Addressing
+public import CLayout
+import Glibc
+
+/// One row of the connection table: a copy that belongs together, whatever the worker did meanwhile.
+public struct ConnectionSnapshot: Sendable {
+    public let worker: Int
+    public let slot: UInt32
+    public let record: limpet_record
+
+    public var id: UInt64 { record.id }
+    public var generation: UInt32 { record.generation }
+    public var bytesIn: UInt64 { record.delivered.0 }
+    public var bytesOut: UInt64 { record.delivered.1 }
+    public var client: Endpoint? { record.client.endpoint }
+    public var peer: Endpoint? { record.peer.endpoint }
+    public var clientLocal: Endpoint? { record.client_local.endpoint }
+    public var backendAddress: Endpoint? { record.backend_address.endpoint }
+    public var backendLocal: Endpoint? { record.backend_local.endpoint }
+}
+
+/// The records of all workers, for readers on any thread. Reading holds no worker up.
+public struct ConnectionTable: Sendable {
+    private let region: SharedRegion
+
+    public init(region: SharedRegion) {
+        self.region = region
+    }
+
+    /// Slots over all workers: what a walk has to look at, at most.
+    public var slotCount: Int { region.workerCount * region.recordsPerWorker }
+
+    /// True where the slot has never been used, nor has any after it on the same worker.
+    public func isUntouched(_ position: Int) -> Bool {
+        limpet_load32(&record(position).pointee.generation) == 0
+    }
+
+    /// The position at which the next worker's slots begin.
+    public func endOfWorker(_ position: Int) -> Int {
+        (position / region.recordsPerWorker + 1) * region.recordsPerWorker
+    }
+
+    /// The connection in a slot; nil: there is none.
+    public func snapshot(_ position: Int) -> ConnectionSnapshot? {
+        let source = record(position)
+        var copy = limpet_record()
+        var tries = 0
+        while !limpet_record_copy(&copy, source) {
+            // A worker is inside a change for some dozen stores; if it was taken off its core there, let it run.
+            tries += 1
+            if tries > 100 { sched_yield() }
+            if tries > 100_000 { return nil }
+        }
+        guard copy.state != UInt8(LIMPET_FREE), copy.generation != 0 else { return nil }
+        return ConnectionSnapshot(
+            worker: position / region.recordsPerWorker, slot: UInt32(position % region.recordsPerWorker), record: copy)
+    }
+
+    private func record(_ position: Int) -> UnsafeMutablePointer<limpet_record> {
+        region.records(position / region.recordsPerWorker) + position % region.recordsPerWorker
+    }
+}

@@ -1,0 +1,232 @@
+import Backends
+import CLayout
+import Linux
+import Stickiness
+
+/// Connecting to backends, down the client's preference order. Nothing of the client's is read before a connect has
+/// succeeded, so a failed one loses nothing.
+extension Worker {
+    /// Starts the first connect of a new connection.
+    mutating func dialFirst(_ slot: Int) {
+        let service = table.services[Int(records[slot].service)]
+        dial(slot, service, service.rendezvous.preferenceOrder(of: records[slot].source_key), failed: nil)
+    }
+
+    /// Goes on to the next backend after a failed connect.
+    private mutating func dialNext(_ slot: Int, failed: UInt16) {
+        let service = table.services[Int(records[slot].service)]
+        guard Int(records[slot].attempt) < service.connectAttempts,
+            let member = service.members.firstIndex(where: { $0.slot == failed })
+        else {
+            exhausted(slot)
+            return
+        }
+        dial(
+            slot, service, service.rendezvous.preferenceOrder(of: records[slot].source_key, after: member),
+            failed: failed)
+    }
+
+    private mutating func dial(
+        _ slot: Int, _ service: ForwardingTable.Service, _ order: PreferenceOrder, failed: UInt16?
+    ) {
+        let record = records + slot
+        let isFirst = failed == nil
+        var failed = failed
+        for position in order {
+            let member = service.members[position]
+            let state = region.backend(Int(member.slot))
+            let reason = admission(to: state)
+            if isFirst && member.slot == record.pointee.home {
+                record.pointee.away_reason = reason?.rawValue ?? 0
+            }
+            if reason != nil { continue }
+            // The place under the backend's limit is taken: from here on every way out gives it back.
+            if Int(record.pointee.attempt) >= service.connectAttempts {
+                releaseLoad(member.slot)
+                break
+            }
+            record.pointee.attempt += 1
+            if let failure = startConnect(slot, service, member) {
+                releaseLoad(member.slot)
+                connectFailed(slot, member.slot, failure)
+                if record.pointee.home == member.slot {
+                    record.pointee.away_reason = AwayReason.connectFailed.rawValue
+                }
+                failed = member.slot
+                continue
+            }
+            if let failed { limpet_bump64(&counters(failed).pointee.fallbacks, 1) }
+            return
+        }
+        exhausted(slot)
+    }
+
+    /// Why the backend takes no new connection; nil: it does, and a place under its limit has been taken.
+    private func admission(to state: UnsafeMutablePointer<limpet_backend_state>) -> AwayReason? {
+        if let reason = Eligibility.reason(
+            intent: Intent(rawValue: limpet_load8(&state.pointee.intent)) ?? .ready,
+            health: Health(rawValue: limpet_load8(&state.pointee.health)) ?? .unchecked, isFull: false)
+        {
+            return reason
+        }
+        let limit = limpet_load64(&state.pointee.limit)
+        return limpet_take(&state.pointee.load, limit == 0 ? .max : limit) ? nil : .full
+    }
+
+    private func releaseLoad(_ backend: UInt16) {
+        _ = limpet_fetch_add64(&region.backend(Int(backend)).pointee.load, .max)
+    }
+
+    /// nil: under way, and epoll will tell.
+    private mutating func startConnect(
+        _ slot: Int, _ service: ForwardingTable.Service, _ member: ForwardingTable.Member
+    ) -> Errno? {
+        let record = records + slot
+        var opened = StreamSocket.open(family: member.address.family)
+        if case .failure(.tooManyFiles) = opened, reserveDescriptor >= 0 {
+            // The client is in already: it gets the number that was kept, and accepting pauses until it is back.
+            Descriptor.close(reserveDescriptor)
+            reserveDescriptor = -1
+            limpet_bump64(&own.pointee.descriptor_failures, 1)
+            opened = StreamSocket.open(family: member.address.family)
+        }
+        let descriptor: Int32
+        switch opened {
+        case .success(let value): descriptor = value
+        case .failure(let error): return error
+        }
+        service.options.applyBuffers(to: descriptor)
+        service.options.apply(to: descriptor)
+        if let failure = StreamSocket.connect(descriptor, to: member.address), failure != .inProgress {
+            Descriptor.close(descriptor)
+            return failure
+        }
+        if let failure = poller.add(
+            descriptor, token: Token.record(slot, side: 1, generation: record.pointee.generation), interest: .write)
+        {
+            Descriptor.close(descriptor)
+            return failure
+        }
+        limpet_write_begin(&record.pointee.sequence)
+        record.pointee.descriptor.1 = descriptor
+        record.pointee.events.1 = Poller.Interest.write.rawValue
+        record.pointee.backend = member.slot
+        record.pointee.backend_address.set(member.address.endpoint)
+        record.pointee.backend_local.set(nil)
+        limpet_write_end(&record.pointee.sequence)
+        record.pointee.deadline = service.connectTimeout == 0 ? 0 : now + service.connectTimeout
+        if record.pointee.deadline != 0 { wheel.arm(slot, at: record.pointee.deadline, now: now) }
+        limpet_bump64(&counters(member.slot).pointee.connecting, 1)
+        return nil
+    }
+
+    /// An event of either side while the connect is under way.
+    mutating func dialReady(_ slot: Int, _ side: Int, _ event: Poller.Event) {
+        let record = records + slot
+        if side == 0 {
+            // Nothing was asked for, so this is the client's reset (or both its ends shut): the dialling ends.
+            if event.failed || event.hungUp {
+                abandonConnect(slot, resetting: true)
+                finish(slot, resetting: [])
+            }
+            return
+        }
+        if let failure = StreamSocket.takeError(record.pointee.descriptor.1) {
+            connectEnded(slot, failure)
+        } else if event.writable {
+            established(slot)
+        }
+    }
+
+    mutating func connectTimedOut(_ slot: Int) {
+        connectEnded(slot, .timedOut)
+    }
+
+    private mutating func established(_ slot: Int) {
+        let record = records + slot
+        let counters = counters(record.pointee.backend)
+        let isAway = record.pointee.backend != record.pointee.home
+        let local = StreamSocket.localEndpoint(record.pointee.descriptor.1)
+        limpet_write_begin(&record.pointee.sequence)
+        record.pointee.backend_local.set(local)
+        limpet_store8(&record.pointee.state, UInt8(LIMPET_OPEN))
+        record.pointee.active = now
+        record.pointee.deadline = 0
+        limpet_write_end(&record.pointee.sequence)
+        limpet_bump64(&counters.pointee.connecting, .max)
+        limpet_bump64(&counters.pointee.open, 1)
+        limpet_bump64(&counters.pointee.total, 1)
+        if isAway { limpet_bump64(&counters.pointee.away, 1) }
+        wheel.cancel(slot)
+        armTimer(slot)
+        updateInterest(slot)
+    }
+
+    /// Ends a connect that was under way and goes on to the next backend.
+    private mutating func connectEnded(_ slot: Int, _ error: Errno) {
+        let backend = records[slot].backend
+        abandonConnect(slot)
+        connectFailed(slot, backend, error)
+        if records[slot].home == backend { records[slot].away_reason = AwayReason.connectFailed.rawValue }
+        dialNext(slot, failed: backend)
+    }
+
+    /// Takes back a connect that is under way: descriptor, counters, timer.
+    /// - Parameter resetting: the backend may have accepted already: it gets RST, not FIN.
+    mutating func abandonConnect(_ slot: Int, resetting: Bool = false) {
+        let record = records + slot
+        let descriptor = record.pointee.descriptor.1
+        let backend = record.pointee.backend
+        guard descriptor >= 0 else { return }
+        wheel.cancel(slot)
+        limpet_write_begin(&record.pointee.sequence)
+        record.pointee.descriptor.1 = -1
+        record.pointee.events.1 = 0
+        record.pointee.deadline = 0
+        record.pointee.backend = .max
+        limpet_write_end(&record.pointee.sequence)
+        if resetting { StreamSocket.resetOnClose(descriptor) }
+        Descriptor.close(descriptor)
+        releaseLoad(backend)
+        limpet_bump64(&counters(backend).pointee.connecting, .max)
+    }
+
+    private func connectFailed(_ slot: Int, _ backend: UInt16, _ error: Errno) {
+        let kind: Incident.Kind
+        let failure: Int
+        switch error {
+        case .connectionRefused: (kind, failure) = (.connect, LIMPET_FAILURE_REFUSED)
+        case .timedOut: (kind, failure) = (.connect, LIMPET_FAILURE_TIMEOUT)
+        case .connectionReset: (kind, failure) = (.connect, LIMPET_FAILURE_RESET)
+        case .networkUnreachable, .hostUnreachable:
+            (kind, failure) = (.connect, LIMPET_FAILURE_UNREACHABLE)
+        case let error where error.isLocal: (kind, failure) = (.local, LIMPET_FAILURE_LOCAL)
+        default: (kind, failure) = (.connect, LIMPET_FAILURE_OTHER)
+        }
+        let counters = counters(backend)
+        limpet_bump64(limpet_backend_failures(counters, Int32(failure)), 1)
+        if kind == .local { limpet_bump64(&own.pointee.local_failures, 1) }
+        incidents.add(Incident(kind: kind, slot: backend, errno: error))
+    }
+
+    /// No backend is left to try: the client is reset, so that it knows at once.
+    private mutating func exhausted(_ slot: Int) {
+        incidents.add(Incident(kind: .exhausted, slot: records[slot].service, errno: .connectionRefused))
+        refuse(slot)
+    }
+
+    mutating func refuse(_ slot: Int) {
+        limpet_bump64(&region.counters(index, listener: Int(records[slot].listener)).pointee.refused, 1)
+        finish(slot, resetting: .client)
+    }
+
+    func reportLocal(_ error: Errno) {
+        limpet_bump64(&own.pointee.local_failures, 1)
+        incidents.add(Incident(kind: .local, slot: .max, errno: error))
+    }
+
+    @inline(__always)
+    func counters(_ backend: UInt16) -> UnsafeMutablePointer<limpet_backend_counters> {
+        region.counters(index, backend: Int(backend))
+    }
+}

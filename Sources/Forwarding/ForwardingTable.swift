@@ -1,0 +1,71 @@
+public import Linux
+public import Stickiness
+
+/// What the workers know of the configuration: an immutable snapshot that all of them share.
+///
+/// Services, backends and listeners have slots: small numbers that stay with them as long as the daemon lives, so that
+/// a record and a counter can name them.
+public final class ForwardingTable: Sendable {
+    /// Indexed by service slot.
+    public let services: [Service]
+
+    public init(services: [Service]) {
+        self.services = services
+    }
+
+    public struct Service: Sendable {
+        public let keyer: SourceKeyer
+        public let rendezvous: Rendezvous
+        /// Where each member of the rendezvous is, in its order.
+        public let members: [Member]
+        public let options: SocketOptions
+        /// Nanoseconds; 0: off.
+        public let connectTimeout: UInt64
+        public let idleTimeout: UInt64
+        public let halfCloseTimeout: UInt64
+        /// Backends to try, 1 to 64.
+        public let connectAttempts: Int
+
+        public init(
+            keyer: SourceKeyer, rendezvous: Rendezvous, members: [Member], options: SocketOptions,
+            connectTimeout: UInt64, idleTimeout: UInt64, halfCloseTimeout: UInt64, connectAttempts: Int
+        ) {
+            self.keyer = keyer
+            self.rendezvous = rendezvous
+            self.members = members
+            self.options = options
+            self.connectTimeout = connectTimeout
+            self.idleTimeout = idleTimeout
+            self.halfCloseTimeout = halfCloseTimeout
+            self.connectAttempts = connectAttempts
+        }
+    }
+
+    public struct Member: Sendable {
+        /// The backend's slot in the shared region.
+        public let slot: UInt16
+        public let address: SocketAddress
+
+        public init(slot: UInt16, address: SocketAddress) {
+            self.slot = slot
+            self.address = address
+        }
+    }
+}
+
+/// A listening socket as a worker gets it.
+public struct WorkerListener: Sendable {
+    public let descriptor: Int32
+    /// Slots of the listener and of its service.
+    public let listener: UInt16
+    public let service: UInt16
+    /// The address that is bound, where it is one address: accepted sockets then need not be asked for theirs.
+    public let local: SocketAddress?
+
+    public init(descriptor: Int32, listener: UInt16, service: UInt16, local: SocketAddress?) {
+        self.descriptor = descriptor
+        self.listener = listener
+        self.service = service
+        self.local = local
+    }
+}

@@ -1,0 +1,58 @@
+public import Linux
+
+/// Something that a worker could not do, of which the operator should read.
+public struct Incident: Hashable, Sendable {
+    public enum Kind: Hashable, Sendable {
+        /// A connect to the backend failed.
+        case connect
+        /// A connect failed for a lack of this machine: descriptors, ports, memory.
+        case local
+        /// No backend of the service was eligible, or all attempts failed. The client was reset.
+        case exhausted
+        /// An accept or a pipe found no descriptor left.
+        case descriptors
+        /// The connection limit was reached and accepting paused.
+        case limit
+    }
+
+    public let kind: Kind
+    /// Slot of the backend; of the service for ``Kind/exhausted``; 0 otherwise.
+    public let slot: UInt16
+    public let errno: Errno
+
+    public init(kind: Kind, slot: UInt16, errno: Errno) {
+        self.kind = kind
+        self.slot = slot
+        self.errno = errno
+    }
+}
+
+/// Where workers leave incidents, counted by kind, and the control plane collects them. Any thread may use it; a storm
+/// of one kind costs one entry.
+public final class IncidentBoard: Sendable {
+    private let counts = Locked<[Incident: UInt64]>([:])
+    private let notify: @Sendable () -> Void
+
+    /// - Parameter notify: called on a worker when the board stops being empty. Must not block.
+    public init(notify: @escaping @Sendable () -> Void) {
+        self.notify = notify
+    }
+
+    func add(_ incident: Incident) {
+        let first = counts.with { counts in
+            let wasEmpty = counts.isEmpty
+            counts[incident, default: 0] += 1
+            return wasEmpty
+        }
+        if first { notify() }
+    }
+
+    /// What happened since the last call, with how often.
+    public func takeAll() -> [Incident: UInt64] {
+        counts.with { counts in
+            let taken = counts
+            counts.removeAll()
+            return taken
+        }
+    }
+}

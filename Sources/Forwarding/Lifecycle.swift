@@ -1,0 +1,285 @@
+import CLayout
+import Linux
+
+/// How connections end: by FIN, by RST, by order, by time.
+extension Worker {
+    /// How long the bytes that a reset side had sent may take to reach the other before that is reset too, in ns.
+    private static let resetGrace: UInt64 = 1_000_000_000
+    /// How long a connection closed by order may take to close by itself, in ns.
+    private static let orderlyGrace: UInt64 = 5_000_000_000
+
+    struct Sides: OptionSet {
+        let rawValue: UInt8
+        static let client = Sides(rawValue: 1)
+        static let backend = Sides(rawValue: 2)
+        static let both: Sides = [.client, .backend]
+    }
+
+    // MARK: Reset
+
+    /// A side was reset or vanished. What it had sent is delivered, for a second at most; then the other side gets RST
+    /// as well, because it must be able to tell a crash from an end.
+    mutating func sideReset(_ slot: Int, _ side: Int) {
+        let record = records + slot
+        let other = 1 - side
+        if record.pointee.flags & resetFlag(side) != 0 {
+            finish(slot, resetting: side == 0 ? .client : .backend)
+            return
+        }
+        if record.pointee.flags & resetFlag(other) != 0 {
+            settleReset(slot)
+            return
+        }
+        record.pointee.flags |= resetFlag(other)
+        let toward = limpet_direction_of(record, Int32(other))
+        dropPipe(toward)
+        clear(toward, LIMPET_DIRECTION_BLOCKED)
+        set(toward, LIMPET_DIRECTION_DEAD)
+        unwatch(slot, side)
+        limpet_store8(&record.pointee.state, UInt8(LIMPET_CLOSING))
+        record.pointee.deadline = now + Worker.resetGrace
+        wheel.arm(slot, at: now, now: now)
+        let way = limpet_direction_of(record, Int32(side))
+        if wantsInput(way) {
+            pump(slot, side)
+            if isFree(record) { return }
+        }
+        settleReset(slot)
+        if !isFree(record) { updateInterest(slot) }
+    }
+
+    /// Ends a connection of which one side was reset, once the other has acknowledged all that it was owed: RST throws
+    /// away what the kernel has not sent yet.
+    mutating func settleReset(_ slot: Int) {
+        let record = records + slot
+        let target = record.pointee.flags & resetFlag(0) != 0 ? 0 : 1
+        let way = limpet_direction_of(record, Int32(1 - target))
+        guard has(way, LIMPET_DIRECTION_EOF), way.pointee.pipe_bytes == 0 else { return }
+        if StreamSocket.unacknowledged(limpet_descriptor(record, Int32(target)).pointee) == 0 {
+            finish(slot, resetting: target == 0 ? .client : .backend)
+        }
+    }
+
+    /// A side from which nothing is read for now reports an error or both its ends shut. Neither can be masked.
+    mutating func pausedSideShut(_ slot: Int, _ side: Int, failed: Bool) {
+        if failed {
+            sideReset(slot, side)
+        } else {
+            unwatch(slot, side)
+        }
+    }
+
+    // MARK: Order and time
+
+    mutating func closeByOrder(_ slot: Int, _ mode: CloseMode) {
+        let record = records + slot
+        if isFree(record) { return }
+        if record.pointee.state == UInt8(LIMPET_CONNECTING) {
+            abandonConnect(slot, resetting: mode == .reset)
+            finish(slot, resetting: mode == .reset ? .both : [])
+            return
+        }
+        if mode == .reset {
+            finish(slot, resetting: .both)
+            return
+        }
+        if record.pointee.state == UInt8(LIMPET_CLOSING) { return }
+        limpet_store8(&record.pointee.state, UInt8(LIMPET_CLOSING))
+        record.pointee.deadline = now + Worker.orderlyGrace
+        wheel.arm(slot, at: record.pointee.deadline, now: now)
+        for direction in 0...1 {
+            let way = limpet_direction_of(record, Int32(direction))
+            set(way, LIMPET_DIRECTION_DISCARD)
+            if !has(way, LIMPET_DIRECTION_BLOCKED) {
+                pump(slot, direction)
+                if isFree(record) { return }
+            }
+        }
+        updateInterest(slot)
+    }
+
+    /// Arms the timer of an open connection for whichever time-out comes first, if it has any.
+    mutating func armTimer(_ slot: Int) {
+        let record = records + slot
+        let service = table.services[Int(record.pointee.service)]
+        var limit = service.idleTimeout
+        if record.pointee.state == UInt8(LIMPET_HALF_CLOSED), service.halfCloseTimeout != 0 {
+            limit = limit == 0 ? service.halfCloseTimeout : min(limit, service.halfCloseTimeout)
+        }
+        if limit == 0 {
+            wheel.cancel(slot)
+        } else {
+            wheel.arm(slot, at: record.pointee.active + limit, now: now)
+        }
+    }
+
+    mutating func timerFired(_ slot: Int) {
+        let record = records + slot
+        limpet_store32(&own.pointee.hand_slot, UInt32(slot))
+        limpet_store32(&own.pointee.hand_generation, record.pointee.generation)
+        defer { limpet_store32(&own.pointee.hand_slot, .max) }
+        switch Int(record.pointee.state) {
+        case LIMPET_CONNECTING:
+            if now >= record.pointee.deadline {
+                connectTimedOut(slot)
+            } else {
+                wheel.arm(slot, at: record.pointee.deadline, now: now)
+            }
+        case LIMPET_CLOSING:
+            closingTimerFired(slot)
+        case LIMPET_OPEN, LIMPET_HALF_CLOSED:
+            let service = table.services[Int(record.pointee.service)]
+            let quiet = now - min(now, record.pointee.active)
+            let isHalfClosed = record.pointee.state == UInt8(LIMPET_HALF_CLOSED)
+            if service.idleTimeout != 0 && quiet >= service.idleTimeout
+                || isHalfClosed && service.halfCloseTimeout != 0 && quiet >= service.halfCloseTimeout
+            {
+                closeByOrder(slot, .orderly)
+            } else {
+                armTimer(slot)
+            }
+        default:
+            break
+        }
+    }
+
+    private mutating func closingTimerFired(_ slot: Int) {
+        let record = records + slot
+        let isReset = record.pointee.flags & (resetFlag(0) | resetFlag(1)) != 0
+        if now >= record.pointee.deadline {
+            let sides: Sides =
+                !isReset ? [] : record.pointee.flags & resetFlag(0) != 0 ? .client : .backend
+            finish(slot, resetting: sides)
+            return
+        }
+        guard isReset else {
+            wheel.arm(slot, at: record.pointee.deadline, now: now)
+            return
+        }
+        // The reset side is out of the epoll set: what it still holds is fetched here.
+        let side = record.pointee.flags & resetFlag(0) != 0 ? 1 : 0
+        if wantsInput(limpet_direction_of(record, Int32(side))) {
+            pump(slot, side)
+            if isFree(record) { return }
+        }
+        settleReset(slot)
+        if isFree(record) { return }
+        wheel.arm(slot, at: now, now: now)
+        updateInterest(slot)
+    }
+
+    /// Ends the connection: closes everything it has and frees its slot.
+    /// - Parameter resetting: sides that get RST; the others get FIN unless they have had it. A connect that was under
+    ///   way must have been abandoned.
+    mutating func finish(_ slot: Int, resetting: Sides) {
+        let record = records + slot
+        let descriptors = record.pointee.descriptor
+        for direction in 0...1 { dropPipe(limpet_direction_of(record, Int32(direction))) }
+        wheel.cancel(slot)
+        if descriptors.1 >= 0 {
+            let counters = counters(record.pointee.backend)
+            limpet_bump64(&counters.pointee.open, .max)
+            if record.pointee.backend != record.pointee.home { limpet_bump64(&counters.pointee.away, .max) }
+            _ = limpet_fetch_add64(&region.backend(Int(record.pointee.backend)).pointee.load, .max)
+        }
+        limpet_bump64(&region.counters(index, listener: Int(record.pointee.listener)).pointee.open, .max)
+        limpet_bump64(&own.pointee.open, .max)
+        if resetting.contains(.client) { StreamSocket.resetOnClose(descriptors.0) }
+        if resetting.contains(.backend), descriptors.1 >= 0 { StreamSocket.resetOnClose(descriptors.1) }
+
+        limpet_write_begin(&record.pointee.sequence)
+        record.pointee.descriptor = (-1, -1)
+        limpet_store8(&record.pointee.state, UInt8(LIMPET_FREE))
+        limpet_write_end(&record.pointee.sequence)
+
+        Descriptor.close(descriptors.0)
+        if descriptors.1 >= 0 { Descriptor.close(descriptors.1) }
+        free.giveBack(slot)
+        releasePlace()
+    }
+
+    // MARK: What epoll watches
+
+    /// Makes epoll watch each side for what its directions wait for. Costs a system call only where that has changed.
+    @inline(__always)
+    mutating func updateInterest(_ slot: Int) {
+        updateInterest(slot, 0)
+        updateInterest(slot, 1)
+    }
+
+    @inline(__always)
+    private mutating func updateInterest(_ slot: Int, _ side: Int) {
+        let record = records + slot
+        var wanted: Poller.Interest = []
+        if wantsInput(limpet_direction_of(record, Int32(side))) { wanted.insert(.read) }
+        if has(limpet_direction_of(record, Int32(1 - side)), LIMPET_DIRECTION_BLOCKED) { wanted.insert(.write) }
+        let watched = limpet_events(record, Int32(side))
+        if watched.pointee != wanted.rawValue { changeInterest(slot, side, wanted) }
+    }
+
+    private mutating func changeInterest(_ slot: Int, _ side: Int, _ wanted: Poller.Interest) {
+        let record = records + slot
+        let descriptor = limpet_descriptor(record, Int32(side)).pointee
+        let token = Token.record(slot, side: side, generation: record.pointee.generation)
+        let watched = limpet_events(record, Int32(side))
+        if record.pointee.flags & absentFlag(side) == 0 {
+            if poller.modify(descriptor, token: token, interest: wanted) == nil { watched.pointee = wanted.rawValue }
+            return
+        }
+        // A side that was reset stays out of the set: its error cannot be masked.
+        if record.pointee.flags & resetFlag(1 - side) != 0 || wanted.isEmpty { return }
+        if poller.add(descriptor, token: token, interest: wanted) == nil {
+            record.pointee.flags &= ~absentFlag(side)
+            watched.pointee = wanted.rawValue
+        }
+    }
+
+    private mutating func unwatch(_ slot: Int, _ side: Int) {
+        let record = records + slot
+        guard record.pointee.flags & absentFlag(side) == 0 else { return }
+        poller.remove(limpet_descriptor(record, Int32(side)).pointee)
+        record.pointee.flags |= absentFlag(side)
+        limpet_events(record, Int32(side)).pointee = 0
+    }
+
+    // MARK: Bits
+
+    @inline(__always)
+    func wantsInput(_ way: UnsafeMutablePointer<limpet_direction>) -> Bool {
+        way.pointee.flags
+            & UInt16(
+                LIMPET_DIRECTION_EOF.rawValue | LIMPET_DIRECTION_BLOCKED.rawValue | LIMPET_DIRECTION_DEAD.rawValue)
+            == 0
+    }
+
+    @inline(__always)
+    func isFree(_ record: UnsafeMutablePointer<limpet_record>) -> Bool {
+        record.pointee.state == UInt8(LIMPET_FREE)
+    }
+
+    @inline(__always)
+    func has(_ way: UnsafeMutablePointer<limpet_direction>, _ bit: limpet_direction_bit) -> Bool {
+        way.pointee.flags & UInt16(bit.rawValue) != 0
+    }
+
+    @inline(__always)
+    func set(_ way: UnsafeMutablePointer<limpet_direction>, _ bit: limpet_direction_bit) {
+        way.pointee.flags |= UInt16(bit.rawValue)
+    }
+
+    @inline(__always)
+    func clear(_ way: UnsafeMutablePointer<limpet_direction>, _ bit: limpet_direction_bit) {
+        way.pointee.flags &= ~UInt16(bit.rawValue)
+    }
+
+    /// The flag that says that this side is to get RST.
+    @inline(__always)
+    func resetFlag(_ side: Int) -> UInt8 {
+        UInt8(side == 0 ? LIMPET_RESET_CLIENT : LIMPET_RESET_BACKEND)
+    }
+
+    @inline(__always)
+    private func absentFlag(_ side: Int) -> UInt8 {
+        UInt8(side == 0 ? LIMPET_ABSENT_CLIENT : LIMPET_ABSENT_BACKEND)
+    }
+}

@@ -1,0 +1,44 @@
+import Linux
+
+/// What the control plane tells a worker.
+public enum WorkerCommand: Sendable {
+    /// Ends one connection, unless its slot has another by now.
+    case close(slot: UInt32, generation: UInt32, CloseMode)
+    /// Ends all connections.
+    case closeAll(CloseMode)
+    /// Closes the listening sockets. What waits in their queues is refused by the kernel.
+    case stopListening
+    /// Leaves the loop after the commands before it. Connections still open are closed with the process.
+    case stop
+}
+
+/// How a connection is ended by order.
+public enum CloseMode: Sendable {
+    /// What was read is delivered, both sides get FIN, what they still send is dropped until they close too.
+    case orderly
+    /// Both sides get RST at once.
+    case reset
+}
+
+/// Commands on their way to one worker. Any thread may post; the worker takes them all when its eventfd wakes it.
+final class Mailbox: Sendable {
+    let wakeUp: WakeUp
+    private let commands = Locked<[WorkerCommand]>([])
+
+    init() throws(SystemError) {
+        wakeUp = try WakeUp()
+    }
+
+    func post(_ new: some Sequence<WorkerCommand> & Sendable) {
+        commands.with { $0.append(contentsOf: new) }
+        wakeUp.signal()
+    }
+
+    func takeAll() -> [WorkerCommand] {
+        commands.with { waiting in
+            let taken = waiting
+            waiting.removeAll()
+            return taken
+        }
+    }
+}

@@ -1,0 +1,308 @@
+import CLayout
+import Linux
+
+/// Moving bytes. A direction reads from side `direction` (0 client, 1 backend) and writes to the other.
+///
+/// Small transfers go through the worker's scratch; once a read fills it, the direction goes over to splice and comes
+/// back when it calms down. What the receiving side does not take at once waits in a pipe, and the sending side is not
+/// read meanwhile: so backpressure is the sockets' own, and an idle connection holds nothing.
+extension Worker {
+    /// Rounds of one direction before other connections have their turn.
+    private static let roundsPerTurn = 16
+    /// A splice that moves less than this counts as calm …
+    private static let calmBytes = 16384
+    /// … and after so many of them in a row the scratch is cheaper again.
+    private static let calmSplices: UInt8 = 4
+
+    /// An event of an open connection.
+    @inline(__always)
+    mutating func connectionReady(_ slot: Int, _ side: Int, _ event: Poller.Event) {
+        let record = records + slot
+        if record.pointee.state == UInt8(LIMPET_CONNECTING) {
+            dialReady(slot, side, event)
+            return
+        }
+        let generation = record.pointee.generation
+        let reading = limpet_direction_of(record, Int32(side))
+        let writing = limpet_direction_of(record, Int32(1 - side))
+        if event.writable || event.failed, has(writing, LIMPET_DIRECTION_BLOCKED) {
+            clear(writing, LIMPET_DIRECTION_BLOCKED)
+            pump(slot, 1 - side)
+            if record.pointee.generation != generation || isFree(record) { return }
+        }
+        if event.readable || event.failed || event.hungUp, wantsInput(reading) {
+            pump(slot, side)
+            if record.pointee.generation != generation || isFree(record) { return }
+        }
+        if (event.failed || event.hungUp) && !wantsInput(reading) {
+            pausedSideShut(slot, side, failed: event.failed)
+            if record.pointee.generation != generation || isFree(record) { return }
+        }
+        updateInterest(slot)
+    }
+
+    /// Moves what can be moved in one direction now. May end the connection.
+    mutating func pump(_ slot: Int, _ direction: Int) {
+        let record = records + slot
+        let way = limpet_direction_of(record, Int32(direction))
+        let source = limpet_descriptor(record, Int32(direction)).pointee
+        let sink = limpet_descriptor(record, Int32(1 - direction)).pointee
+        for round in 0..<Worker.roundsPerTurn {
+            if way.pointee.pipe_bytes > 0 {
+                guard flush(slot, direction, way, sink) else { return }
+            }
+            if has(way, LIMPET_DIRECTION_EOF) || has(way, LIMPET_DIRECTION_DISCARD) {
+                endDirection(slot, direction, way, source, sink)
+                return
+            }
+            let proceed =
+                has(way, LIMPET_DIRECTION_BULK)
+                ? spliceOnce(slot, direction, way, source, sink, isFirst: round == 0)
+                : copyOnce(slot, direction, way, source, sink)
+            if !proceed { return }
+        }
+    }
+
+    /// Sends what waits in the pipe. True: the pipe is empty and has been given back.
+    private mutating func flush(
+        _ slot: Int, _ direction: Int, _ way: UnsafeMutablePointer<limpet_direction>, _ sink: Int32
+    ) -> Bool {
+        while way.pointee.pipe_bytes > 0 {
+            switch Transfer.splice(from: way.pointee.pipe_read, to: sink, limit: Int(way.pointee.pipe_bytes)) {
+            case .moved(let count):
+                limpet_store32(&way.pointee.pipe_bytes, way.pointee.pipe_bytes - UInt32(count))
+                account(slot, direction, count)
+            case .wouldBlock:
+                set(way, LIMPET_DIRECTION_BLOCKED)
+                return false
+            case .endOfFile:
+                // Cannot be: the pipe holds bytes and we hold its writing end.
+                sideReset(slot, 1 - direction)
+                return false
+            case .failed:
+                sideReset(slot, 1 - direction)
+                return false
+            }
+        }
+        releasePipe(way)
+        return true
+    }
+
+    /// One turn through the scratch. False: nothing more to do in this direction for now.
+    @inline(__always)
+    private mutating func copyOnce(
+        _ slot: Int, _ direction: Int, _ way: UnsafeMutablePointer<limpet_direction>, _ source: Int32, _ sink: Int32
+    ) -> Bool {
+        let limit = min(Int(LIMPET_SCRATCH_BYTES), pipes.reserve(now: now))
+        if limit == 0 { return peekOnce(slot, direction, way, source, sink) }
+        let length: Int
+        switch Transfer.receive(source, into: scratch, limit: limit) {
+        case .moved(let count): length = count
+        case .wouldBlock: return false
+        case .endOfFile:
+            set(way, LIMPET_DIRECTION_EOF)
+            return true
+        case .failed:
+            set(way, LIMPET_DIRECTION_EOF)
+            sideReset(slot, direction)
+            return false
+        }
+        own.pointee.scratch_slot = UInt32(slot)
+        own.pointee.scratch_generation = records[slot].generation
+        own.pointee.scratch_direction = UInt32(direction)
+        own.pointee.scratch_length = UInt32(length)
+        own.pointee.scratch_base = limpet_delivered(records + slot, Int32(direction)).pointee
+        var sent = 0
+        switch Transfer.send(sink, from: scratch, count: length) {
+        case .moved(let count):
+            sent = count
+            account(slot, direction, count)
+        case .wouldBlock, .endOfFile:
+            break
+        case .failed:
+            own.pointee.scratch_slot = .max
+            sideReset(slot, 1 - direction)
+            return false
+        }
+        if sent < length {
+            spill(slot, way, from: sent, length)
+            own.pointee.scratch_slot = .max
+            return false
+        }
+        own.pointee.scratch_slot = .max
+        if length < limit { return false }
+        if limit == Int(LIMPET_SCRATCH_BYTES) {
+            set(way, LIMPET_DIRECTION_BULK)
+            way.pointee.calm = 0
+        }
+        return true
+    }
+
+    /// Puts the rest of the scratch into the pipe that was kept for it; the sink is full.
+    private mutating func spill(
+        _ slot: Int, _ way: UnsafeMutablePointer<limpet_direction>, from sent: Int, _ length: Int
+    ) {
+        guard let pipe = pipes.take(now: now) else {
+            preconditionFailure("the reserve pipe was there before the read")
+        }
+        name(pipe, way)
+        guard case .moved(length - sent) = Transfer.write(pipe.write, from: scratch + sent, count: length - sent) else {
+            preconditionFailure("an empty pipe of \(pipe.capacity) bytes did not take \(length - sent)")
+        }
+        limpet_store32(&way.pointee.pipe_bytes, UInt32(length - sent))
+        set(way, LIMPET_DIRECTION_BLOCKED)
+    }
+
+    /// One turn without a pipe: the bytes stay in the socket until they have been sent, so none needs a place to wait.
+    private mutating func peekOnce(
+        _ slot: Int, _ direction: Int, _ way: UnsafeMutablePointer<limpet_direction>, _ source: Int32, _ sink: Int32
+    ) -> Bool {
+        clear(way, LIMPET_DIRECTION_BULK)
+        let length: Int
+        switch Transfer.peek(source, into: scratch, limit: Int(LIMPET_SCRATCH_BYTES)) {
+        case .moved(let count): length = count
+        case .wouldBlock: return false
+        case .endOfFile:
+            set(way, LIMPET_DIRECTION_EOF)
+            return true
+        case .failed:
+            set(way, LIMPET_DIRECTION_EOF)
+            sideReset(slot, direction)
+            return false
+        }
+        switch Transfer.send(sink, from: scratch, count: length) {
+        case .moved(let sent):
+            guard case .moved(sent) = Transfer.discard(source, limit: sent) else {
+                // What was sent is still in the source: going on would send it twice.
+                finish(slot, resetting: .both)
+                return false
+            }
+            account(slot, direction, sent)
+            if sent == length { return true }
+            set(way, LIMPET_DIRECTION_BLOCKED)
+        case .wouldBlock, .endOfFile:
+            set(way, LIMPET_DIRECTION_BLOCKED)
+        case .failed:
+            sideReset(slot, 1 - direction)
+        }
+        return false
+    }
+
+    /// One turn by splice. False: nothing more to do in this direction for now.
+    private mutating func spliceOnce(
+        _ slot: Int, _ direction: Int, _ way: UnsafeMutablePointer<limpet_direction>, _ source: Int32, _ sink: Int32,
+        isFirst: Bool
+    ) -> Bool {
+        guard let pipe = pipes.take(now: now) else {
+            return peekOnce(slot, direction, way, source, sink)
+        }
+        name(pipe, way)
+        switch Transfer.splice(from: source, to: pipe.write, limit: Int(pipe.capacity)) {
+        case .moved(let count):
+            limpet_store32(&way.pointee.pipe_bytes, UInt32(count))
+            if count >= Worker.calmBytes {
+                way.pointee.calm = 0
+            } else {
+                way.pointee.calm += 1
+                if way.pointee.calm >= Worker.calmSplices { clear(way, LIMPET_DIRECTION_BULK) }
+            }
+            return flush(slot, direction, way, sink)
+        case .wouldBlock, .endOfFile:
+            // Empty, the end, or an urgent mark, at which splice stalls or tells of an end that is none: recv knows
+            // which. After a round that moved bytes it is most likely empty: epoll will tell.
+            unname(way)
+            pipes.giveBack(pipe)
+            return isFirst && copyOnce(slot, direction, way, source, sink)
+        case .failed:
+            // The error has been taken out of the socket: a recv would now tell of an orderly end.
+            unname(way)
+            pipes.giveBack(pipe)
+            set(way, LIMPET_DIRECTION_EOF)
+            sideReset(slot, direction)
+            return false
+        }
+    }
+
+    /// The source has sent FIN (or closes by order) and the pipe is empty: pass the FIN on.
+    private mutating func endDirection(
+        _ slot: Int, _ direction: Int, _ way: UnsafeMutablePointer<limpet_direction>, _ source: Int32, _ sink: Int32
+    ) {
+        let record = records + slot
+        if record.pointee.flags & resetFlag(1 - direction) != 0 {
+            settleReset(slot)
+            return
+        }
+        if !has(way, LIMPET_DIRECTION_SHUT) {
+            set(way, LIMPET_DIRECTION_SHUT)
+            StreamSocket.shutdownWrite(sink)
+        }
+        if has(way, LIMPET_DIRECTION_DISCARD) && !has(way, LIMPET_DIRECTION_EOF) {
+            discard(slot, direction, way, source)
+        }
+        if isFree(record) { return }
+        let other = limpet_direction_of(record, Int32(1 - direction))
+        if has(way, LIMPET_DIRECTION_EOF), has(other, LIMPET_DIRECTION_EOF), has(other, LIMPET_DIRECTION_SHUT) {
+            finish(slot, resetting: [])
+            return
+        }
+        if record.pointee.state == UInt8(LIMPET_OPEN) {
+            limpet_store8(&record.pointee.state, UInt8(LIMPET_HALF_CLOSED))
+            armTimer(slot)
+        }
+    }
+
+    /// Closing by order: what still arrives is read and dropped until the FIN comes.
+    private mutating func discard(
+        _ slot: Int, _ direction: Int, _ way: UnsafeMutablePointer<limpet_direction>, _ source: Int32
+    ) {
+        for _ in 0..<Worker.roundsPerTurn {
+            switch Transfer.discard(source, limit: 1 << 20) {
+            case .moved: continue
+            case .wouldBlock: return
+            case .endOfFile, .failed:
+                set(way, LIMPET_DIRECTION_EOF)
+                return
+            }
+        }
+    }
+
+    /// Counts delivered bytes: the record's own figure and the backend's.
+    @inline(__always)
+    private func account(_ slot: Int, _ direction: Int, _ bytes: Int) {
+        let record = records + slot
+        limpet_bump64(limpet_delivered(record, Int32(direction)), UInt64(bytes))
+        limpet_store64(&record.pointee.active, now)
+        limpet_bump64(limpet_backend_bytes(counters(record.pointee.backend), Int32(direction)), UInt64(bytes))
+    }
+
+    // MARK: Pipes
+
+    /// Names a pipe in the record before it gets its first byte: after a crash the name is the only way to them.
+    private func name(_ pipe: Pipe, _ way: UnsafeMutablePointer<limpet_direction>) {
+        way.pointee.pipe_read = pipe.read
+        way.pointee.pipe_write = pipe.write
+        way.pointee.pipe_size = UInt8(31 - pipe.capacity.leadingZeroBitCount)
+    }
+
+    private func unname(_ way: UnsafeMutablePointer<limpet_direction>) {
+        way.pointee.pipe_read = -1
+        way.pointee.pipe_write = -1
+    }
+
+    /// Gives back a direction's pipe, which is empty.
+    private mutating func releasePipe(_ way: UnsafeMutablePointer<limpet_direction>) {
+        let pipe = Pipe(
+            read: way.pointee.pipe_read, write: way.pointee.pipe_write, capacity: 1 << Int32(way.pointee.pipe_size))
+        unname(way)
+        pipes.giveBack(pipe)
+    }
+
+    /// Closes a direction's pipe with what is in it.
+    mutating func dropPipe(_ way: UnsafeMutablePointer<limpet_direction>) {
+        guard way.pointee.pipe_read >= 0 else { return }
+        let pipe = Pipe(read: way.pointee.pipe_read, write: way.pointee.pipe_write, capacity: 0)
+        limpet_store32(&way.pointee.pipe_bytes, 0)
+        unname(way)
+        pipes.discard(pipe)
+    }
+}

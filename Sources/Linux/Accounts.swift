@@ -1,0 +1,98 @@
+import CLinux
+import Glibc
+
+/// A user of the system, from the password database.
+public struct Account: Sendable, Equatable {
+    public let name: String
+    public let uid: UInt32
+    public let gid: UInt32
+
+    /// getpwnam_r(3); nil: there is no such user.
+    public static func named(_ name: String) -> Account? {
+        lookUp { entry, buffer, size, result in getpwnam_r(name, entry, buffer, size, result) }
+    }
+
+    /// getpwuid_r(3); nil: the number has no name.
+    public static func numbered(_ uid: UInt32) -> Account? {
+        lookUp { entry, buffer, size, result in getpwuid_r(uid, entry, buffer, size, result) }
+    }
+
+    private static func lookUp(
+        _ call: (
+            UnsafeMutablePointer<passwd>, UnsafeMutablePointer<CChar>, Int,
+            UnsafeMutablePointer<UnsafeMutablePointer<passwd>?>
+        ) -> Int32
+    ) -> Account? {
+        var entry = passwd()
+        var result: UnsafeMutablePointer<passwd>?
+        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 16384) { buffer in
+            guard call(&entry, buffer.baseAddress!, buffer.count, &result) == 0, result != nil else { return nil }
+            return Account(name: String(cString: entry.pw_name), uid: entry.pw_uid, gid: entry.pw_gid)
+        }
+    }
+
+    /// getgrnam_r(3): the number of a group; nil: there is no such group.
+    public static func group(named name: String) -> UInt32? {
+        var entry = GroupEntry()
+        var result: UnsafeMutablePointer<GroupEntry>?
+        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 65536) { buffer in
+            guard getgrnam_r(name, &entry, buffer.baseAddress!, buffer.count, &result) == 0, result != nil else {
+                return nil
+            }
+            return entry.gr_gid
+        }
+    }
+
+    /// The user that the process acts as.
+    public static var effectiveUID: UInt32 { geteuid() }
+    /// The group that the process acts as.
+    public static var effectiveGID: UInt32 { getegid() }
+
+    private typealias GroupEntry = Glibc.group
+}
+
+/// What a process may do beyond its user's rights.
+public enum Privileges {
+    /// The only capability that Limpet keeps: binding ports below ip_unprivileged_port_start, for listeners that are
+    /// added later.
+    public static let bindService: Int32 = 10
+
+    /// Becomes an ordinary user for good: supplementary groups of that user, all three user and group ids, every
+    /// capability gone from every set but `keep`, no_new_privs set.
+    ///
+    /// Ids and capabilities belong to a thread: call before the first one is started.
+    public static func drop(to account: Account, gid: UInt32, keep: [Int32]) throws(SystemError) {
+        let kept = keep.filter { limpet_has_capability($0) == 1 }
+        if limpet_bound_capabilities(kept, Int32(kept.count)) != 0 {
+            throw SystemError("empty the capability bounding set", .last)
+        }
+        if limpet_keep_capabilities() != 0 { throw SystemError("keep capabilities over the change of user", .last) }
+        if initgroups(account.name, gid) != 0 { throw SystemError("take the groups of user \(account.name)", .last) }
+        if setresgid(gid, gid, gid) != 0 { throw SystemError("become group \(gid)", .last) }
+        if setresuid(account.uid, account.uid, account.uid) != 0 {
+            throw SystemError("become user \(account.name)", .last)
+        }
+        if limpet_reduce_capabilities(kept, Int32(kept.count)) != 0 {
+            throw SystemError("reduce the capabilities", .last)
+        }
+        if limpet_no_new_privileges() != 0 { throw SystemError("set no_new_privs", .last) }
+    }
+
+    /// Whether the calling thread has the capability (a number of capabilities(7)) in its effective set.
+    public static func has(_ capability: Int32) -> Bool { limpet_has_capability(capability) == 1 }
+
+    /// Whether no_new_privs is set, see prctl(2).
+    public static var noNewPrivileges: Bool { limpet_is_no_new_privileges() == 1 }
+
+    /// The names of the effective capabilities, upper case, in the order of their numbers.
+    public static var names: [String] {
+        var names: [String] = []
+        var number: Int32 = 0
+        while let name = limpet_capability_name(number) {
+            if limpet_has_capability(number) == 1 { names.append(String(cString: name).uppercased()) }
+            limpet_capability_name_free(name)
+            number += 1
+        }
+        return names
+    }
+}

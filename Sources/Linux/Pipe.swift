@@ -1,0 +1,61 @@
+import CLinux
+import Glibc
+
+/// Two ends of a pipe, both non-blocking. A plain value: whoever holds it closes it.
+@frozen public struct Pipe: Sendable, Equatable {
+    public var read: Int32
+    public var write: Int32
+    /// Bytes that it takes when it is empty, from F_GETPIPE_SZ.
+    public var capacity: Int32
+
+    public init(read: Int32, write: Int32, capacity: Int32) {
+        self.read = read
+        self.write = write
+        self.capacity = capacity
+    }
+
+    /// Opens a pipe and asks for a size; what the kernel really gave is in ``capacity``. An unprivileged user past
+    /// pipe-user-pages-soft gets 8 KiB or less (pipe(7)).
+    public static func open(capacity wanted: Int32) throws(Errno) -> Pipe {
+        var ends: (Int32, Int32) = (-1, -1)
+        let result = withUnsafeMutableBytes(of: &ends) {
+            pipe2($0.baseAddress!.assumingMemoryBound(to: Int32.self), O_NONBLOCK | O_CLOEXEC)
+        }
+        if result != 0 { throw Errno.last }
+        let given = limpet_pipe_set_size(ends.1, wanted)
+        let capacity = given > 0 ? given : limpet_pipe_get_size(ends.1)
+        return Pipe(read: ends.0, write: ends.1, capacity: max(capacity, 0))
+    }
+
+    public func close() {
+        Descriptor.close(read)
+        Descriptor.close(write)
+    }
+}
+
+/// Calls on any descriptor.
+public enum Descriptor {
+    /// close(2). EINTR still closes on Linux: never repeated.
+    @inline(__always)
+    public static func close(_ descriptor: Int32) {
+        _ = CLinux.close(descriptor)
+    }
+
+    /// A descriptor that only holds its number, so that one can be had when there are none left.
+    public static func reserve() -> Int32? {
+        let descriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
+        return descriptor < 0 ? nil : descriptor
+    }
+
+    /// RLIMIT_NOFILE's soft limit, after raising it to the hard one.
+    public static func raiseLimit() -> Int {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1024 }
+        if limit.rlim_cur < limit.rlim_max {
+            var raised = limit
+            raised.rlim_cur = limit.rlim_max
+            if setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &raised) == 0 { limit = raised }
+        }
+        return Int(clamping: limit.rlim_cur)
+    }
+}

@@ -1,0 +1,84 @@
+public import CLinux
+
+/// A level-triggered epoll set, see epoll(7). Belongs to one thread.
+public struct Poller: ~Copyable {
+    /// What a descriptor is watched for. EPOLLERR and EPOLLHUP are always reported.
+    @frozen public struct Interest: OptionSet, Sendable {
+        public let rawValue: UInt8
+        @inlinable public init(rawValue: UInt8) { self.rawValue = rawValue }
+        public static let read = Interest(rawValue: 1)
+        public static let write = Interest(rawValue: 2)
+
+        @inlinable var epoll: UInt32 {
+            (rawValue & 1 != 0 ? EPOLLIN.rawValue : 0) | (rawValue & 2 != 0 ? EPOLLOUT.rawValue : 0)
+        }
+    }
+
+    /// What epoll said of one descriptor.
+    @frozen public struct Event: Sendable {
+        public let token: UInt64
+        @usableFromInline let bits: UInt32
+        @inlinable init(token: UInt64, bits: UInt32) {
+            self.token = token
+            self.bits = bits
+        }
+        @inlinable public var readable: Bool { bits & EPOLLIN.rawValue != 0 }
+        @inlinable public var writable: Bool { bits & EPOLLOUT.rawValue != 0 }
+        /// An error waits in the socket: read it with recv, send or SO_ERROR.
+        @inlinable public var failed: Bool { bits & EPOLLERR.rawValue != 0 }
+        /// Both directions are shut. Cannot be masked.
+        @inlinable public var hungUp: Bool { bits & EPOLLHUP.rawValue != 0 }
+    }
+
+    public let descriptor: Int32
+    @usableFromInline let events: UnsafeMutablePointer<epoll_event>
+    @usableFromInline let capacity: Int
+
+    /// - Parameter capacity: events taken out of the kernel in one go.
+    public init(capacity: Int) throws(SystemError) {
+        descriptor = epoll_create1(Int32(EPOLL_CLOEXEC))
+        if descriptor < 0 { throw SystemError("create an epoll set", .last) }
+        self.capacity = capacity
+        events = .allocate(capacity: capacity)
+        events.initialize(repeating: epoll_event(), count: capacity)
+    }
+
+    deinit {
+        events.deallocate()
+        close(descriptor)
+    }
+
+    /// Waits. Returns the number of events, to be fetched with ``event(_:)``; 0 at the time-out or a signal.
+    /// - Parameter milliseconds: −1 waits for ever.
+    @inlinable
+    public func wait(milliseconds: Int32) -> Int {
+        let count = epoll_wait(descriptor, events, Int32(capacity), milliseconds)
+        return count < 0 ? 0 : Int(count)
+    }
+
+    @inlinable
+    public func event(_ index: Int) -> Event {
+        let event = events[index]
+        return Event(token: event.data.u64, bits: event.events)
+    }
+
+    public func add(_ target: Int32, token: UInt64, interest: Interest) -> Errno? {
+        control(EPOLL_CTL_ADD, target, token, interest)
+    }
+
+    public func modify(_ target: Int32, token: UInt64, interest: Interest) -> Errno? {
+        control(EPOLL_CTL_MOD, target, token, interest)
+    }
+
+    public func remove(_ target: Int32) {
+        _ = control(EPOLL_CTL_DEL, target, 0, [])
+    }
+
+    @inline(__always)
+    private func control(_ operation: Int32, _ target: Int32, _ token: UInt64, _ interest: Interest) -> Errno? {
+        var event = epoll_event()
+        event.events = interest.epoll
+        event.data.u64 = token
+        return epoll_ctl(descriptor, operation, target, &event) == 0 ? nil : .last
+    }
+}

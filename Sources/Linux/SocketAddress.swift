@@ -1,0 +1,90 @@
+public import Addressing
+public import CLinux
+
+/// A socket address as the kernel takes it: a plain value, no allocation.
+public struct SocketAddress: Sendable {
+    public var storage = sockaddr_storage()
+    public var length: socklen_t = 0
+
+    /// Room for an answer of the kernel.
+    public init() {
+        length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+    }
+
+    public init(_ endpoint: Endpoint) {
+        self.init(endpoint.address, port: endpoint.port)
+    }
+
+    public init(_ address: IPAddress, port: UInt16) {
+        switch address.family {
+        case .v4:
+            withUnsafeMutableBytes(of: &storage) { bytes in
+                var value = sockaddr_in()
+                value.sin_family = sa_family_t(AF_INET)
+                value.sin_port = port.bigEndian
+                value.sin_addr.s_addr = UInt32(truncatingIfNeeded: address.low).bigEndian
+                bytes.baseAddress!.storeBytes(of: value, as: sockaddr_in.self)
+            }
+            length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        case .v6:
+            withUnsafeMutableBytes(of: &storage) { bytes in
+                var value = sockaddr_in6()
+                value.sin6_family = sa_family_t(AF_INET6)
+                value.sin6_port = port.bigEndian
+                withUnsafeMutableBytes(of: &value.sin6_addr) {
+                    $0.storeBytes(of: address.high.bigEndian, toByteOffset: 0, as: UInt64.self)
+                    $0.storeBytes(of: address.low.bigEndian, toByteOffset: 8, as: UInt64.self)
+                }
+                bytes.baseAddress!.storeBytes(of: value, as: sockaddr_in6.self)
+            }
+            length = socklen_t(MemoryLayout<sockaddr_in6>.size)
+        }
+    }
+
+    public var family: Int32 { Int32(storage.ss_family) }
+
+    /// The address and port in it; nil for a family other than IPv4 and IPv6.
+    public var endpoint: Endpoint? {
+        withUnsafeBytes(of: storage) { bytes in
+            switch Int32(storage.ss_family) {
+            case AF_INET:
+                let value = bytes.baseAddress!.load(as: sockaddr_in.self)
+                return Endpoint(
+                    address: IPAddress(v4: UInt32(bigEndian: value.sin_addr.s_addr)),
+                    port: UInt16(bigEndian: value.sin_port))
+            case AF_INET6:
+                var value = bytes.baseAddress!.load(as: sockaddr_in6.self)
+                let port = UInt16(bigEndian: value.sin6_port)
+                return withUnsafeBytes(of: &value.sin6_addr) {
+                    Endpoint(
+                        address: IPAddress(
+                            v6High: UInt64(bigEndian: $0.loadUnaligned(fromByteOffset: 0, as: UInt64.self)),
+                            low: UInt64(bigEndian: $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self))),
+                        port: port)
+                }
+            default:
+                return nil
+            }
+        }
+    }
+
+    /// Calls `body` with the pointer and length that the kernel's calls take.
+    @inline(__always)
+    public func withPointer<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
+        withUnsafePointer(to: storage) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, length) }
+        }
+    }
+
+    /// Calls `body` with memory that the kernel may fill.
+    @inline(__always)
+    mutating func withMutablePointer<Result>(
+        _ body: (UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Result
+    ) -> Result {
+        withUnsafeMutablePointer(to: &storage) { pointer in
+            withUnsafeMutablePointer(to: &length) { length in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, length) }
+            }
+        }
+    }
+}

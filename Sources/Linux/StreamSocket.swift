@@ -1,0 +1,135 @@
+public import Addressing
+import CLinux
+import Glibc
+
+/// TCP sockets: each call wrapped once. Descriptors are plain numbers; whoever holds one closes it.
+public enum StreamSocket {
+    /// The pending-connection queue that listeners ask for; the kernel cuts it to net.core.somaxconn.
+    public static let backlog: Int32 = 65535
+
+    /// A non-blocking TCP socket.
+    public static func open(family: Int32) -> Result<Int32, Errno> {
+        let descriptor = socket(
+            family, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        return descriptor < 0 ? .failure(.last) : .success(descriptor)
+    }
+
+    /// Binds and listens. IPv6 listeners take IPv6 alone.
+    /// - Parameter shared: with SO_REUSEPORT, so that every worker can have its own; without it the call fails where
+    ///   anybody at all listens already.
+    /// - Parameter options: set before listening, so that accepted sockets inherit them.
+    public static func listen(
+        on endpoint: Endpoint, shared: Bool, options: SocketOptions = SocketOptions()
+    ) throws(SystemError) -> Int32 {
+        let address = SocketAddress(endpoint)
+        let action = "listen on \(endpoint)"
+        let descriptor: Int32
+        switch open(family: address.family) {
+        case .success(let value): descriptor = value
+        case .failure(let error): throw SystemError(action, error)
+        }
+        var failure = set(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
+        if failure == nil && shared { failure = set(descriptor, SOL_SOCKET, SO_REUSEPORT, 1) }
+        if failure == nil && address.family == AF_INET6 {
+            failure = set(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1)
+        }
+        options.applyBuffers(to: descriptor)
+        options.apply(to: descriptor)
+        if failure == nil && address.withPointer({ bind(descriptor, $0, $1) }) != 0 { failure = .last }
+        if failure == nil && CLinux.listen(descriptor, backlog) != 0 { failure = .last }
+        if let failure {
+            Descriptor.close(descriptor)
+            throw SystemError(action, failure)
+        }
+        return descriptor
+    }
+
+    /// The address that a socket is bound to; nil where the kernel does not say.
+    public static func localEndpoint(_ descriptor: Int32) -> Endpoint? {
+        var address = SocketAddress()
+        return address.withMutablePointer({ getsockname(descriptor, $0, $1) }) == 0 ? address.endpoint : nil
+    }
+
+    /// accept4(2), non-blocking and close-on-exec. The peer's address is left in `peer`.
+    @inline(__always)
+    public static func accept(_ listener: Int32, peer: inout SocketAddress) -> Result<Int32, Errno> {
+        peer.length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let descriptor = peer.withMutablePointer {
+            accept4(listener, $0, $1, Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue))
+        }
+        return descriptor < 0 ? .failure(.last) : .success(descriptor)
+    }
+
+    /// Starts a connect. nil: connected at once; `.inProgress`: epoll will report it.
+    public static func connect(_ descriptor: Int32, to address: SocketAddress) -> Errno? {
+        address.withPointer { CLinux.connect(descriptor, $0, $1) } == 0 ? nil : .last
+    }
+
+    /// SO_ERROR: the pending error, taken out of the socket; nil: none.
+    public static func takeError(_ descriptor: Int32) -> Errno? {
+        var value: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        if getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &value, &length) != 0 { return .last }
+        return value == 0 ? nil : Errno(rawValue: value)
+    }
+
+    /// Sends FIN.
+    public static func shutdownWrite(_ descriptor: Int32) {
+        _ = shutdown(descriptor, Int32(SHUT_WR))
+    }
+
+    /// Makes the next close(2) send RST and drop what is unsent.
+    public static func resetOnClose(_ descriptor: Int32) {
+        var value = linger(l_onoff: 1, l_linger: 0)
+        _ = setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<linger>.size))
+    }
+
+    /// Bytes that were sent but not yet acknowledged by the peer (SIOCOUTQ); 0 where the kernel does not say.
+    public static func unacknowledged(_ descriptor: Int32) -> Int {
+        max(0, Int(limpet_unacknowledged(descriptor)))
+    }
+
+    /// setsockopt(2) with an int. nil: done.
+    @discardableResult
+    @inline(__always)
+    public static func set(_ descriptor: Int32, _ level: Int32, _ option: Int32, _ value: Int32) -> Errno? {
+        var value = value
+        return setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size)) == 0 ? nil : .last
+    }
+}
+
+/// The options that Limpet sets on both sockets of a connection, as plain numbers ready for setsockopt(2).
+@frozen public struct SocketOptions: Sendable, Equatable {
+    /// Seconds; 0: no keepalive.
+    public var keepaliveIdle: Int32 = 0
+    public var keepaliveInterval: Int32 = 0
+    public var keepaliveCount: Int32 = 0
+    /// TCP_USER_TIMEOUT in milliseconds; 0: the kernel's own behaviour.
+    public var userTimeout: Int32 = 0
+    /// Bytes; 0: the kernel tunes by itself.
+    public var receiveBuffer: Int32 = 0
+    public var sendBuffer: Int32 = 0
+
+    public init() {}
+
+    /// Sets the buffer sizes. They must be there before listen or connect to count in the window scale (tcp(7));
+    /// accepted sockets inherit the listener's.
+    public func applyBuffers(to descriptor: Int32) {
+        if receiveBuffer > 0 { StreamSocket.set(descriptor, SOL_SOCKET, SO_RCVBUF, receiveBuffer) }
+        if sendBuffer > 0 { StreamSocket.set(descriptor, SOL_SOCKET, SO_SNDBUF, sendBuffer) }
+    }
+
+    /// Sets everything but the buffers: no delay, urgent bytes in line, keepalive, user timeout.
+    public func apply(to descriptor: Int32) {
+        let tcp = Int32(IPPROTO_TCP)
+        StreamSocket.set(descriptor, tcp, TCP_NODELAY, 1)
+        StreamSocket.set(descriptor, SOL_SOCKET, SO_OOBINLINE, 1)
+        if keepaliveIdle > 0 {
+            StreamSocket.set(descriptor, SOL_SOCKET, SO_KEEPALIVE, 1)
+            StreamSocket.set(descriptor, tcp, TCP_KEEPIDLE, keepaliveIdle)
+            StreamSocket.set(descriptor, tcp, TCP_KEEPINTVL, keepaliveInterval)
+            StreamSocket.set(descriptor, tcp, TCP_KEEPCNT, keepaliveCount)
+        }
+        if userTimeout > 0 { StreamSocket.set(descriptor, tcp, TCP_USER_TIMEOUT, userTimeout) }
+    }
+}

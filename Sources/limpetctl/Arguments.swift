@@ -1,0 +1,39 @@
+import Backends
+
+/// The order of words on the command line, which people may choose more freely than the argument parser takes them.
+enum Arguments {
+    /// Moves the options that stand before the verb behind it, gives a bare `--watch` its number, and lets `--version`
+    /// be the verb that it means.
+    /// - Throws: ``Failure`` for an unknown verb, and for none at all.
+    static func arranged(_ given: [String], verbs: [String]) throws(Failure) -> [String] {
+        var leading: [String] = []
+        var rest = given[...]
+        while let word = rest.first, word.hasPrefix("-"), word != "--" {
+            switch word {
+            case "--version":
+                return ["version", "--even-alone"] + leading + rest.dropFirst().map(withNumber)
+            case "--json", "--plain", "--wide", "--watch":
+                leading.append(withNumber(rest.removeFirst()))
+            case "--control":
+                leading.append(rest.removeFirst())
+                if let path = rest.popFirst() { leading.append(path) }
+            case _ where word.hasPrefix("--control=") || word.hasPrefix("--watch="):
+                leading.append(rest.removeFirst())
+            default:
+                // -h, --help, --generate-completion-script, or a mistake: the parser's affair.
+                return leading + rest.map(withNumber)
+            }
+        }
+        guard let verb = rest.popFirst() else { throw Failure.usage("a verb is missing; limpetctl --help lists them") }
+        guard verbs.contains(verb) || verb == "help" else {
+            let guess = suggestion(for: verb, among: verbs).map { " (did you mean \($0)?)" } ?? ""
+            throw Failure.usage("\(verb): no such verb\(guess); limpetctl --help lists them")
+        }
+        // `help drain` takes no options.
+        return verb == "help" ? ["help"] + rest : [verb] + leading + rest.map(withNumber)
+    }
+
+    private static func withNumber(_ word: String) -> String {
+        word == "--watch" ? "--watch=2" : word
+    }
+}

@@ -1,0 +1,46 @@
+import ArgumentParser
+import Control
+import Linux
+
+/// Why limpetctl ends without having done what it was asked: one line for stderr, and the exit status.
+struct Failure: Error {
+    /// nil: there is nothing left to say.
+    var message: String?
+    var exitStatus: Int32
+
+    static func usage(_ message: String) -> Failure { Failure(message: message, exitStatus: 2) }
+
+    init(message: String?, exitStatus: Int32) {
+        self.message = message
+        self.exitStatus = exitStatus
+    }
+
+    init(_ error: ControlError) {
+        let force = error.code == .needsForce ? "; refused; --force would" : ""
+        self.init(message: error.description + force, exitStatus: error.exit)
+    }
+}
+
+/// What goes to stderr.
+enum Diagnostics {
+    static func report(_ failure: Failure) {
+        guard let message = failure.message else { return }
+        say("limpetctl: \(message)")
+    }
+
+    static func say(_ line: String) {
+        _ = Terminal.write(Array((line + "\n").utf8), to: 2)
+    }
+
+    /// Help goes to stdout with 0, a mistake to stderr with 2.
+    static func endParsing(with error: any Error, as command: any ParsableCommand.Type) -> Never {
+        let text = command.fullMessage(for: error)
+        if command.exitCode(for: error).isSuccess {
+            _ = Terminal.write(Array((text + "\n").utf8), to: 1)
+            Terminal.exit(0)
+        }
+        let prefix = "Error: "
+        say("limpetctl: " + (text.hasPrefix(prefix) ? String(text.dropFirst(prefix.count)) : text))
+        Terminal.exit(2)
+    }
+}

@@ -1,0 +1,39 @@
+import ArgumentParser
+import Control
+import Linux
+
+@main
+struct Limpetctl: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "limpetctl",
+        abstract: "See and steer a running limpetd.",
+        usage: "limpetctl [--control PATH] [--json | --plain] [--wide] [--watch[=S]] VERB ...",
+        discussion: """
+            A backend is named by service/backend, or by its name alone where only one service has it. Durations are \
+            written 500ms, 5s, 10m, 2h or 3d. The options before VERB may follow it too; limpetctl VERB --help says what \
+            they do. limpetctl --version prints the versions of limpetctl and limpetd.
+
+            Exit status: 0 done; 1 refused or failed; 2 usage; 3 limpetd is not running; 4 no such object; 5 permission; \
+            6 a wait timed out; 7 configuration invalid; 8 refused, --force would.
+            """,
+        subcommands: [
+            Status.self, Backends.self, Connections.self, Listeners.self, Where.self, Config.self, Ready.self,
+            Version.self, Drain.self, Undrain.self, Close.self, Shutdown.self,
+        ])
+
+    static func main() {
+        Terminal.ignoreBrokenPipe()
+        let given = Array(CommandLine.arguments.dropFirst())
+        do {
+            let arguments = try Arguments.arranged(given, verbs: configuration.subcommands.map { $0._commandName })
+            var command = try parseAsRoot(arguments)
+            try command.run()
+            Terminal.exit(0)
+        } catch let error as Failure {
+            Diagnostics.report(error)
+            Terminal.exit(error.exitStatus)
+        } catch {
+            Diagnostics.endParsing(with: error, as: Limpetctl.self)
+        }
+    }
+}

@@ -1,0 +1,96 @@
+import Addressing
+import Control
+
+extension Column where Row == BackendRow {
+    /// - Parameter now: the moment that `since` is measured to.
+    static func backends(at now: Timestamp) -> [Column] {
+        [
+            Column(title: "BACKEND", mayShrink: true) { $0.fullName.description },
+            Column(title: "ADDRESS") { $0.address.description },
+            Column(title: "STATE", text: { $0.state.rawValue }, tone: { $0.state.tone }),
+            Column(title: "INTENT", isWideOnly: true) { $0.intent.rawValue },
+            Column(title: "HEALTH", isWideOnly: true) { $0.health.rawValue },
+            Column(title: "WEIGHT", alignment: .right) { String($0.weight) },
+            Column(title: "CONFIGURED", alignment: .right, isWideOnly: true) { String($0.weightConfigured) },
+            Column(title: "CONNS", alignment: .right) { String($0.connections) },
+            Column(title: "CONNECTING", alignment: .right, isWideOnly: true) { String($0.connecting) },
+            Column(title: "AWAY", alignment: .right) { String($0.away) },
+            Column(title: "TOTAL", alignment: .right) { String($0.total) },
+            Column(title: "IN", alignment: .right, isWideOnly: true) { Units.bytes($0.bytesIn) },
+            Column(title: "OUT", alignment: .right, isWideOnly: true) { Units.bytes($0.bytesOut) },
+            Column(title: "FAILURES", alignment: .right, isWideOnly: true) { String($0.connectFailures) },
+            Column(title: "FALLBACKS", alignment: .right, isWideOnly: true) { String($0.fallbacks) },
+            Column(title: "SINCE", alignment: .right) { Units.age(from: $0.since, to: now) },
+        ]
+    }
+}
+
+extension Column where Row == ConnectionRow {
+    static var connections: [Column] {
+        [
+            Column(title: "ID") { $0.id.description },
+            Column(title: "SERVICE", isWideOnly: true) { $0.service },
+            Column(title: "LISTENER", isWideOnly: true) { $0.listener.description },
+            Column(title: "CLIENT") { $0.client.description },
+            Column(title: "PEER", isWideOnly: true) { $0.peer.description },
+            Column(title: "CLIENT-LOCAL", isWideOnly: true) { $0.clientLocal.description },
+            Column(title: "BACKEND", mayShrink: true) { $0.service + "/" + $0.backend },
+            Column(title: "HOME", isWideOnly: true) { $0.home },
+            Column(title: "BACKEND-ADDRESS", isWideOnly: true) { $0.backendAddress.description },
+            Column(title: "BACKEND-LOCAL", isWideOnly: true) { $0.backendLocal?.description ?? "-" },
+            Column(title: "STATE") { $0.state.rawValue },
+            Column(title: "AGE", alignment: .right) { Units.age($0.ageSeconds) },
+            Column(title: "IDLE", alignment: .right) { Units.age($0.idleSeconds) },
+            Column(title: "IN", alignment: .right, isWideOnly: true) { Units.bytes($0.bytesIn) },
+            Column(title: "OUT", alignment: .right, isWideOnly: true) { Units.bytes($0.bytesOut) },
+            Column(title: "BYTES", alignment: .right) { Units.bytes($0.bytesIn &+ $0.bytesOut) },
+            Column(title: "WORKER", alignment: .right, isWideOnly: true) { String($0.worker) },
+        ]
+    }
+}
+
+extension Column where Row == ListenerRow {
+    static var listeners: [Column] {
+        [
+            Column(title: "SERVICE", mayShrink: true) { $0.service },
+            Column(title: "NAME", isWideOnly: true) { $0.name },
+            Column(title: "ADDRESS") { $0.address.description },
+            Column(title: "STATE", text: { $0.state.rawValue }, tone: { $0.state == .paused ? .warning : .good }),
+            Column(title: "CONNS", alignment: .right) { String($0.connections) },
+            Column(title: "ACCEPTED", alignment: .right) { String($0.accepted) },
+            Column(title: "REFUSED", alignment: .right) { String($0.refused) },
+            Column(title: "REASON", mayShrink: true) { $0.reason ?? "-" },
+        ]
+    }
+}
+
+/// A backend with its place in a client's order of preference.
+struct RankedPreference {
+    var rank: Int
+    var preference: WhereReport.Preference
+    var isChosen: Bool
+}
+
+extension Column where Row == RankedPreference {
+    static var preferences: [Column] {
+        [
+            Column(title: "ORDER", alignment: .right) { String($0.rank) },
+            Column(
+                title: "BACKEND", mayShrink: true, text: { $0.preference.backend },
+                tone: { $0.isChosen ? .good : .none }),
+            Column(title: "ELIGIBLE") { $0.preference.eligible ? "yes" : "no" },
+            Column(title: "REASON", mayShrink: true) { $0.preference.reason ?? ($0.isChosen ? "chosen" : "-") },
+        ]
+    }
+}
+
+extension BackendRow.State {
+    var tone: Style.Tone {
+        switch self {
+        case .up: .good
+        case .checking, .draining, .full: .warning
+        case .drained, .maintenance: .none
+        case .down: .bad
+        }
+    }
+}

@@ -1,0 +1,103 @@
+import Control
+import FoundationEssentials
+import Linux
+
+/// The one owner of stdout: what form the answer takes, whether there is a terminal, how wide, how coloured.
+final class Output {
+    enum Form {
+        case table, plain, json
+    }
+
+    let form: Form
+    let isWide: Bool
+    /// stdout's own; nil: not a terminal, where nothing is truncated.
+    let columns: Int?
+    let style: Style
+    private let isTerminal: Bool
+    private var buffer: [UInt8] = []
+    private var pages = 0
+
+    init(_ options: GlobalOptions) {
+        form = options.json ? .json : options.plain ? .plain : .table
+        isWide = options.wide
+        isTerminal = Terminal.isTerminal(1)
+        columns = isTerminal ? Terminal.columns(1) ?? 80 : nil
+        style = Style(
+            isOn: isTerminal && (Terminal.environment("NO_COLOR") ?? "").isEmpty
+                && Terminal.environment("TERM").map { $0 != "dumb" } ?? false)
+    }
+
+    func write(_ text: String) {
+        buffer.append(contentsOf: text.utf8)
+        if buffer.count >= 32 * 1024 { flush() }
+    }
+
+    func write(_ bytes: [UInt8]) {
+        buffer += bytes
+        if buffer.count >= 32 * 1024 { flush() }
+    }
+
+    func line(_ text: String) { write(text + "\n") }
+
+    /// One JSON object on a line of its own.
+    func json(_ value: some Encodable) throws(ControlError) {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        do {
+            buffer += try encoder.encode(value)
+        } catch {
+            throw ControlError(.failed, "cannot be written as JSON: \(error)")
+        }
+        line("")
+    }
+
+    /// A line that takes the place of the last one, where there is a terminal; a line of its own elsewhere.
+    func progress(_ text: String) {
+        write(isTerminal ? "\r\u{1B}[K\(text)" : text + "\n")
+        flush()
+    }
+
+    /// Ends the line that ``progress(_:)`` has left open.
+    func endProgress() {
+        if isTerminal { write("\r\u{1B}[K") }
+        flush()
+    }
+
+    /// A further page of --watch: on a terminal over the last one.
+    func beginPage() {
+        if isTerminal && form != .json {
+            write("\u{1B}[H\u{1B}[2J")
+        } else if pages > 0 && form != .json {
+            line("")
+        }
+        pages += 1
+    }
+
+    func endPage() { flush() }
+
+    /// Hands everything to the kernel. Ends the program, quietly, where nobody reads any more.
+    func flush() {
+        defer { buffer.removeAll(keepingCapacity: true) }
+        guard !buffer.isEmpty, let error = Terminal.write(buffer, to: 1) else { return }
+        if error == .brokenPipe { Terminal.exit(0) }
+        Diagnostics.say("limpetctl: stdout: \(error)")
+        Terminal.exit(1)
+    }
+}
+
+/// Colours, where there are any.
+struct Style {
+    enum Tone: String {
+        case none = ""
+        case good = "32"
+        case warning = "33"
+        case bad = "31"
+        case strong = "1"
+    }
+
+    let isOn: Bool
+
+    func paint(_ text: String, _ tone: Tone) -> String {
+        isOn && tone != .none ? "\u{1B}[\(tone.rawValue)m\(text)\u{1B}[0m" : text
+    }
+}

@@ -1,0 +1,63 @@
+import Addressing
+import Control
+
+/// A row of --plain: its fields in the order that limpetctl(8) documents.
+protocol PlainRow {
+    var plainFields: [String] { get }
+}
+
+extension BackendRow: PlainRow {
+    var plainFields: [String] {
+        [
+            service, name, address.description, state.rawValue, intent.rawValue, health.rawValue, String(weight),
+            String(weightConfigured), String(connections), String(connecting), String(away), String(total),
+            String(bytesIn), String(bytesOut), String(connectFailures), String(fallbacks), since.description,
+        ]
+    }
+}
+
+extension ConnectionRow: PlainRow {
+    var plainFields: [String] {
+        [
+            id.description, service, listener.description, backend, home, client.description, peer.description,
+            clientLocal.description, backendAddress.description, backendLocal?.description ?? "", state.rawValue,
+            Units.seconds(ageSeconds), Units.seconds(idleSeconds), String(bytesIn), String(bytesOut), String(worker),
+        ]
+    }
+}
+
+extension ListenerRow: PlainRow {
+    var plainFields: [String] {
+        [
+            service, name, address.description, String(connections), String(accepted), String(refused),
+            state.rawValue, reason ?? "",
+        ]
+    }
+}
+
+extension RankedPreference: PlainRow {
+    var plainFields: [String] {
+        [
+            String(rank), preference.backend, preference.eligible ? "yes" : "no", isChosen ? "chosen" : "",
+            preference.reason ?? "",
+        ]
+    }
+}
+
+extension Output {
+    /// Fields with tabs between them, `-` for an empty one. A tab or newline inside a field becomes a space.
+    func plain(_ fields: [String]) {
+        line(
+            fields.map { field in
+                field.isEmpty ? "-" : String(field.map { $0 == "\t" || $0.isNewline ? " " : $0 })
+            }.joined(separator: "\t"))
+    }
+
+    /// All rows, as a table or plain.
+    func rows<Row: PlainRow>(_ rows: [Row], _ columns: [Column<Row>]) {
+        guard form == .table else { return rows.forEach { plain($0.plainFields) } }
+        var table = Table(columns, isWide: isWide, available: self.columns, style: style) { self.line($0) }
+        rows.forEach { table.add($0) }
+        table.finish()
+    }
+}

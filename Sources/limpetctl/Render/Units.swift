@@ -1,0 +1,38 @@
+import Control
+
+/// Numbers as people read them.
+enum Units {
+    /// Bytes with a binary unit: `0 B`, `999 B`, `1.2 GiB`. At most 8 characters.
+    static func bytes(_ count: UInt64) -> String {
+        if count < 1000 { return "\(count) B" }
+        var value = Double(count)
+        for unit in ["KiB", "MiB", "GiB", "TiB", "PiB"] {
+            value /= 1024
+            // What would round to four digits goes to the next unit.
+            if value < 99.95 { return "\(fixed(value, 1)) \(unit)" }
+            if value < 999.5 { return "\(fixed(value, 0)) \(unit)" }
+        }
+        return "\(fixed(value / 1024, 1)) EiB"
+    }
+
+    static func age(_ seconds: Double) -> String { DurationText.age(seconds: seconds) }
+
+    /// Time from one moment to a later one; 0s where clocks disagree.
+    static func age(from start: Timestamp, to end: Timestamp) -> String {
+        age(Double(end.milliseconds - start.milliseconds) / 1000)
+    }
+
+    /// Seconds for machines, to the millisecond.
+    static func seconds(_ value: Double) -> String { fixed(value, 3) }
+
+    static func connections(_ count: Int) -> String { count == 1 ? "1 connection" : "\(count) connections" }
+
+    private static func fixed(_ value: Double, _ digits: Int) -> String {
+        var scale = 1.0
+        for _ in 0..<digits { scale *= 10 }
+        let scaled = Int64((value * scale).rounded())
+        guard digits > 0 else { return "\(scaled)" }
+        let fraction = String(scaled % Int64(scale))
+        return "\(scaled / Int64(scale))." + String(repeating: "0", count: digits - fraction.count) + fraction
+    }
+}

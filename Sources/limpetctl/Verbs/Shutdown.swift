@@ -1,0 +1,33 @@
+import ArgumentParser
+import Control
+
+struct Shutdown: ActingVerb {
+    static let configuration = CommandConfiguration(
+        abstract: "End limpetd.",
+        discussion:
+            "It stops accepting at once. The answer comes before the end: connections may still have their time.")
+
+    @OptionGroup var options: GlobalOptions
+
+    @Option(
+        help: ArgumentHelp(
+            "Time that connections have to end by themselves (default: as configured).", valueName: "duration"))
+    var drain: DurationOption?
+
+    @Flag(help: "Do not ask, even where there are connections.")
+    var force = false
+
+    func act(_ client: ControlClient, _ output: Output) throws {
+        let reply = try confirming(force: force) { force throws(ControlError) in
+            try client.shutdown(drain: drain?.duration, force: force)
+        }
+        let count = reply.body.connections
+        switch output.form {
+        case .json: try output.json(reply)
+        case .plain: output.plain([String(count)])
+        case .table:
+            let time = drain.map { " have \($0.text) to end" } ?? " left"
+            output.line("limpetd is ending" + (count > 0 ? ": \(Units.connections(count))\(time)" : ""))
+        }
+    }
+}

@@ -1,0 +1,52 @@
+import ArgumentParser
+import Control
+
+struct Status: ShowingVerb {
+    static let configuration = CommandConfiguration(abstract: "Show how limpetd is doing.")
+
+    @OptionGroup var options: GlobalOptions
+
+    func show(_ client: ControlClient, _ output: Output) throws(ControlError) {
+        let reply = try client.status()
+        switch output.form {
+        case .json: try output.json(reply)
+        case .plain: for (name, value) in plainLines(reply) { output.plain([name, value]) }
+        case .table: printTable(reply, output)
+        }
+    }
+
+    private func printTable(_ reply: Reply<StatusReport>, _ output: Output) {
+        let status = reply.body
+        let ready = status.ready ? output.style.paint("ready", .good) : output.style.paint("not ready", .warning)
+        output.line("limpetd \(reply.version), \(ready), up \(Units.age(status.uptimeSeconds))")
+        output.line("connections   \(status.connections) of at most \(status.maxConnections)")
+        output.line("workers       \(status.workers)")
+        output.line("process       \(status.pid), engine \(status.enginePID), generation \(status.engineGeneration)")
+        output.line("user          \(status.user)")
+        let capabilities = status.capabilities.isEmpty ? "none" : status.capabilities.joined(separator: " ")
+        output.line("capabilities  \(capabilities)")
+        output.line("descriptors   at most \(status.descriptorLimit)")
+        output.line("configuration \(status.configHash)")
+        for service in status.services { output.line("service       \(service.name), mapping \(service.mappingHash)") }
+        if let death = status.lastDeath {
+            output.line("last death    \(death.time), \(output.style.paint(death.reason, .bad))")
+        }
+    }
+
+    /// Name and value, in the order that limpetctl(8) documents; the services last.
+    private func plainLines(_ reply: Reply<StatusReport>) -> [(String, String)] {
+        let status = reply.body
+        let death = status.lastDeath.map { "\($0.time) \($0.reason)" } ?? ""
+        let lines: [(String, String)] = [
+            ("version", reply.version), ("pid", String(status.pid)), ("engine_pid", String(status.enginePID)),
+            ("engine_generation", String(status.engineGeneration)),
+            ("uptime_seconds", Units.seconds(status.uptimeSeconds)), ("ready", status.ready ? "yes" : "no"),
+            ("workers", String(status.workers)), ("connections", String(status.connections)),
+            ("max_connections", String(status.maxConnections)), ("descriptor_limit", String(status.descriptorLimit)),
+            ("capabilities", status.capabilities.joined(separator: " ")), ("user", status.user),
+            ("config_hash", status.configHash),
+            ("last_death", death),
+        ]
+        return lines + status.services.map { ("mapping_hash/\($0.name)", $0.mappingHash) }
+    }
+}
