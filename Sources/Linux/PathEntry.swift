@@ -18,7 +18,7 @@ public struct PathEntry: Equatable, Sendable {
     /// Whether both are the same file, whatever its owner has become, and its content was not changed between. An inode
     /// alone does not tell: the number of a removed file is given to the next one.
     public func isSameFile(as other: PathEntry) -> Bool {
-        device == other.device && inode == other.inode && modified == other.modified
+        (device, inode, modified) == (other.device, other.inode, other.modified)
     }
 
     /// lstat(2).

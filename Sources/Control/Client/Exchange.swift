@@ -7,21 +7,27 @@ internal import NIOPosix
 /// event loop reads on only when the waiting thread asks.
 struct Exchange {
     private let channel: any Channel
+    /// Held here too: with the connection it leaves the pipeline, and may still have parts that came before.
+    private let reader: NIOLoopBound<ResponseReader>
 
     /// Connects and sends.
     init(
         _ request: HTTPRequestHead, body: ByteBuffer?, socket path: String, on loop: any EventLoop
     ) throws(ControlError) {
         do {
-            channel = try ClientBootstrap(group: loop)
+            (channel, reader) = try ClientBootstrap(group: loop)
                 .channelOption(.autoRead, value: false)
                 .channelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
                         try channel.pipeline.syncOperations.addHTTPClientHandlers()
-                        try channel.pipeline.syncOperations.addHandler(ResponseReader())
+                        try channel.pipeline.syncOperations.addHandler(ResponseReader(channel.eventLoop))
                     }
                 }
-                .connect(unixDomainSocketPath: path).wait()
+                .connect(unixDomainSocketPath: path)
+                .flatMapThrowing { channel in
+                    let reader = try channel.pipeline.syncOperations.handler(type: ResponseReader.self)
+                    return (channel, NIOLoopBound(reader, eventLoop: channel.eventLoop))
+                }.wait()
         } catch {
             throw Exchange.explain(error, path)
         }
@@ -33,20 +39,13 @@ struct Exchange {
 
     /// The next part of the response; waits for it. Not to be called again after `.end`.
     func next() throws(ControlError) -> HTTPClientResponsePart {
-        let channel = channel
+        let reader = reader
         do {
-            return try channel.eventLoop.flatSubmit {
-                do {
-                    return try channel.pipeline.syncOperations.handler(type: ResponseReader.self).next()
-                } catch {
-                    return channel.eventLoop.makeFailedFuture(error)
-                }
-            }.wait()
+            return try channel.eventLoop.flatSubmit { reader.value.next() }.wait()
         } catch let error as ControlError {
             throw error
         } catch {
-            // The handler goes with the channel.
-            throw ResponseReader.endedEarly
+            throw ControlError(.failed, "limpetd cannot be asked: \(error)")
         }
     }
 
@@ -80,18 +79,22 @@ private final class ResponseReader: ChannelInboundHandler {
 
     static let endedEarly = ControlError(.failed, "limpetd ended the conversation in the middle of an answer")
 
+    private let eventLoop: any EventLoop
     private var context: ChannelHandlerContext?
     private var parts = CircularBuffer<HTTPClientResponsePart>()
     private var failure: ControlError?
     private var waiting: EventLoopPromise<HTTPClientResponsePart>?
 
+    init(_ eventLoop: any EventLoop) {
+        self.eventLoop = eventLoop
+    }
+
     func next() -> EventLoopFuture<HTTPClientResponsePart> {
-        guard let context else { preconditionFailure("asked before it was in a pipeline, or after") }
-        if let part = parts.popFirst() { return context.eventLoop.makeSucceededFuture(part) }
-        if let failure { return context.eventLoop.makeFailedFuture(failure) }
-        let promise = context.eventLoop.makePromise(of: HTTPClientResponsePart.self)
+        if let part = parts.popFirst() { return eventLoop.makeSucceededFuture(part) }
+        if let failure { return eventLoop.makeFailedFuture(failure) }
+        let promise = eventLoop.makePromise(of: HTTPClientResponsePart.self)
         waiting = promise
-        context.read()
+        context?.read()
         return promise.futureResult
     }
 
