@@ -20,13 +20,15 @@ enum Identity: Sendable, Equatable {
                     "started as root, and there is no user \"limpet\" to run as; make one (useradd --system limpet), name"
                         + " another with --user, or stay root with --user root", exitStatus: 2)
             }
-            throw StartError("user \"\(name)\" does not exist; make it (useradd --system \(name)) or name another with --user")
+            throw StartError(
+                "user \"\(name)\" does not exist; make it (useradd --system \(name)) or name another with --user")
         }
         var gid = account.gid
         if let group {
             guard let number = Account.group(named: group) else {
                 throw StartError(
-                    "group \"\(group)\" does not exist; make it (groupadd --system \(group)) or name another with --group")
+                    "group \"\(group)\" does not exist; make it (groupadd --system \(group)) or name another with --group"
+                )
             }
             gid = number
         }

@@ -8,7 +8,8 @@ enum Paths {
         if Account.effectiveUID == 0 { return "/run/limpet/control.sock" }
         guard let runtime = environment("XDG_RUNTIME_DIR") else {
             throw StartError(
-                "XDG_RUNTIME_DIR is not set, so there is no default place for the control socket; name one with --control")
+                "XDG_RUNTIME_DIR is not set, so there is no default place for the control socket; name one with --control"
+            )
         }
         return runtime + "/limpet/control.sock"
     }

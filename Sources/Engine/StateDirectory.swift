@@ -14,7 +14,8 @@ struct StateDirectory: Sendable {
             lock = try FileLock(path: lockPath)
         } catch .wouldBlock {
             throw StartError(
-                "state directory \(path): another limpetd uses it; end that one, or name another with --state-directory")
+                "state directory \(path): another limpetd uses it; end that one, or name another with --state-directory"
+            )
         } catch {
             throw StartError(
                 "state directory \(path): cannot open \(lockPath): \(error); name a directory that this user may write to"

@@ -126,7 +126,7 @@ extension Worker {
         if side == 0 {
             // Nothing was asked for, so this is the client's reset (or both its ends shut): the dialling ends.
             if event.failed || event.hungUp {
-                abandonConnect(slot)
+                abandonConnect(slot, resetting: true)
                 finish(slot, resetting: [])
             }
             return
@@ -172,7 +172,8 @@ extension Worker {
     }
 
     /// Takes back a connect that is under way: descriptor, counters, timer.
-    mutating func abandonConnect(_ slot: Int) {
+    /// - Parameter resetting: the backend may have accepted already: it gets RST, not FIN.
+    mutating func abandonConnect(_ slot: Int, resetting: Bool = false) {
         let record = records + slot
         let descriptor = record.pointee.descriptor.1
         let backend = record.pointee.backend
@@ -184,6 +185,7 @@ extension Worker {
         record.pointee.deadline = 0
         record.pointee.backend = .max
         limpet_write_end(&record.pointee.sequence)
+        if resetting { StreamSocket.resetOnClose(descriptor) }
         Descriptor.close(descriptor)
         releaseLoad(backend)
         limpet_bump64(&counters(backend).pointee.connecting, .max)

@@ -75,7 +75,7 @@ extension Worker {
         let record = records + slot
         if isFree(record) { return }
         if record.pointee.state == UInt8(LIMPET_CONNECTING) {
-            abandonConnect(slot)
+            abandonConnect(slot, resetting: mode == .reset)
             finish(slot, resetting: mode == .reset ? .both : [])
             return
         }

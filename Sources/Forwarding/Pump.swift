@@ -207,12 +207,19 @@ extension Worker {
                 if way.pointee.calm >= Worker.calmSplices { clear(way, LIMPET_DIRECTION_BULK) }
             }
             return flush(slot, direction, way, sink)
-        case .wouldBlock, .endOfFile, .failed:
-            // Empty, the end, an error, or an urgent mark, at which splice stalls or tells of an end that is none:
-            // recv knows which. After a round that moved bytes it is most likely empty: epoll will tell.
+        case .wouldBlock, .endOfFile:
+            // Empty, the end, or an urgent mark, at which splice stalls or tells of an end that is none: recv knows
+            // which. After a round that moved bytes it is most likely empty: epoll will tell.
             unname(way)
             pipes.giveBack(pipe)
             return isFirst && copyOnce(slot, direction, way, source, sink)
+        case .failed:
+            // The error has been taken out of the socket: a recv would now tell of an orderly end.
+            unname(way)
+            pipes.giveBack(pipe)
+            set(way, LIMPET_DIRECTION_EOF)
+            sideReset(slot, direction)
+            return false
         }
     }
 
@@ -229,7 +236,9 @@ extension Worker {
             set(way, LIMPET_DIRECTION_SHUT)
             StreamSocket.shutdownWrite(sink)
         }
-        if has(way, LIMPET_DIRECTION_DISCARD) && !has(way, LIMPET_DIRECTION_EOF) { discard(slot, direction, way, source) }
+        if has(way, LIMPET_DIRECTION_DISCARD) && !has(way, LIMPET_DIRECTION_EOF) {
+            discard(slot, direction, way, source)
+        }
         if isFree(record) { return }
         let other = limpet_direction_of(record, Int32(1 - direction))
         if has(way, LIMPET_DIRECTION_EOF), has(other, LIMPET_DIRECTION_EOF), has(other, LIMPET_DIRECTION_SHUT) {

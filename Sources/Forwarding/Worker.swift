@@ -64,7 +64,8 @@ struct Worker: ~Copyable {
         reserveDescriptor = Descriptor.reserve() ?? -1
     }
 
-    private mutating func watchOwn() throws(SystemError) {
+    /// Puts mailbox and listeners into the epoll set. Once, before ``run()``.
+    mutating func watchOwn() throws(SystemError) {
         if let failure = poller.add(mailbox.wakeUp.descriptor, token: Token.mailbox, interest: .read) {
             throw SystemError("watch a mailbox", failure)
         }
@@ -77,9 +78,8 @@ struct Worker: ~Copyable {
         }
     }
 
-    /// The loop. Returns when a `stop` command came; fails only before it has begun.
-    mutating func run() throws(SystemError) {
-        try watchOwn()
+    /// The loop. Returns when a `stop` command came.
+    mutating func run() {
         while running {
             let count = poller.wait(milliseconds: timeout())
             now = Clock.now()

@@ -32,19 +32,15 @@ public final class WorkerPool: Sendable {
         self.mailboxes = mailboxes
         let wakeUps = mailboxes.map(\.wakeUp)
         var threads: [pthread_t] = []
+        var homes: [WorkerHome] = []
         for index in listeners.indices {
             let setup = WorkerSetup(
                 index: index, region: region, table: table, mailbox: mailboxes[index], incidents: incidents,
                 allWakeUps: wakeUps, listeners: listeners[index], maximumPipes: maximumPipes)
-            threads.append(
-                try Threads.start("worker-\(index)") {
-                    do {
-                        var worker = Worker(setup, poller: try Poller(capacity: 256))
-                        try worker.run()
-                    } catch {
-                        fatalError("\(error)")
-                    }
-                })
+            homes.append(try WorkerHome(setup))
+        }
+        for (index, home) in homes.enumerated() {
+            threads.append(try Threads.start("worker-\(index)") { home.worker.run() })
         }
         self.threads = Locked(threads)
     }
@@ -62,5 +58,15 @@ public final class WorkerPool: Sendable {
     /// Waits until all have stopped; `stop` must have been posted.
     public func join() {
         for thread in threads.with({ $0 }) { Threads.join(thread) }
+    }
+}
+
+/// Carries a worker to its thread: made here, so that what cannot be had is an error of the start; used there alone.
+private final class WorkerHome: @unchecked Sendable {
+    var worker: Worker
+
+    init(_ setup: WorkerSetup) throws(SystemError) {
+        worker = Worker(setup, poller: try Poller(capacity: 256))
+        try worker.watchOwn()
     }
 }

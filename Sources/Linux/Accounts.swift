@@ -19,7 +19,8 @@ public struct Account: Sendable, Equatable {
 
     private static func lookUp(
         _ call: (
-            UnsafeMutablePointer<passwd>, UnsafeMutablePointer<CChar>, Int, UnsafeMutablePointer<UnsafeMutablePointer<passwd>?>
+            UnsafeMutablePointer<passwd>, UnsafeMutablePointer<CChar>, Int,
+            UnsafeMutablePointer<UnsafeMutablePointer<passwd>?>
         ) -> Int32
     ) -> Account? {
         var entry = passwd()
@@ -32,8 +33,8 @@ public struct Account: Sendable, Equatable {
 
     /// getgrnam_r(3): the number of a group; nil: there is no such group.
     public static func group(named name: String) -> UInt32? {
-        var entry = group_()
-        var result: UnsafeMutablePointer<group_>?
+        var entry = GroupEntry()
+        var result: UnsafeMutablePointer<GroupEntry>?
         return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 65536) { buffer in
             guard getgrnam_r(name, &entry, buffer.baseAddress!, buffer.count, &result) == 0, result != nil else {
                 return nil
@@ -47,7 +48,7 @@ public struct Account: Sendable, Equatable {
     /// The group that the process acts as.
     public static var effectiveGID: UInt32 { getegid() }
 
-    private typealias group_ = Glibc.group
+    private typealias GroupEntry = Glibc.group
 }
 
 /// What a process may do beyond its user's rights.

@@ -40,7 +40,8 @@ public struct StandardErrorLog: LogHandler {
         line.withUTF8 { bytes in
             var rest = bytes[...]
             while !rest.isEmpty {
-                let count = write(2, UnsafeRawBufferPointer(rebasing: rest[...]).baseAddress, rest.count)
+                let count = write(
+                    2, UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: rest)).baseAddress, rest.count)
                 if count < 0 && Errno.last == .interrupted { continue }
                 if count <= 0 { return }
                 rest = rest.dropFirst(count)

@@ -7,7 +7,8 @@ internal import NIOPosix
 /// event loop reads on only when the waiting thread asks.
 struct Exchange {
     private let channel: any Channel
-    /// Held here too: with the connection it leaves the pipeline, and may still have parts that came before.
+    /// Held here and not looked up in the pipeline: it outlives the channel, which may close as soon as the last part is
+    /// in.
     private let reader: NIOLoopBound<ResponseReader>
 
     /// Connects and sends.
@@ -15,19 +16,17 @@ struct Exchange {
         _ request: HTTPRequestHead, body: ByteBuffer?, socket path: String, on loop: any EventLoop
     ) throws(ControlError) {
         do {
-            (channel, reader) = try ClientBootstrap(group: loop)
+            let reader = try loop.submit { NIOLoopBound(ResponseReader(loop), eventLoop: loop) }.wait()
+            self.reader = reader
+            channel = try ClientBootstrap(group: loop)
                 .channelOption(.autoRead, value: false)
                 .channelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
                         try channel.pipeline.syncOperations.addHTTPClientHandlers()
-                        try channel.pipeline.syncOperations.addHandler(ResponseReader(channel.eventLoop))
+                        try channel.pipeline.syncOperations.addHandler(reader.value)
                     }
                 }
-                .connect(unixDomainSocketPath: path)
-                .flatMapThrowing { channel in
-                    let reader = try channel.pipeline.syncOperations.handler(type: ResponseReader.self)
-                    return (channel, NIOLoopBound(reader, eventLoop: channel.eventLoop))
-                }.wait()
+                .connect(unixDomainSocketPath: path).wait()
         } catch {
             throw Exchange.explain(error, path)
         }
@@ -45,7 +44,7 @@ struct Exchange {
         } catch let error as ControlError {
             throw error
         } catch {
-            throw ControlError(.failed, "limpetd cannot be asked: \(error)")
+            throw ControlError(.failed, "limpetd's answer cannot be read: \(error)")
         }
     }
 
@@ -92,9 +91,10 @@ private final class ResponseReader: ChannelInboundHandler {
     func next() -> EventLoopFuture<HTTPClientResponsePart> {
         if let part = parts.popFirst() { return eventLoop.makeSucceededFuture(part) }
         if let failure { return eventLoop.makeFailedFuture(failure) }
+        guard let context else { return eventLoop.makeFailedFuture(ResponseReader.endedEarly) }
         let promise = eventLoop.makePromise(of: HTTPClientResponsePart.self)
         waiting = promise
-        context?.read()
+        context.read()
         return promise.futureResult
     }
 

@@ -1,0 +1,173 @@
+# Limpet. `make help` says what there is. GNU make; variables may be set on the command line.
+
+prefix        = /usr/local
+exec_prefix   = $(prefix)
+bindir        = $(exec_prefix)/bin
+sbindir       = $(exec_prefix)/sbin
+sysconfdir    = $(prefix)/etc
+datarootdir   = $(prefix)/share
+mandir        = $(datarootdir)/man
+docdir        = $(datarootdir)/doc/limpet
+localstatedir = $(prefix)/var
+runstatedir   = $(localstatedir)/run
+DESTDIR       =
+
+SHELL           = /bin/sh
+SWIFT           = swift
+SWIFTFLAGS      =
+PYTHON          = python3
+MANDOC          = mandoc
+INSTALL         = install
+INSTALL_PROGRAM = $(INSTALL) -m 755
+INSTALL_DATA    = $(INSTALL) -m 644
+STRIP           = strip
+
+# Everything that is built lies in directories that git ignores.
+RELEASE = .build-release
+CHECK   = .build-check
+VENV    = .build-venv
+STAMPS  = .build-stamps
+
+# Directories are listed too: their times change when a file comes or goes.
+SOURCES := Package.swift $(shell find Sources -type d -o -type f 2>/dev/null)
+PAGES   := $(wildcard man/*.[1-9])
+SCRIPTS := $(wildcard .ci/*)
+SCENES  := $(wildcard Tests/Scenes/*.py Benchmarks/*/*.py)
+
+BIN      = $(RELEASE)/release
+DEMO     = $(BIN)/limpet-echo demo --limpetd $(BIN)/limpetd --limpetctl $(BIN)/limpetctl
+
+.PHONY: all deps check check-all test sanitize hotpath lint demo run install install-strip uninstall clean help
+.SUFFIXES:
+.DELETE_ON_ERROR:
+
+all: $(STAMPS)/release
+
+# ---- What must be there first ----
+
+# Both lists are looked through once and then remembered, until the script that holds them changes.
+deps: $(STAMPS)/deps-build $(STAMPS)/deps-check
+
+$(STAMPS)/deps-%: .ci/deps
+	@SWIFT="$(SWIFT)" PYTHON="$(PYTHON)" MANDOC="$(MANDOC)" sh .ci/deps $*
+	@mkdir -p $(STAMPS)
+	@touch $@
+
+$(STAMPS)/venv: Tests/Scenes/requirements.txt $(STAMPS)/deps-check
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip --quiet --disable-pip-version-check install -r Tests/Scenes/requirements.txt
+	@touch $@
+
+# ---- Building ----
+
+# swift build looks at every file and every dependency, which takes seconds: it is not asked when nothing has changed.
+# The stamp bears the time of the beginning, so that a file saved during a build is built by the next.
+$(STAMPS)/release: $(SOURCES) $(STAMPS)/deps-build
+	@mkdir -p $(STAMPS)
+	@touch $@.begun
+	$(SWIFT) build -c release --static-swift-stdlib --scratch-path $(RELEASE) $(SWIFTFLAGS)
+	@mv $@.begun $@
+
+# ---- Checking ----
+
+# One after the other, whatever -j says: the summary of the tests comes last.
+check: $(STAMPS)/deps-build $(STAMPS)/deps-check $(STAMPS)/venv
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory test
+
+# Warnings are errors here. The same environment for both commands, or the second would build again.
+test: export LIMPET_WARNINGS_AS_ERRORS = 1
+test: export LIMPET_PYTHON = $(CURDIR)/$(VENV)/bin/python
+test: $(STAMPS)/deps-build $(STAMPS)/deps-check $(STAMPS)/venv
+	$(SWIFT) build --build-tests --scratch-path $(CHECK) $(SWIFTFLAGS)
+	$(SWIFT) test --skip-build --scratch-path $(CHECK) $(SWIFTFLAGS)
+
+check-all: check
+	@$(MAKE) --no-print-directory sanitize
+	@$(MAKE) --no-print-directory hotpath
+
+# The unit tests once more, watched by each sanitizer. Programs that tests start are not.
+UNIT_TESTS = (Addressing|Stickiness|Backends|Configuration|Forwarding|Engine|Control)Tests
+sanitize: $(STAMPS)/deps-build
+	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path .build-asan \
+	    --filter '$(UNIT_TESTS)' $(SWIFTFLAGS)
+	$(SWIFT) test --sanitize=thread --scratch-path .build-tsan --filter '$(UNIT_TESTS)' $(SWIFTFLAGS)
+
+# That a message costs no allocation and no reference counting: counted in a dynamically linked release build, because a
+# static one leaves nothing to count.
+HOTPATH = .build-hotpath
+hotpath: $(STAMPS)/deps-build $(STAMPS)/deps-check
+	$(SWIFT) build -c release --scratch-path $(HOTPATH) $(SWIFTFLAGS)
+	$(CC) -shared -fPIC -O2 -Wall -Werror -o $(HOTPATH)/count.so Benchmarks/hotpath/count.c -ldl
+	$(PYTHON) Benchmarks/hotpath/hotpath.py $(HOTPATH)/release/limpetd $(HOTPATH)/release/limpetctl $(HOTPATH)/count.so
+
+lint: $(STAMPS)/deps-check
+	$(SWIFT) format lint --strict --parallel --recursive --configuration .swift-format Package.swift Sources Tests
+	$(if $(PAGES),$(MANDOC) -T lint -W warning $(PAGES))
+	for script in $(SCRIPTS); do sh -n $$script || exit 1; done
+	if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); fi
+	$(PYTHON) -c 'import ast, sys; [ast.parse(open(f).read(), f) for f in sys.argv[1:]]' $(SCENES)
+	if command -v node >/dev/null; then for scene in Tests/Scenes/*.mjs; do node --check $$scene || exit 1; done; fi
+
+# ---- Showing ----
+
+demo: all
+	@$(DEMO)
+
+run: all
+	@$(DEMO) --stay
+
+# ---- Installing ----
+
+# Both programs are for the person who runs the machine: sbin, and section 8 of the manual. Nothing is written outside
+# DESTDIR, no service is started or stopped, and a configuration that is there stays as it is.
+install: all
+	$(INSTALL) -d "$(DESTDIR)$(sbindir)" "$(DESTDIR)$(mandir)/man5" "$(DESTDIR)$(mandir)/man8" \
+	    "$(DESTDIR)$(sysconfdir)/limpet" "$(DESTDIR)$(docdir)/examples"
+	$(INSTALL_PROGRAM) $(BIN)/limpetd $(BIN)/limpetctl "$(DESTDIR)$(sbindir)"
+	for page in $(PAGES); do \
+	    section=$${page##*.}; \
+	    $(PATHS) $$page > $(STAMPS)/page && \
+	    $(INSTALL_DATA) $(STAMPS)/page "$(DESTDIR)$(mandir)/man$$section/$${page#man/}" || exit 1; \
+	done
+	$(PATHS) etc/limpet.toml > $(STAMPS)/limpet.toml
+	$(INSTALL_DATA) $(STAMPS)/limpet.toml "$(DESTDIR)$(docdir)/examples/limpet.toml"
+	test -e "$(DESTDIR)$(sysconfdir)/limpet/limpet.toml" || \
+	    $(INSTALL_DATA) $(STAMPS)/limpet.toml "$(DESTDIR)$(sysconfdir)/limpet/limpet.toml"
+	$(INSTALL_DATA) README.md CHANGELOG.md LICENSE "$(DESTDIR)$(docdir)"
+
+install-strip: install
+	$(STRIP) "$(DESTDIR)$(sbindir)/limpetd" "$(DESTDIR)$(sbindir)/limpetctl"
+
+# The pages and the example speak of /etc/limpet; an installation elsewhere speaks of its own directory.
+PATHS = sed 's|/etc/limpet|$(sysconfdir)/limpet|g'
+
+# A configuration that somebody has changed is theirs: it stays, alone. Directories go when they are empty.
+uninstall:
+	rm -f "$(DESTDIR)$(sbindir)/limpetd" "$(DESTDIR)$(sbindir)/limpetctl"
+	for page in $(PAGES); do rm -f "$(DESTDIR)$(mandir)/man$${page##*.}/$${page#man/}"; done
+	if $(PATHS) etc/limpet.toml | cmp -s - "$(DESTDIR)$(sysconfdir)/limpet/limpet.toml"; then \
+	    rm -f "$(DESTDIR)$(sysconfdir)/limpet/limpet.toml"; fi
+	rm -rf "$(DESTDIR)$(docdir)"
+	rmdir "$(DESTDIR)$(sysconfdir)/limpet" 2>/dev/null || :
+	if test -n "$(DESTDIR)" && cd "$(DESTDIR)" 2>/dev/null; then \
+	    for directory in "$(sbindir)" "$(mandir)/man5" "$(mandir)/man8" "$(docdir)" "$(sysconfdir)"; do \
+	        test ! -d ".$$directory" || rmdir -p ".$$directory" 2>/dev/null || :; done; fi
+
+clean:
+	rm -rf .build .build-*
+
+help:
+	@echo 'make             limpetd, limpetctl and limpet-echo, release, in $(BIN)'
+	@echo 'make deps        what building and checking need; as root: installs what is missing'
+	@echo 'make check       lint, then all tests: unit, manual pages, the real daemon on real sockets'
+	@echo 'make check-all   check, then the unit tests under AddressSanitizer and ThreadSanitizer, then hotpath'
+	@echo 'make hotpath     counts what a forwarded message costs in allocations: nothing'
+	@echo 'make test        the tests alone'
+	@echo 'make lint        the form of sources, manual pages and scripts'
+	@echo 'make demo        shows in a minute what Limpet does, on real connections'
+	@echo 'make run         leaves the same set-up running, to play with'
+	@echo 'make install     to $(prefix), or prefix=DIR; with DESTDIR=DIR below that directory;'
+	@echo '                 install-strip without symbols; uninstall takes it all away again'
+	@echo 'make clean       removes all that was built'

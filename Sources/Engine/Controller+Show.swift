@@ -1,0 +1,227 @@
+import Addressing
+import Backends
+import CLayout
+import Configuration
+import Control
+import Forwarding
+import Glibc
+import Linux
+import Stickiness
+
+/// Answers to questions.
+extension Controller {
+    func status() -> StatusReport {
+        StatusReport(
+            pid: getpid(), enginePID: getpid(), engineGeneration: 1,
+            uptimeSeconds: Double(Clock.now() - startedAt) / 1e9, ready: isServing, workers: workers.count,
+            connections: region.open, maxConnections: Int(clamping: region.header.pointee.limit),
+            descriptorLimit: budget.limit, capabilities: Privileges.names,
+            user: Account.numbered(Account.effectiveUID)?.name ?? "\(Account.effectiveUID)",
+            configHash: request.configuration.configHash,
+            services: topology.services.map {
+                ServiceStatus(name: $0.configuration.name, mappingHash: $0.mappingHash)
+            }, lastDeath: nil)
+    }
+
+    func backends() -> [BackendRow] {
+        noteStates()
+        return topology.backends.indices.map(row)
+    }
+
+    func row(_ slot: Int) -> BackendRow {
+        let backend = topology.backends[slot]
+        let totals = totals(slot)
+        var failures: UInt64 = 0
+        // A lack of this machine is no failure of the backend's.
+        for failure in 0..<Int32(LIMPET_FAILURES) where failure != Int32(LIMPET_FAILURE_LOCAL) {
+            var copy = totals
+            failures &+= limpet_backend_failures(&copy, failure).pointee
+        }
+        return BackendRow(
+            service: topology.services[backend.service].configuration.name, name: backend.configuration.name,
+            address: backend.configuration.address, state: wire(state(slot)), intent: wire(intent(slot)),
+            health: wire(health(slot)), weight: backend.configuration.weight,
+            weightConfigured: backend.configuration.weight, connections: Int(clamping: totals.open),
+            connecting: Int(clamping: totals.connecting), away: Int(clamping: totals.away), total: totals.total,
+            bytesIn: totals.bytes.0, bytesOut: totals.bytes.1, connectFailures: failures, fallbacks: totals.fallbacks,
+            since: Timestamp(milliseconds: Int64(limpet_load64(&region.backend(slot).pointee.since) / 1_000_000)))
+    }
+
+    func listeners() -> [ListenerRow] {
+        let atLimit = limpet_load64(&region.header.pointee.waiting) != 0
+        return listenerSet.listeners.enumerated().map { slot, listener in
+            var open: UInt64 = 0
+            var accepted: UInt64 = 0
+            var refused: UInt64 = 0
+            for worker in 0..<region.workerCount {
+                let counters = region.counters(worker, listener: slot)
+                open &+= limpet_load64(&counters.pointee.open)
+                accepted &+= limpet_load64(&counters.pointee.accepted)
+                refused &+= limpet_load64(&counters.pointee.refused)
+            }
+            let reason = !isServing ? "shutting down" : atLimit ? "at the connection limit" : nil
+            return ListenerRow(
+                service: topology.services[listener.service].configuration.name, name: "\(listener.address)",
+                address: listener.address, connections: Int(clamping: open), accepted: accepted, refused: refused,
+                state: reason == nil ? .accepting : .paused, reason: reason)
+        }
+    }
+
+    func configuration() -> String { request.configuration.canonicalText }
+
+    func readiness() -> ReadyReport {
+        ReadyReport(ready: isServing, reason: isServing ? nil : "shutting down")
+    }
+
+    // MARK: Connections
+
+    func connections() -> any ConnectionCursor { TableCursor(self) }
+
+    /// nil for a connection that has no backend yet: it will have one before the next look.
+    func row(_ snapshot: ConnectionSnapshot, now: UInt64) -> ConnectionRow? {
+        let record = snapshot.record
+        guard Int(record.backend) < topology.backends.count, Int(record.service) < topology.services.count,
+            let client = snapshot.client, let peer = snapshot.peer,
+            let backendAddress = snapshot.backendAddress
+        else { return nil }
+        let service = topology.services[Int(record.service)]
+        let listener = listenerSet.listeners[Int(record.listener)].address
+        let home = service.rendezvous.first(of: record.source_key).map { service.configuration.backends[$0].name }
+        return ConnectionRow(
+            id: ConnectionID(snapshot.id), service: service.configuration.name, listener: listener,
+            backend: topology.backends[Int(record.backend)].configuration.name, home: home ?? "-", client: client,
+            peer: peer, clientLocal: snapshot.clientLocal ?? listener, backendAddress: backendAddress,
+            backendLocal: snapshot.backendLocal, state: wire(record.state),
+            ageSeconds: seconds(since: record.opened, now), idleSeconds: seconds(since: record.active, now),
+            bytesIn: snapshot.bytesIn, bytesOut: snapshot.bytesOut, worker: snapshot.worker)
+    }
+
+    private func seconds(since moment: UInt64, _ now: UInt64) -> Double {
+        // Milliseconds are what the clock of a worker's turn is good for.
+        moment < now ? Double((now - moment) / 1_000_000) / 1000 : 0
+    }
+
+    // MARK: Where
+
+    func locate(_ request: WhereRequest) throws(ControlError) -> WhereReport {
+        guard let index = topology.serviceIndex(request.service) else {
+            throw ControlError(.noSuchObject, "\(request.service): no such service")
+        }
+        let service = topology.services[index]
+        if service.keyer.input == .sourcePort && request.port == nil {
+            throw ControlError(
+                .badRequest,
+                "service \(request.service) hashes the source port too; give it with the address, as in 203.0.113.7:51234"
+            )
+        }
+        let key = service.keyer.key(for: request.address, port: request.port ?? 0)
+        var preference: [WhereReport.Preference] = []
+        var chosen: String?
+        var passedOver: (name: String, reason: AwayReason)?
+        for position in service.rendezvous.preferenceOrder(of: key) {
+            let name = service.configuration.backends[position].name
+            let imagined = request.without.contains(name)
+            let reason = imagined ? nil : ineligibility(service.slots[position])
+            let isEligible = !imagined && reason == nil
+            preference.append(
+                WhereReport.Preference(
+                    backend: name, eligible: isEligible, reason: imagined ? "left out as asked" : reason?.word))
+            if isEligible && chosen == nil { chosen = name }
+            if chosen == nil && passedOver == nil, let reason { passedOver = (name, reason) }
+        }
+        return WhereReport(
+            address: request.port.map { "\(Endpoint(address: request.address, port: $0))" } ?? "\(request.address)",
+            key: keyText(service, request), service: request.service, chosen: chosen,
+            reason: reasonText(chosen: chosen, first: preference.first, passedOver), preference: preference)
+    }
+
+    private func keyText(_ service: Topology.Service, _ request: WhereRequest) -> String {
+        let address = request.address.unmapped
+        let mask = service.keyer.mask
+        let bits = address.family == .v4 ? mask.ipv4 : mask.ipv6
+        let prefix = "\(address.masked(to: bits))/\(bits)"
+        guard service.keyer.input == .sourcePort, let port = request.port else { return prefix }
+        return "\(prefix) port \(port)"
+    }
+
+    private func reasonText(
+        chosen: String?, first: WhereReport.Preference?, _ passedOver: (name: String, reason: AwayReason)?
+    ) -> String {
+        guard let chosen else { return "no backend of the service takes new connections" }
+        guard let first, first.backend != chosen else { return "\(chosen) is the client's first choice" }
+        if let passedOver {
+            return "\(passedOver.name) \(passedOver.reason.sentence); \(chosen) is the next choice"
+        }
+        return "\(first.backend) was left out as asked; \(chosen) is the next choice"
+    }
+
+    // MARK: Words
+
+    private func wire(_ state: BackendState) -> BackendRow.State {
+        switch state {
+        case .maintenance: .maintenance
+        case .draining: .draining
+        case .drained: .drained
+        case .down: .down
+        case .checking: .checking
+        case .full: .full
+        case .up: .up
+        }
+    }
+
+    private func wire(_ intent: Backends.Intent) -> BackendRow.Intent {
+        switch intent {
+        case .ready: .ready
+        case .drain: .drain
+        case .maintenance: .maintenance
+        }
+    }
+
+    /// A backend without a check counts as up.
+    private func wire(_ health: Backends.Health) -> BackendRow.Health {
+        switch health {
+        case .unchecked, .up: .up
+        case .checking: .checking
+        case .down: .down
+        }
+    }
+
+    private func wire(_ state: UInt8) -> ConnectionRow.State {
+        switch Int(state) {
+        case LIMPET_CONNECTING: .connecting
+        case LIMPET_HALF_CLOSED: .halfClosed
+        case LIMPET_CLOSING: .closing
+        default: .open
+        }
+    }
+}
+
+/// A walk over the table for the control server.
+private final class TableCursor: ConnectionCursor {
+    private let controller: Controller
+    private var position = 0
+    private let now = Clock.now()
+
+    init(_ controller: Controller) {
+        self.controller = controller
+    }
+
+    func next(limit: Int) -> [ConnectionRow]? {
+        let table = controller.table
+        guard position < table.slotCount else { return nil }
+        var rows: [ConnectionRow] = []
+        var looked = 0
+        while position < table.slotCount, looked < limit {
+            looked += 1
+            if table.isUntouched(position) {
+                position = table.endOfWorker(position)
+                continue
+            }
+            if let snapshot = table.snapshot(position), let row = controller.row(snapshot, now: now) {
+                rows.append(row)
+            }
+            position += 1
+        }
+        return rows
+    }
+}

@@ -1,0 +1,76 @@
+import CLayout
+import Configuration
+import Forwarding
+import Linux
+import Logging
+import NIOCore
+
+/// The orderly end of the daemon.
+extension Controller {
+    /// How long connections that were told to close may take, in ns.
+    private static let closingGrace: UInt64 = 1_000_000_000
+    private static let poll = TimeAmount.milliseconds(10)
+
+    /// A signal came, on the control event loop.
+    func signalled(_ number: Int32) {
+        switch number {
+        case Signals.hangUp:
+            log.notice("SIGHUP: this version cannot reload; restart limpetd to apply a changed configuration")
+        case Signals.interrupt where !isServing:
+            log.notice("interrupted again: ending at once")
+            end()
+        default:
+            beginShutdown(drain: request.configuration.shutdownDrain)
+        }
+    }
+
+    /// Stops accepting, waits up to `drain` for connections to end by themselves, closes the rest and ends the process.
+    /// Called again, it can only shorten the wait.
+    func beginShutdown(drain: Duration) {
+        let until = Clock.now() + drain.nanoseconds
+        switch phase {
+        case .serving:
+            log.notice(
+                "shutting down",
+                metadata: ["connections": "\(region.open)", "drain_seconds": "\(drain.components.seconds)"])
+            workers.postToAll(.stopListening)
+            phase = .draining(until: until)
+            advanceShutdown()
+        case .draining(let earlier):
+            phase = .draining(until: min(earlier, until))
+        case .closing, .ended:
+            break
+        }
+    }
+
+    private func advanceShutdown() {
+        let now = Clock.now()
+        let open = region.open
+        switch phase {
+        case .serving, .ended:
+            return
+        case .draining(let until):
+            if open == 0 {
+                end()
+                return
+            }
+            if now >= until {
+                log.notice("closing connections", metadata: ["connections": "\(open)"])
+                workers.postToAll(.closeAll(.orderly))
+                phase = .closing(until: now + Controller.closingGrace)
+            }
+        case .closing(let until):
+            if open == 0 || now >= until {
+                end()
+                return
+            }
+        }
+        eventLoop.scheduleTask(in: Controller.poll) { [self] in advanceShutdown() }
+    }
+
+    private func end() {
+        if case .ended = phase { return }
+        phase = .ended
+        finished()
+    }
+}

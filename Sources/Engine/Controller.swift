@@ -1,0 +1,134 @@
+import Addressing
+import Backends
+import CLayout
+import Configuration
+import Control
+import Forwarding
+import Linux
+import Logging
+import NIOCore
+
+/// The control plane's state: what the operator wants, and what of it has been told to the workers.
+///
+/// Everything in it is touched on the control event loop alone; `@unchecked Sendable` because it is handed there.
+final class Controller: ControlPlane, @unchecked Sendable {
+    let request: EngineRequest
+    let topology: Topology
+    let region: SharedRegion
+    let table: ConnectionTable
+    let workers: WorkerPool
+    let listenerSet: ListenerSet
+    let budget: DescriptorBudget
+    let eventLoop: any EventLoop
+    let log: Logger
+    let startedAt = Clock.now()
+    /// Ends the process. Called once, when nothing is left to do.
+    let finished: @Sendable () -> Void
+
+    /// Deadlines of drains, by backend slot.
+    var drainDeadlines: [Int: Scheduled<Void>] = [:]
+    /// The state each backend was last seen in, by slot: `since` is when that changed.
+    var seenStates: [BackendState]
+    var phase = Phase.serving
+
+    enum Phase {
+        case serving
+        /// No longer accepting; connections may end by themselves until the deadline (ns of ``Clock``).
+        case draining(until: UInt64)
+        /// What is left has been told to close.
+        case closing(until: UInt64)
+        case ended
+    }
+
+    init(
+        request: EngineRequest, topology: Topology, region: SharedRegion, workers: WorkerPool, listeners: ListenerSet,
+        budget: DescriptorBudget, eventLoop: any EventLoop, log: Logger, finished: @escaping @Sendable () -> Void
+    ) {
+        self.request = request
+        self.topology = topology
+        self.region = region
+        self.workers = workers
+        listenerSet = listeners
+        self.budget = budget
+        self.eventLoop = eventLoop
+        self.log = log
+        self.finished = finished
+        table = ConnectionTable(region: region)
+        seenStates = topology.backends.map { _ in .up }
+    }
+
+    var isServing: Bool {
+        if case .serving = phase { return true }
+        return false
+    }
+
+    // MARK: Reading the shared region
+
+    /// The counters of one backend, summed over the workers.
+    func totals(_ slot: Int) -> limpet_backend_counters {
+        var sum = limpet_backend_counters()
+        for worker in 0..<region.workerCount {
+            let counters = region.counters(worker, backend: slot)
+            sum.open &+= limpet_load64(&counters.pointee.open)
+            sum.connecting &+= limpet_load64(&counters.pointee.connecting)
+            sum.away &+= limpet_load64(&counters.pointee.away)
+            sum.total &+= limpet_load64(&counters.pointee.total)
+            sum.fallbacks &+= limpet_load64(&counters.pointee.fallbacks)
+            sum.bytes.0 &+= limpet_load64(&counters.pointee.bytes.0)
+            sum.bytes.1 &+= limpet_load64(&counters.pointee.bytes.1)
+            for failure in 0..<Int32(LIMPET_FAILURES) {
+                limpet_backend_failures(&sum, failure).pointee &+= limpet_load64(
+                    limpet_backend_failures(counters, failure))
+            }
+        }
+        return sum
+    }
+
+    func intent(_ slot: Int) -> Backends.Intent {
+        Backends.Intent(rawValue: limpet_load8(&region.backend(slot).pointee.intent)) ?? .ready
+    }
+
+    func health(_ slot: Int) -> Backends.Health {
+        Backends.Health(rawValue: limpet_load8(&region.backend(slot).pointee.health)) ?? .unchecked
+    }
+
+    func isFull(_ slot: Int) -> Bool {
+        let limit = limpet_load64(&region.backend(slot).pointee.limit)
+        return limit != 0 && limpet_load64(&region.backend(slot).pointee.load) >= limit
+    }
+
+    /// Why a new connection would pass the backend over now; nil: it would not.
+    func ineligibility(_ slot: Int) -> AwayReason? {
+        Eligibility.reason(intent: intent(slot), health: health(slot), isFull: isFull(slot))
+    }
+
+    func state(_ slot: Int) -> BackendState {
+        BackendState(
+            intent: intent(slot), health: health(slot), isFull: isFull(slot),
+            connections: Int(clamping: limpet_load64(&region.backend(slot).pointee.load)))
+    }
+
+    /// Notes when a backend's state changes. Called at every look at it, and once a second.
+    func noteStates() {
+        for slot in topology.backends.indices {
+            let now = state(slot)
+            if now != seenStates[slot] {
+                seenStates[slot] = now
+                limpet_store64(&region.backend(slot).pointee.since, Clock.wall())
+            }
+        }
+    }
+
+    /// Calls `body` with every connection there is.
+    func forEachConnection(_ body: (ConnectionSnapshot) -> Void) {
+        var position = 0
+        while position < table.slotCount {
+            if table.isUntouched(position) {
+                position = table.endOfWorker(position)
+                continue
+            }
+            if let snapshot = table.snapshot(position) { body(snapshot) }
+            position += 1
+        }
+    }
+}

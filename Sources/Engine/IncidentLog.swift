@@ -1,0 +1,89 @@
+import Configuration
+import Forwarding
+import Linux
+import Logging
+import NIOCore
+
+/// Turns incidents into log lines: the first of its kind at once, what follows as one count per window. Lives on the
+/// control event loop.
+final class IncidentLog: @unchecked Sendable {
+    /// Failures of backends and of this machine.
+    private static let window = TimeAmount.seconds(10)
+    /// Lacks that last: descriptors and the connection limit.
+    private static let longWindow = TimeAmount.seconds(60)
+
+    private let topology: Topology
+    private let log: Logger
+    private let eventLoop: any EventLoop
+    /// Incidents whose window is open, with how many came since the last line.
+    private var suppressed: [Incident: UInt64] = [:]
+
+    init(topology: Topology, log: Logger, eventLoop: any EventLoop) {
+        self.topology = topology
+        self.log = log
+        self.eventLoop = eventLoop
+    }
+
+    func take(_ incidents: [Incident: UInt64]) {
+        for (incident, count) in incidents {
+            if let waiting = suppressed[incident] {
+                suppressed[incident] = waiting + count
+                continue
+            }
+            write(incident, count: 1, isFirst: true)
+            suppressed[incident] = count - 1
+            scheduleFlush(incident)
+        }
+    }
+
+    private func scheduleFlush(_ incident: Incident) {
+        let window =
+            incident.kind == .descriptors || incident.kind == .limit ? IncidentLog.longWindow : IncidentLog.window
+        eventLoop.scheduleTask(in: window) { [self] in
+            guard let count = suppressed[incident] else { return }
+            if count == 0 {
+                suppressed[incident] = nil
+                return
+            }
+            write(incident, count: count, isFirst: false)
+            suppressed[incident] = 0
+            scheduleFlush(incident)
+        }
+    }
+
+    private func write(_ incident: Incident, count: UInt64, isFirst: Bool) {
+        var metadata: Logger.Metadata = [:]
+        if !isFirst { metadata["again"] = "\(count)" }
+        let slot = Int(incident.slot)
+        switch incident.kind {
+        case .connect:
+            metadata["backend"] = "\(topology.fullName(slot))"
+            metadata["address"] = "\(topology.backends[slot].configuration.address)"
+            log.warning("connect failed: \(incident.errno)", metadata: metadata)
+        case .local:
+            if slot < topology.backends.count { metadata["backend"] = "\(topology.fullName(slot))" }
+            log.error("connect impossible here: \(incident.errno); \(cure(incident.errno))", metadata: metadata)
+        case .exhausted:
+            metadata["service"] = "\(topology.services[slot].configuration.name)"
+            log.error("no backend could take a client: it was reset", metadata: metadata)
+        case .descriptors:
+            log.error(
+                """
+                accepting pauses: \(incident.errno); raise the limit of open files (ulimit -n, LimitNOFILE=) or lower \
+                --max-connections
+                """, metadata: metadata)
+        case .limit:
+            log.warning("accepting pauses: max-connections is reached", metadata: metadata)
+        }
+    }
+
+    private func cure(_ errno: Errno) -> String {
+        switch errno {
+        case .addressNotAvailable: "no local port is left: widen net.ipv4.ip_local_port_range"
+        case .tooManyFiles: "raise the limit of open files (ulimit -n, LimitNOFILE=)"
+        case .tooManyFilesInSystem: "raise fs.file-max"
+        case .noBufferSpace, .noMemory: "the kernel is short of memory"
+        default: "check the routes and the firewall of this machine"
+        }
+    }
+}

@@ -1,0 +1,94 @@
+import CLayout
+import Glibc
+import Linux
+import Testing
+
+@testable import Forwarding
+
+@Suite struct PipePoolTests {
+    private func withPool(maximum: Int, _ body: (inout PipePool, UnsafeMutablePointer<limpet_worker>) -> Void) {
+        let counters = UnsafeMutablePointer<limpet_worker>.allocate(capacity: 1)
+        counters.initialize(to: limpet_worker())
+        do {
+            var pool = PipePool(maximum: maximum, counters: counters)
+            body(&pool, counters)
+        }
+        counters.deallocate()
+    }
+
+    @Test func theReserveIsWhatTheNextPipeTakes() {
+        withPool(maximum: 1) { pool, _ in
+            let reserve = pool.reserve(now: 0)
+            #expect(reserve >= 4096)
+            guard let pipe = pool.take(now: 0) else {
+                Issue.record("no pipe")
+                return
+            }
+            #expect(Int(pipe.capacity) == reserve)
+            let bytes = UnsafeMutableRawPointer.allocate(byteCount: reserve, alignment: 16)
+            defer { bytes.deallocate() }
+            bytes.initializeMemory(as: UInt8.self, repeating: 1, count: reserve)
+            #expect(Transfer.write(pipe.write, from: bytes, count: reserve) == .moved(reserve))
+            pool.discard(pipe)
+        }
+    }
+
+    @Test func atTheMaximumThereIsNoneAndItIsCounted() {
+        withPool(maximum: 2) { pool, counters in
+            let first = pool.take(now: 0)
+            let second = pool.take(now: 0)
+            #expect(first != nil && second != nil)
+            #expect(pool.take(now: 0) == nil)
+            #expect(pool.reserve(now: 0) == 0)
+            #expect(counters.pointee.pipes == 2)
+            #expect(counters.pointee.pipes_held == 2)
+            #expect(counters.pointee.pipes_refused == 2)
+            if let first { pool.giveBack(first) }
+            #expect(pool.reserve(now: 0) > 0)
+            #expect(counters.pointee.pipes_held == 1)
+            if let second { pool.discard(second) }
+            #expect(counters.pointee.pipes == 1)
+            #expect(counters.pointee.pipes_held == 0)
+        }
+    }
+
+    @Test func aPipeThatMayHoldBytesIsNeverHandedOutAgain() {
+        withPool(maximum: 8) { pool, _ in
+            guard let pipe = pool.take(now: 0) else {
+                Issue.record("no pipe")
+                return
+            }
+            var byte: UInt8 = 7
+            #expect(Transfer.write(pipe.write, from: &byte, count: 1) == .moved(1))
+            pool.discard(pipe)
+            guard let next = pool.take(now: 0) else {
+                Issue.record("no pipe")
+                return
+            }
+            #expect(Transfer.splice(from: next.read, to: next.write, limit: 1) != .moved(1))
+            var buffer: UInt8 = 0
+            #expect(Transfer.receivePipe(next.read, into: &buffer) == nil)
+            pool.discard(next)
+        }
+    }
+
+    @Test func smallPipesDoNotPileUp() {
+        withPool(maximum: 8) { pool, counters in
+            guard let first = pool.take(now: 0), let second = pool.take(now: 0) else {
+                Issue.record("no pipe")
+                return
+            }
+            pool.giveBack(first)
+            pool.giveBack(Pipe(read: second.read, write: second.write, capacity: 8192))
+            #expect(counters.pointee.pipes == 1)
+            #expect(pool.reserve(now: 0) == Int(first.capacity))
+        }
+    }
+}
+
+extension Transfer {
+    /// One byte out of a pipe; nil: it is empty.
+    fileprivate static func receivePipe(_ descriptor: Int32, into byte: inout UInt8) -> UInt8? {
+        read(descriptor, &byte, 1) == 1 ? byte : nil
+    }
+}

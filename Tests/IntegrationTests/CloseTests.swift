@@ -1,0 +1,88 @@
+import Foundation
+import Testing
+
+/// limpetctl close.
+@Suite(.ownThread, .fence)
+struct CloseTests {
+    @Test(arguments: [StreamEnd.fin, .reset])
+    func byNumber(_ end: StreamEnd) throws {
+        let lane = try Lane()
+        let pairs = try (0..<5).map { _ in try lane.open() }
+        let rows = try lane.daemon.connections(5)
+        let chosen = try #require(rows.first { $0.client == pairs[2].client.local.description })
+        #expect(UInt64(chosen.id, radix: 16) != nil)
+        try lane.daemon.ctl.expect(["close", chosen.id] + (end == .reset ? ["--reset"] : []))
+        #expect(try pairs[2].client.receiveToEnd() == ([], end))
+        #expect(try pairs[2].backend.receiveToEnd() == ([], end))
+        pairs[2].close()
+        let left = try lane.daemon.connections(4)
+        #expect(!left.map(\.id).contains(chosen.id))
+        for number in [0, 1, 3, 4] { #expect(pairs[number].client.isQuiet && pairs[number].backend.isQuiet) }
+        pairs.forEach { $0.close() }
+        try lane.finish()
+    }
+
+    @Test func severalNumbersAtOnce() throws {
+        let lane = try Lane()
+        let pairs = try (0..<4).map { _ in try lane.open() }
+        let rows = try lane.daemon.connections(4)
+        let wanted = pairs.prefix(3).map { pair in rows.first { $0.client == pair.client.local.description }!.id }
+        try lane.daemon.ctl.expect(["close"] + wanted)
+        for pair in pairs.prefix(3) { #expect(try pair.client.receiveToEnd().end == .fin) }
+        #expect(pairs[3].client.isQuiet)
+        pairs.forEach { $0.close() }
+        try lane.finish()
+    }
+
+    /// Many at once want --force where nobody can be asked.
+    @Test func byBackendAndByClient() throws {
+        let (first, second) = (try BackendServer(.greet("b1")), try BackendServer(.greet("b2")))
+        let daemon = try Daemon([first.address, second.address])
+        let (one, other) = (try daemon.source(preferring: "b1"), try daemon.source(preferring: "b2"))
+        let ones = try (0..<4).map { _ in try daemon.connect(from: one) }
+        let others = try (0..<4).map { _ in try daemon.connect(from: other) }
+        for client in ones + others { _ = try client.receiveLine() }
+        let refused = try daemon.ctl.run("close", "--backend", "b1")
+        #expect(refused.status == 8 && refused.stderr.contains("--force"), "\(refused)")
+        #expect(try daemon.ctl.connections().count == 8)
+        try daemon.ctl.expect("close", "--backend", "b1", "--force")
+        for client in ones { #expect(try client.receiveToEnd().end == .fin) }
+        #expect(others.allSatisfy { $0.isQuiet })
+        ones.forEach { $0.close() }
+        _ = try daemon.connections(4)
+        try daemon.ctl.expect("close", "--client", "\(other)/32", "--reset", "--force")
+        for client in others { #expect(try client.receiveToEnd().end == .reset) }
+        try daemon.waitUntilIdle()
+        try daemon.stop()
+    }
+
+    /// Bytes that are on their way to a client come before the FIN.
+    @Test func whatIsOnItsWayArrives() throws {
+        let lane = try Lane()
+        let pair = try lane.open(receiveBuffer: 16_384)
+        let pattern = Pattern(seed: 50)
+        try pair.backend.send(pattern, count: 150_000)
+        try lane.waitUntilRead(pair.backend)
+        try lane.daemon.ctl.expect("close", try lane.daemon.connections(1)[0].id)
+        let (bytes, end) = try pair.client.receiveToEnd()
+        #expect(bytes.count == 150_000)
+        #expect(bytes.withUnsafeBytes { pattern.firstDifference($0, at: 0) } == nil)
+        #expect(end == .fin)
+        pair.close()
+        try lane.finish()
+    }
+
+    /// A peer that neither reads nor closes does not keep the connection.
+    @Test func aStubbornPeerDoesNotKeepIt() throws {
+        let lane = try Lane(receiveBuffer: 16_384)
+        let pair = try lane.open(receiveBuffer: 16_384)
+        let block = [UInt8](repeating: 1, count: 1 << 18)
+        while try becomes(within: .milliseconds(300), { pair.client.ready(POLLOUT) }) {
+            _ = try block.withUnsafeBytes { try pair.client.trySend($0) }
+        }
+        try lane.daemon.ctl.expect("close", try lane.daemon.connections(1)[0].id)
+        try lane.daemon.waitUntilIdle()
+        pair.close()
+        try lane.finish()
+    }
+}

@@ -1,0 +1,203 @@
+import Foundation
+import Testing
+
+/// Whom the daemon runs as, and what it may do.
+@Suite(.ownThread, .fence, .enabled(if: isRoot, "only root can give privileges away"))
+struct PrivilegeTests {
+    /// Numbers in /proc/PID/status: capability 10 is CAP_NET_BIND_SERVICE.
+    private static let bindServiceOnly = "0000000000000400"
+    private static let nothing = "0000000000000000"
+
+    private func setup(user: String?, listen: String = "127.0.0.1:0", _ backend: SocketAddress) -> Daemon.Setup {
+        var setup = Daemon.Setup()
+        setup.listen = [listen]
+        setup.user = user
+        setup.backends = [Daemon.Backend(name: "b1", address: backend)]
+        return setup
+    }
+
+    @Test func everyThreadKeepsOneCapabilityAndNoMore() throws {
+        let backend = try BackendServer(.echo)
+        let daemon = try Daemon(setup(user: "nobody", backend.address))
+        // Work first, so that all threads that there will ever be are there.
+        for _ in 0..<4 { try expectEcho(daemon) }
+        let facts = ProcessFacts(pid: daemon.pid)
+        let user = try #require(getpwnam("nobody")?.pointee)
+        let ids = { (id: UInt32) in Array(repeating: "\(id)", count: 4).joined(separator: "\t") }
+        let threads = facts.threadIDs
+        #expect(threads.count >= 4)
+        for thread in threads {
+            #expect(facts.field("Uid", thread: thread) == ids(user.pw_uid))
+            #expect(facts.field("Gid", thread: thread) == ids(user.pw_gid))
+            let groups = facts.field("Groups", thread: thread)
+            #expect(groups == "" || groups == "\(user.pw_gid)", "\(groups ?? "")")
+            for set in ["CapEff", "CapPrm", "CapBnd", "CapAmb"] {
+                #expect(facts.field(set, thread: thread) == Self.bindServiceOnly, "\(set) of thread \(thread)")
+            }
+            #expect(facts.field("NoNewPrivs", thread: thread) == "1")
+        }
+        // One line says what it still has.
+        #expect(daemon.logLines(containing: "nobody", "CAP_NET_BIND_SERVICE").count == 1)
+        try daemon.stop()
+    }
+
+    @Test func theGroupMayBeNamed() throws {
+        let backend = try BackendServer(.echo)
+        var setup = setup(user: "nobody", backend.address)
+        setup.arguments = ["--group", "daemon"]
+        let daemon = try Daemon(setup)
+        let facts = ProcessFacts(pid: daemon.pid)
+        let group = try #require(getgrnam("daemon")?.pointee)
+        for thread in facts.threadIDs {
+            #expect(
+                facts.field("Gid", thread: thread)?.split(separator: "\t").allSatisfy { $0 == "\(group.gr_gid)" }
+                    == true)
+        }
+        try daemon.stop()
+    }
+
+    @Test func aPrivilegedPortIsBoundBeforeTheDrop() throws {
+        // A network of its own, so that no web server is in the way.
+        try Background("a network of its own") {
+            try PrivateNetwork.enter()
+            let backend = try BackendServer(.echo)
+            let daemon = try Daemon(setup(user: "nobody", listen: "127.0.0.1:80", backend.address))
+            #expect(daemon.address.port == 80)
+            try expectEcho(daemon)
+            try daemon.stop()
+        }.value()
+    }
+
+    @Test func anUnknownUserOrGroupIsNamed() throws {
+        let somewhere = SocketAddress("127.0.0.1", 9)
+        let user = try Daemon.refuses(setup(user: "no-such-user", somewhere))
+        #expect(user.ending == .exit(1) && user.stderr.contains("no-such-user"), "\(user)")
+        var setup = setup(user: "nobody", somewhere)
+        setup.arguments = ["--group", "no-such-group"]
+        let group = try Daemon.refuses(setup)
+        #expect(group.ending == .exit(1) && group.stderr.contains("no-such-group"), "\(group)")
+    }
+
+    @Test(.enabled(if: getpwnam("limpet") == nil, "there is a user limpet here"))
+    func rootWithoutAUserIsToldWhatToDo() throws {
+        let outcome = try Daemon.refuses(setup(user: nil, SocketAddress("127.0.0.1", 9)))
+        #expect(outcome.ending == .exit(2), "\(outcome)")
+        #expect(outcome.stderr.contains("--user root"), "\(outcome)")
+    }
+
+    @Test func rootMayStayRootAndIsWarned() throws {
+        let backend = try BackendServer(.echo)
+        let daemon = try Daemon(setup(user: "root", backend.address))
+        #expect(daemon.logLines(containing: "warning", "root").count == 1)
+        try daemon.stop()
+    }
+
+    /// A configuration that the user cannot read would fail at the first reload: better now.
+    @Test func aFileThatTheUserCannotReadIsRefused() throws {
+        let directory = try temporaryDirectory()
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let key = "\(directory)/key"
+        try "00112233445566778899aabbccddeeff\n".write(toFile: key, atomically: false, encoding: .utf8)
+        chmod(key, 0o600)
+        var setup = setup(user: "nobody", SocketAddress("127.0.0.1", 9))
+        setup.arguments = ["--hash-key-file", key]
+        let outcome = try Daemon.refuses(setup)
+        #expect(outcome.ending == .exit(1) && outcome.stderr.contains(key), "\(outcome)")
+        #expect(outcome.stderr.contains("nobody"), "\(outcome)")
+    }
+
+    // MARK: An ordinary user
+
+    private static let asNobody = [
+        "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all",
+    ]
+
+    /// The daemon where an ordinary user can run it from.
+    private func ordinary(_ listen: String, _ backend: SocketAddress, in directory: String) throws -> Daemon.Setup {
+        var setup = setup(user: nil, listen: listen, backend)
+        setup.wrapper = Self.asNobody
+        setup.limpetd = "\(directory)/limpetd"
+        try FileManager.default.copyItem(atPath: Programs.limpetd, toPath: setup.limpetd)
+        return setup
+    }
+
+    @Test func anOrdinaryUserNeedsNothing() throws {
+        let directory = try temporaryDirectory()
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let backend = try BackendServer(.echo)
+        let daemon = try Daemon(try ordinary("127.0.0.1:0", backend.address, in: directory))
+        try expectEcho(daemon)
+        let facts = ProcessFacts(pid: daemon.pid)
+        for thread in facts.threadIDs {
+            #expect(facts.field("CapPrm", thread: thread) == Self.nothing)
+            #expect(facts.field("Uid", thread: thread)?.hasPrefix("65534\t") == true)
+        }
+        // Its own user may change what it likes.
+        let change = try run(
+            Self.asNobody + [try copyOfCtl(in: directory), "--control", daemon.ctl.control, "drain", "b1", "--force"])
+        #expect(change.status == 0, "\(change)")
+        try daemon.stop()
+    }
+
+    @Test func anOrdinaryUserCannotHavePort80() throws {
+        let directory = try temporaryDirectory()
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let backend = SocketAddress("127.0.0.1", 9)
+        let outcome = try Daemon.refuses(try ordinary("127.0.0.1:80", backend, in: directory))
+        #expect(outcome.ending == .exit(1), "\(outcome)")
+        for part in ["127.0.0.1:80", "EACCES", "CAP_NET_BIND_SERVICE"] {
+            #expect(outcome.stderr.contains(part), "\(part) is not in \(outcome)")
+        }
+    }
+
+    @Test func aStrangerMayNotUseTheControlSocket() throws {
+        let directory = try temporaryDirectory()
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let backend = try BackendServer(.echo)
+        let daemon = try Daemon(setup(user: "root", backend.address))
+        let limpetctl = try copyOfCtl(in: directory)
+        for verb in [["status"], ["drain", "b1", "--force"], ["shutdown", "--force"]] {
+            let outcome = try run(Self.asNobody + [limpetctl, "--control", daemon.ctl.control] + verb)
+            #expect(outcome.ending == .exit(5), "\(verb): \(outcome)")
+            #expect(!outcome.stderr.isEmpty)
+        }
+        #expect(try daemon.ctl.backend("b1").intent == "ready")
+        try daemon.stop()
+    }
+
+    /// The daemon's group may read and may not change; its user may do both, and so may root.
+    @Test func theGroupMayReadAndItsUserMayChange() throws {
+        let directory = try temporaryDirectory()
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let backend = try BackendServer(.echo)
+        var setup = setup(user: "nobody", backend.address)
+        setup.arguments = ["--group", "daemon"]
+        let daemon = try Daemon(setup)
+        let group = try #require(getgrnam("daemon")?.pointee).gr_gid
+        let limpetctl = try copyOfCtl(in: directory)
+        let member = ["setpriv", "--reuid=12345", "--regid=12345", "--groups=\(group)", "--bounding-set=-all"]
+        let command = [limpetctl, "--control", daemon.ctl.control]
+        let reading = try run(member + command + ["backends"])
+        #expect(reading.status == 0, "\(reading)")
+        let changing = try run(member + command + ["drain", "b1", "--force"])
+        #expect(changing.status == 5, "\(changing)")
+        #expect(try daemon.ctl.backend("b1").intent == "ready")
+        let owner = try run(Self.asNobody + command + ["drain", "b1", "--force"])
+        #expect(owner.status == 0, "\(owner)")
+        #expect(try daemon.ctl.backend("b1").intent == "drain")
+        try daemon.ctl.expect("undrain", "b1")
+        try daemon.stop()
+    }
+
+    private func copyOfCtl(in directory: String) throws -> String {
+        let path = "\(directory)/limpetctl"
+        try FileManager.default.copyItem(atPath: Programs.limpetctl, toPath: path)
+        return path
+    }
+
+    private func expectEcho(_ daemon: Daemon) throws {
+        let client = try daemon.connect()
+        try client.send("ok")
+        #expect(try client.receiveText(2) == "ok")
+    }
+}

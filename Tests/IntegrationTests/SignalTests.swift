@@ -1,0 +1,111 @@
+import Foundation
+import Testing
+
+/// The orderly end.
+@Suite(.ownThread, .fence)
+struct SignalTests {
+    @Test(arguments: [SIGTERM, SIGINT])
+    func endsWithoutConnections(_ signal: Int32) throws {
+        let backend = try BackendServer(.echo)
+        let daemon = try Daemon([backend.address])
+        try daemon.stop(signal)
+        #expect(throws: SocketFailure.self) { try daemon.connect() }
+    }
+
+    @Test func closesConnectionsWithFINAndExitsWithZero() throws {
+        let lane = try Lane()
+        let pairs = try (0..<20).map { _ in try lane.open() }
+        for pair in pairs {
+            try pair.client.send("hello")
+            _ = try pair.backend.receiveText(5)
+        }
+        lane.daemon.process.signal(SIGTERM)
+        for pair in pairs {
+            #expect(try pair.client.receiveToEnd() == ([], .fin))
+            #expect(try pair.backend.receiveToEnd() == ([], .fin))
+            pair.close()
+        }
+        try lane.daemon.ended()
+    }
+
+    /// A peer that does not answer the FIN does not hold the end up.
+    @Test func endsAlthoughNobodyClosesInTurn() throws {
+        let lane = try Lane()
+        let pair = try lane.open()
+        try lane.daemon.stop()
+        pair.close()
+    }
+
+    /// What a backend had sent before the end is still delivered.
+    @Test func whatWasOnItsWayArrives() throws {
+        let lane = try Lane()
+        let pair = try lane.open(receiveBuffer: 16_384)
+        let pattern = Pattern(seed: 40)
+        try pair.backend.send(pattern, count: 150_000)
+        try lane.waitUntilRead(pair.backend)
+        lane.daemon.process.signal(SIGTERM)
+        let (bytes, end) = try pair.client.receiveToEnd()
+        #expect(bytes.count == 150_000)
+        #expect(bytes.withUnsafeBytes { pattern.firstDifference($0, at: 0) } == nil)
+        #expect(end == .fin)
+        pair.close()
+        try lane.daemon.ended()
+    }
+
+    @Test func shutdownDrainWaitsForConnectionsAndRefusesNewOnes() throws {
+        let lane = try Lane(["--shutdown-drain", "60s"])
+        let pair = try lane.open()
+        lane.daemon.process.signal(SIGTERM)
+        try eventually("it no longer accepts") { (try? lane.daemon.connect()) == nil }
+        #expect(try lane.daemon.ctl.run("ready", "-q").status == 1)
+        #expect(try lane.daemon.ctl.status().ready == false)
+        // What is open goes on.
+        try pair.client.send("still here")
+        #expect(try pair.backend.receiveText(10) == "still here")
+        #expect(lane.daemon.process.poll() == nil)
+        pair.close()
+        try lane.daemon.ended()
+    }
+
+    @Test func shutdownDrainEndsAtItsDeadline() throws {
+        let lane = try Lane(["--shutdown-drain", "1s"])
+        let pair = try lane.open()
+        lane.daemon.process.signal(SIGTERM)
+        #expect(try pair.client.receiveToEnd() == ([], .fin))
+        pair.close()
+        try lane.daemon.ended()
+    }
+
+    @Test func interruptedTwiceItEndsAtOnce() throws {
+        let lane = try Lane(["--shutdown-drain", "10m"])
+        let pair = try lane.open()
+        lane.daemon.process.signal(SIGINT)
+        try eventually("it no longer accepts") { (try? lane.daemon.connect()) == nil }
+        #expect(lane.daemon.process.poll() == nil)
+        try lane.daemon.stop(SIGINT)
+        pair.close()
+    }
+
+    @Test func limpetctlShutdownWithADrain() throws {
+        let lane = try Lane()
+        let pair = try lane.open()
+        try lane.daemon.ctl.expect("shutdown", "--drain", "30s", "--force")
+        try eventually("it no longer accepts") { (try? lane.daemon.connect()) == nil }
+        try pair.client.send("still here")
+        #expect(try pair.backend.receiveText(10) == "still here")
+        pair.close()
+        try lane.daemon.ended()
+        #expect(try lane.daemon.ctl.run("status").status == 3)
+    }
+
+    @Test func limpetctlShutdownCanShortenADrain() throws {
+        let lane = try Lane(["--shutdown-drain", "10m"])
+        let pair = try lane.open()
+        lane.daemon.process.signal(SIGTERM)
+        try eventually("it no longer accepts") { (try? lane.daemon.connect()) == nil }
+        try lane.daemon.ctl.expect("shutdown", "--drain", "0s", "--force")
+        #expect(try pair.client.receiveToEnd() == ([], .fin))
+        pair.close()
+        try lane.daemon.ended()
+    }
+}

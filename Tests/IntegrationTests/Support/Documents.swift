@@ -1,0 +1,115 @@
+/// The JSON documents as DESIGN.md fixes them, spelled once more: a field that is missing or of another type fails the
+/// decoding, and with it the test.
+struct StatusDocument: Decodable {
+    var schema: Int
+    var version: String
+    var time: String
+    var pid: Int32
+    var enginePid: Int32
+    var engineGeneration: Int
+    var uptimeSeconds: Double
+    var ready: Bool
+    var workers: Int
+    var connections: Int
+    var maxConnections: Int
+    var configHash: String
+    var services: [ServiceRow]
+
+    struct ServiceRow: Decodable {
+        var name: String
+        var mappingHash: String
+    }
+}
+
+struct BackendsDocument: Decodable {
+    var schema: Int
+    var version: String
+    var time: String
+    var backends: [BackendRow]
+}
+
+struct BackendRow: Decodable, Sendable {
+    var service: String
+    var name: String
+    var address: String
+    var state: String
+    var intent: String
+    var health: String
+    var weight: Int
+    var weightConfigured: Int
+    var connections: Int
+    var connecting: Int
+    var away: Int
+    var total: Int
+    var bytesIn: Int
+    var bytesOut: Int
+    var connectFailures: Int
+    var fallbacks: Int
+    var since: String
+}
+
+struct ListenersDocument: Decodable {
+    var schema: Int
+    var version: String
+    var time: String
+    var listeners: [ListenerRow]
+}
+
+struct ListenerRow: Decodable, Sendable {
+    var service: String
+    var name: String
+    var address: String
+    var connections: Int
+    var accepted: Int
+    var refused: Int
+    var state: String
+    /// Why it is paused; null while it accepts.
+    var reason: String?
+}
+
+struct ConnectionsDocument: Decodable {
+    var schema: Int
+    var version: String
+    var time: String
+    var connections: [ConnectionRow]
+}
+
+struct ConnectionRow: Decodable, Sendable {
+    var id: String
+    var service: String
+    var listener: String
+    var backend: String
+    var home: String
+    var client: String
+    var peer: String
+    var clientLocal: String
+    var backendAddress: String
+    /// Null before the first connect.
+    var backendLocal: String?
+    var state: String
+    var ageSeconds: Double
+    var idleSeconds: Double
+    var bytesIn: Int
+    var bytesOut: Int
+    var worker: Int
+}
+
+struct WhereDocument: Decodable {
+    var schema: Int
+    var version: String
+    var time: String
+    var address: String
+    var key: String
+    var service: String
+    /// Null when no backend is eligible.
+    var chosen: String?
+    var reason: String
+    var preference: [Choice]
+
+    struct Choice: Decodable, Sendable {
+        var backend: String
+        var eligible: Bool
+        /// Why not; null where it is.
+        var reason: String?
+    }
+}

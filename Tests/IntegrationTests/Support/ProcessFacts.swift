@@ -1,0 +1,50 @@
+import Foundation
+
+/// What /proc says about a process.
+struct ProcessFacts {
+    var pid: pid_t
+
+    /// Open descriptors.
+    var descriptorCount: Int {
+        (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd").count) ?? 0
+    }
+
+    /// The largest number of an open descriptor.
+    var highestDescriptor: Int {
+        (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd").compactMap { Int($0) }.max()) ?? 0
+    }
+
+    /// Resident memory without what it shares with files and other processes, in bytes: anonymous memory and tmpfs or memfd pages.
+    var residentBytes: Int { (status(of: pid, "RssAnon") + status(of: pid, "RssShmem")) * 1024 }
+
+    /// Processor time so far, user and system, in ticks of sysconf(_SC_CLK_TCK).
+    var cpuTicks: Int {
+        let text = read("/proc/\(pid)/stat")
+        let fields = text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(separator: " ")
+        // The first of these is the ")" of field 2, so that utime and stime, fields 14 and 15, are at 12 and 13.
+        return fields.count > 13 ? (Int(fields[12]) ?? 0) + (Int(fields[13]) ?? 0) : 0
+    }
+
+    /// Processor time so far.
+    var cpuTime: Duration { .milliseconds(cpuTicks * 1000 / sysconf(Int32(_SC_CLK_TCK))) }
+
+    var threadIDs: [pid_t] {
+        ((try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task")) ?? []).compactMap { pid_t($0) }
+    }
+
+    /// A field of /proc/PID/task/TID/status, as it stands there.
+    func field(_ name: String, thread: pid_t) -> String? {
+        for line in read("/proc/\(pid)/task/\(thread)/status").split(separator: "\n") where line.hasPrefix("\(name):") {
+            return line.dropFirst(name.count + 1).trimmingCharacters(in: .whitespaces)
+        }
+        return nil
+    }
+
+    private func status(of thread: pid_t, _ name: String) -> Int {
+        field(name, thread: thread)?.split(separator: " ").first.flatMap { Int($0) } ?? 0
+    }
+
+    private func read(_ path: String) -> String {
+        FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self) } ?? ""
+    }
+}

@@ -1,0 +1,144 @@
+import Foundation
+import Testing
+
+/// What time does to a connection, and what is set on its sockets.
+@Suite(.ownThread, .fence)
+struct TimeoutTests {
+    @Test func anIdleConnectionIsClosedAndABusyOneIsNot() throws {
+        let lane = try Lane(["--idle-timeout", "1s"])
+        let (idle, busy) = (try lane.open(), try lane.open())
+        let stop = Background("the busy one talks until the idle one is closed") {
+            try eventually("the idle connection is closed") {
+                try busy.client.send("x")
+                _ = try busy.backend.receive(exactly: 1)
+                usleep(50_000)
+                return !idle.client.isQuiet && !idle.backend.isQuiet
+            }
+        }
+        try stop.value()
+        #expect(try idle.client.receiveToEnd() == ([], .fin))
+        #expect(try idle.backend.receiveToEnd() == ([], .fin))
+        #expect(busy.client.isQuiet && busy.backend.isQuiet)
+        // One direction is enough to be busy, and silence ends that one too.
+        #expect(try busy.client.receiveToEnd() == ([], .fin))
+        #expect(try busy.backend.receiveToEnd() == ([], .fin))
+        for pair in [idle, busy] { pair.close() }
+        try lane.finish()
+    }
+
+    @Test func anIdleTimeOutIsOffByDefault() throws {
+        let lane = try Lane()
+        let pair = try lane.open()
+        #expect(holds(for: .seconds(2)) { pair.client.isQuiet && pair.backend.isQuiet })
+        #expect(try lane.daemon.connections(1)[0].idleSeconds >= 1)
+        pair.close()
+        try lane.finish()
+    }
+
+    @Test(arguments: Way.allCases)
+    func aHalfClosedConnectionIsClosedWhenNothingComes(_ way: Way) throws {
+        let listener = try Listener()
+        var setup = Daemon.Setup()
+        setup.file = """
+            [[service]]
+            name = "chat"
+            listen = ["127.0.0.1:0"]
+            half-close-timeout = "1s"
+
+            [[service.backend]]
+            name = "b1"
+            address = "\(listener.address)"
+            """
+        let daemon = try Daemon(setup)
+        let client = try daemon.connect()
+        let pair = Pair(client: client, backend: try listener.accept())
+        let open = Pair(client: try daemon.connect(), backend: try listener.accept())
+        let (first, second) = pair.ends(way)
+        try first.finish()
+        #expect(try second.receiveToEnd() == ([], .fin))
+        // A byte now and then keeps it, for longer than the time-out.
+        for _ in 0..<8 {
+            try second.send("y")
+            #expect(try first.receive(exactly: 1) == [UInt8(ascii: "y")])
+            usleep(200_000)
+        }
+        #expect(try first.receiveToEnd() == ([], .fin))
+        // Only the half-closed one: the other is merely quiet.
+        #expect(open.client.isQuiet && open.backend.isQuiet)
+        for pair in [pair, open] { pair.close() }
+        try daemon.waitUntilIdle()
+        try daemon.stop()
+    }
+
+    @Test func keepaliveRunsOnBothSides() throws {
+        let lane = try Lane()
+        let pair = try lane.open()
+        let row = try lane.daemon.connections(1)[0]
+        let clientSide = (try #require(SocketAddress(row.clientLocal)), pair.client.local)
+        let backendSide = (try #require(SocketAddress(row.backendLocal ?? "")), pair.backend.local)
+        for (local, peer) in [clientSide, backendSide] {
+            let socket = try #require(KernelSocket.between(local, peer))
+            #expect(socket.timer == 2, "no keepalive timer on \(local)")
+            #expect(socket.fires > .zero && socket.fires <= .seconds(61))
+        }
+        pair.close()
+        try lane.finish()
+    }
+
+    /// The options as the kernel has them, by default.
+    @Test(.enabled(if: isRoot)) func socketOptionsByDefault() throws {
+        let lane = try Lane()
+        let pair = try lane.open()
+        try forBothSides(of: lane.daemon, pair) { socket in
+            #expect(socket.option(Int32(IPPROTO_TCP), TCP_NODELAY) == 1)
+            #expect(socket.option(SOL_SOCKET, SO_KEEPALIVE) == 1)
+            #expect(socket.option(Int32(IPPROTO_TCP), TCP_KEEPIDLE) == 60)
+            #expect(socket.option(Int32(IPPROTO_TCP), TCP_KEEPINTVL) == 10)
+            #expect(socket.option(Int32(IPPROTO_TCP), TCP_KEEPCNT) == 6)
+            #expect(socket.option(Int32(IPPROTO_TCP), TCP_USER_TIMEOUT) == 300_000)
+            #expect(socket.option(SOL_SOCKET, SO_OOBINLINE) == 1)
+        }
+        pair.close()
+        try lane.finish()
+    }
+
+    @Test(.enabled(if: isRoot)) func socketOptionsAsConfigured() throws {
+        let listener = try Listener()
+        var setup = Daemon.Setup()
+        setup.file = """
+            [[service]]
+            name = "chat"
+            listen = ["127.0.0.1:0"]
+            user-timeout = "7s"
+            receive-buffer = 50000
+            send-buffer = 40000
+            keepalive = { idle = "11s", interval = "3s", count = 4 }
+
+            [[service.backend]]
+            name = "b1"
+            address = "\(listener.address)"
+            """
+        let daemon = try Daemon(setup)
+        let pair = Pair(client: try daemon.connect(), backend: try listener.accept())
+        try forBothSides(of: daemon, pair) { socket in
+            #expect(socket.option(Int32(IPPROTO_TCP), TCP_KEEPIDLE) == 11)
+            #expect(socket.option(Int32(IPPROTO_TCP), TCP_KEEPINTVL) == 3)
+            #expect(socket.option(Int32(IPPROTO_TCP), TCP_KEEPCNT) == 4)
+            #expect(socket.option(Int32(IPPROTO_TCP), TCP_USER_TIMEOUT) == 7_000)
+            // The kernel doubles what it is told, see socket(7).
+            #expect(socket.option(SOL_SOCKET, SO_RCVBUF) == 100_000)
+            #expect(socket.option(SOL_SOCKET, SO_SNDBUF) == 80_000)
+        }
+        pair.close()
+        try daemon.waitUntilIdle()
+        try daemon.stop()
+    }
+
+    private func forBothSides(of daemon: Daemon, _ pair: Pair, _ body: (TCPSocket) -> Void) throws {
+        let row = try daemon.connections(1)[0]
+        for (local, peer) in [(row.clientLocal, pair.client.local), (row.backendLocal ?? "-", pair.backend.local)] {
+            let local = try #require(SocketAddress(local))
+            try ForeignSockets.withSocket(of: daemon.pid, between: local, and: peer, body)
+        }
+    }
+}
