@@ -90,7 +90,9 @@ let package = Package(
             resources: [.copy("Vectors")], swiftSettings: common),
         .testTarget(
             name: "BackendsTests", dependencies: ["Backends", "Stickiness"], swiftSettings: common),
-        .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"], swiftSettings: common),
+        .testTarget(
+            name: "ConfigurationTests", dependencies: ["Configuration", "Addressing", "Stickiness"],
+            swiftSettings: common),
         .testTarget(
             name: "ForwardingTests", dependencies: ["Forwarding", "Linux", "CLayout", "Addressing"],
             swiftSettings: common),
