@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 /// The page limpet.toml(5) and the example in etc/ against the registry, both ways.
-@Suite struct ManualTests {
+@Suite struct PageAndExampleTests {
     /// What the page says of one key.
     private struct Entry: Equatable {
         var section: String
@@ -44,7 +44,7 @@ import Testing
     @Test func thePageHasEveryKeyWithItsTypeRangeAndDefault() throws {
         let entries = try entries()
         for key in ConfigurationKeys.all {
-            let title = try #require(ManualTests.titles[key.section])
+            let title = try #require(PageAndExampleTests.titles[key.section])
             let entry = try #require(entries["\(title)/\(key.name)"], "\(key.name) (\(title)) is not in the page")
             #expect(entry.type == "\(key.expectation).", "\(key.name)")
             #expect(entry.standard == key.defaultText.map { "\($0)." } ?? "none; the key is required.", "\(key.name)")
@@ -52,7 +52,7 @@ import Testing
     }
 
     @Test func thePageHasNoOtherKey() throws {
-        let known = Set(ConfigurationKeys.all.map { "\(ManualTests.titles[$0.section] ?? "")/\($0.name)" })
+        let known = Set(ConfigurationKeys.all.map { "\(PageAndExampleTests.titles[$0.section] ?? "")/\($0.name)" })
         #expect(Set(try entries().keys).subtracting(known) == [])
     }
 
