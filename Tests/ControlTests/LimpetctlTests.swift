@@ -296,6 +296,45 @@ import Testing
         }
     }
 
+    @Test(.enabled(if: access("/usr/bin/script", X_OK) == 0)) func `On a terminal it asks, and only a yes counts`()
+        throws
+    {
+        try TestDaemon.run { (daemon) throws in
+            func answering(_ answer: String) throws -> String {
+                try run(
+                    "/bin/bash",
+                    [
+                        "-c",
+                        "echo \(answer) | script -qec \"$0 close --backend ws1\" /dev/null; echo ${PIPESTATUS[1]}",
+                        LimpetctlTests.program,
+                    ], environment: ["LIMPET_CONTROL": daemon.path, "PATH": "/usr/bin:/bin", "TERM": "dumb"]
+                ).output.replacing("\r\n", with: "\n")
+            }
+            let no = try answering("n")
+            #expect(no.contains("2 connections would be closed. Go on? [y/N]") && no.contains("nothing was done"))
+            #expect(no.hasSuffix("\n1\n"))
+            #expect(daemon.plane.with { $0.changes }.isEmpty)
+            let yes = try answering("y")
+            #expect(yes.contains("closed 2 connections") && yes.hasSuffix("\n0\n"))
+        }
+    }
+
+    @Test func `Watching prints one object after the other`() throws {
+        try TestDaemon.run { (daemon) throws in
+            let result = try run(
+                "/bin/bash",
+                [
+                    "-c", "$0 --watch=0.1 --json ready; $0 --watch=0.1 --json backends | head -n 3",
+                    LimpetctlTests.program,
+                ],
+                environment: ["LIMPET_CONTROL": daemon.path, "PATH": "/usr/bin:/bin"])
+            #expect(result.error.contains("--watch does not go with ready"))
+            let lines = result.output.split(separator: "\n")
+            #expect(lines.count == 3)
+            #expect(try lines.allSatisfy { try object(String($0))["backends"] is [Any] })
+        }
+    }
+
     @Test func `A table of any length comes whole`() throws {
         try TestDaemon.run(FakePlane(FakePlane.many(20_000))) { (daemon) throws in
             #expect(try ctl(daemon, "connections", "--plain").output.split(separator: "\n").count == 20_000)
