@@ -33,7 +33,8 @@ let package = Package(
         .target(name: "Stickiness", dependencies: ["Addressing"], swiftSettings: pure),
         .target(name: "Backends", dependencies: ["Addressing", "Stickiness"], swiftSettings: pure),
         .target(
-            name: "Configuration", dependencies: ["Addressing", "Stickiness", "TOMLKit"], swiftSettings: pure),
+            name: "Configuration", dependencies: ["Addressing", "Stickiness", "Backends", "TOMLKit"],
+            swiftSettings: pure),
 
         // The kernel.
         .target(name: "CLinux", linkerSettings: [.linkedLibrary("cap")]),
@@ -66,7 +67,7 @@ let package = Package(
         .executableTarget(
             name: "limpetd",
             dependencies: [
-                "Engine", "Configuration", "Linux", "Addressing", "Stickiness",
+                "Engine", "Configuration", "Control",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: common),
         .executableTarget(
@@ -87,8 +88,11 @@ let package = Package(
         .testTarget(
             name: "StickinessTests", dependencies: ["Stickiness", "Addressing"],
             resources: [.copy("Vectors")], swiftSettings: common),
-        .testTarget(name: "BackendsTests", dependencies: ["Backends"], swiftSettings: common),
-        .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"], swiftSettings: common),
+        .testTarget(
+            name: "BackendsTests", dependencies: ["Backends", "Stickiness"], swiftSettings: common),
+        .testTarget(
+            name: "ConfigurationTests", dependencies: ["Configuration", "Addressing", "Stickiness"],
+            swiftSettings: common),
         .testTarget(
             name: "ForwardingTests", dependencies: ["Forwarding", "Linux", "CLayout", "Addressing"],
             swiftSettings: common),
@@ -97,7 +101,9 @@ let package = Package(
             name: "ControlTests",
             dependencies: ["Control", "limpetctl", "Addressing", "Linux", nio("NIOCore"), nio("NIOPosix")],
             swiftSettings: common),
-        .testTarget(name: "ManualTests", swiftSettings: common),
+        .testTarget(
+            name: "ManualTests", dependencies: ["Configuration", "Control", "limpetd", "limpetctl"],
+            swiftSettings: common),
         .testTarget(
             name: "IntegrationTests", dependencies: ["Linux", "Addressing", "limpetd", "limpetctl", "EchoBackend"],
             swiftSettings: common),

@@ -17,7 +17,7 @@ extension Controller {
             connections: region.open, maxConnections: Int(clamping: region.header.pointee.limit),
             descriptorLimit: budget.limit, capabilities: Privileges.names,
             user: Account.numbered(Account.effectiveUID)?.name ?? "\(Account.effectiveUID)",
-            configHash: request.configurationHash,
+            configHash: request.configuration.configHash,
             services: topology.services.map {
                 ServiceStatus(name: $0.configuration.name, mappingHash: $0.mappingHash)
             }, lastDeath: nil)
@@ -67,7 +67,7 @@ extension Controller {
         }
     }
 
-    func configuration() -> String { request.configurationText }
+    func configuration() -> String { request.configuration.canonicalText }
 
     func readiness() -> ReadyReport {
         ReadyReport(ready: isServing, reason: isServing ? nil : "shutting down")

@@ -5,20 +5,10 @@ public struct EngineRequest: Sendable {
     public var configuration: DaemonConfiguration
     /// The file that the configuration came from; nil: flags alone.
     public var configurationPath: String?
-    /// The effective configuration as TOML, and its hash: what `limpetctl config` and `status` show.
-    public var configurationText: String
-    public var configurationHash: String
-    public var version: String
 
-    public init(
-        configuration: DaemonConfiguration, configurationPath: String?, configurationText: String,
-        configurationHash: String, version: String
-    ) {
+    public init(configuration: DaemonConfiguration, configurationPath: String?) {
         self.configuration = configuration
         self.configurationPath = configurationPath
-        self.configurationText = configurationText
-        self.configurationHash = configurationHash
-        self.version = version
     }
 }
 

@@ -28,10 +28,14 @@ public func runEngine(_ request: EngineRequest) -> Int32 {
     }
 }
 
-/// The descriptor budget that a configuration would get here, for `--check`: the line to print, or why it cannot be met.
-public func descriptorBudget(of configuration: DaemonConfiguration) throws(StartError) -> String {
+/// The descriptor budget that a configuration would get here, for `--check`: the connections that would be admitted, and
+/// the line that says so; or why it cannot be met.
+public func descriptorBudget(
+    of configuration: DaemonConfiguration
+) throws(StartError) -> (connections: Int, summary: String) {
     let budget = EngineRun.budget(configuration)
-    return budget.summary(admitted: try budget.admitted(wanted: configuration.maxConnections))
+    let admitted = try budget.admitted(wanted: configuration.maxConnections)
+    return (admitted, budget.summary(admitted: admitted))
 }
 
 /// One run of the daemon, from binding to the end.
@@ -131,7 +135,7 @@ struct EngineRun {
         let controller = Controller(
             request: request, topology: topology, region: region, workers: workers, listeners: listeners,
             budget: budget, eventLoop: eventLoop, log: log, finished: { ending.complete() })
-        let server = try ControlService(controller, socket, eventLoop, version: request.version)
+        let server = try ControlService(controller, socket, eventLoop, version: limpetVersion)
         eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in controller.noteStates() }
         do throws(SystemError) {
             _ = try Threads.start("signals") {
@@ -154,7 +158,7 @@ struct EngineRun {
         }
         log.notice(
             "ready",
-            metadata: ["version": "\(request.version)", "workers": "\(workerCount)", "control": "\(socket.path)"])
+            metadata: ["version": "\(limpetVersion)", "workers": "\(workerCount)", "control": "\(socket.path)"])
 
         ending.wait()
         workers.postToAll(.stop)

@@ -10,7 +10,7 @@ public struct PreferenceOrder: Sequence, IteratorProtocol, Sendable {
     private var lastScore = -Double.infinity
     private var lastRank = -1
 
-    init(entries: [Rendezvous.Entry], sourceKey: UInt64) {
+    package init(entries: [Rendezvous.Entry], sourceKey: UInt64) {
         self.entries = entries
         self.sourceKey = sourceKey
     }

@@ -22,11 +22,18 @@ public struct Rendezvous: Sendable {
     }
 
     /// What a scan needs of a member, in list order.
-    struct Entry: Sendable {
+    package struct Entry: Sendable {
+        /// SipHash-2-4 of `limpet.backend.1` ‖ name.
         let seed: UInt64
         let weight: Double
         /// Place of the name among all names in the order of their UTF-8 bytes: decides between equal scores.
         let rank: Int
+
+        package init(seed: UInt64, weight: Double, rank: Int) {
+            self.seed = seed
+            self.weight = weight
+            self.rank = rank
+        }
     }
 
     let entries: [Entry]

@@ -4,10 +4,10 @@
 /// logarithm is built here from IEEE 754 binary64 `+ − × ÷` alone, each rounded to nearest, in the order written.
 /// Swift never fuses a product and a sum by itself (fused multiply-add has to be asked for by name), and it has no mode
 /// that reorders floating-point operations; golden bit patterns in the tests would show it if that changed.
-enum Score {
+package enum Score {
     /// The finaliser of SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
     @inline(__always)
-    static func mix64(_ value: UInt64) -> UInt64 {
+    package static func mix64(_ value: UInt64) -> UInt64 {
         var z = value
         z = (z ^ z &>> 30) &* 0xbf58_476d_1ce4_e5b9
         z = (z ^ z &>> 27) &* 0x94d0_49bb_1331_11eb
@@ -17,13 +17,13 @@ enum Score {
     /// The even number of a client and a backend: `((h >> 11) + 0.5) / 2^53`, above 0 and at most 1. (The sum is rounded
     /// to nearest even, so that the largest `h >> 11` gives 1 itself.)
     @inline(__always)
-    static func uniform(_ hash: UInt64) -> Double {
+    package static func uniform(_ hash: UInt64) -> Double {
         (Double(Int64(truncatingIfNeeded: hash &>> 11)) + 0.5) * 0x1p-53
     }
 
     /// `−ln(1 − e)` for 0 < e ≤ 1, accurate to about two units in the last place also where `e` is tiny; +infinity for 1.
-    /// Never less than `e`, as the true value is not: pruning relies on that.
-    static func negativeLogOfComplement(_ e: Double) -> Double {
+    /// Never less than `e`, as the true value is not: pruning relies on that, so the last step makes it a certainty.
+    package static func negativeLogOfComplement(_ e: Double) -> Double {
         // 1 − e, and what rounding took from it: 1 − rounded is exact, so rounded + lost is exactly 1 − e.
         let rounded = 1 - e
         guard rounded > 0 else { return .infinity }

@@ -7,18 +7,23 @@ internal import NIOPosix
 /// event loop reads on only when the waiting thread asks.
 struct Exchange {
     private let channel: any Channel
+    /// Held here and not looked up in the pipeline: it outlives the channel, which may close as soon as the last part is
+    /// in.
+    private let reader: NIOLoopBound<ResponseReader>
 
     /// Connects and sends.
     init(
         _ request: HTTPRequestHead, body: ByteBuffer?, socket path: String, on loop: any EventLoop
     ) throws(ControlError) {
         do {
+            let reader = try loop.submit { NIOLoopBound(ResponseReader(loop), eventLoop: loop) }.wait()
+            self.reader = reader
             channel = try ClientBootstrap(group: loop)
                 .channelOption(.autoRead, value: false)
                 .channelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
                         try channel.pipeline.syncOperations.addHTTPClientHandlers()
-                        try channel.pipeline.syncOperations.addHandler(ResponseReader())
+                        try channel.pipeline.syncOperations.addHandler(reader.value)
                     }
                 }
                 .connect(unixDomainSocketPath: path).wait()
@@ -33,20 +38,13 @@ struct Exchange {
 
     /// The next part of the response; waits for it. Not to be called again after `.end`.
     func next() throws(ControlError) -> HTTPClientResponsePart {
-        let channel = channel
+        let reader = reader
         do {
-            return try channel.eventLoop.flatSubmit {
-                do {
-                    return try channel.pipeline.syncOperations.handler(type: ResponseReader.self).next()
-                } catch {
-                    return channel.eventLoop.makeFailedFuture(error)
-                }
-            }.wait()
+            return try channel.eventLoop.flatSubmit { reader.value.next() }.wait()
         } catch let error as ControlError {
             throw error
         } catch {
-            // The handler goes with the channel.
-            throw ResponseReader.endedEarly
+            throw ControlError(.failed, "limpetd's answer cannot be read: \(error)")
         }
     }
 
@@ -80,16 +78,21 @@ private final class ResponseReader: ChannelInboundHandler {
 
     static let endedEarly = ControlError(.failed, "limpetd ended the conversation in the middle of an answer")
 
+    private let eventLoop: any EventLoop
     private var context: ChannelHandlerContext?
     private var parts = CircularBuffer<HTTPClientResponsePart>()
     private var failure: ControlError?
     private var waiting: EventLoopPromise<HTTPClientResponsePart>?
 
+    init(_ eventLoop: any EventLoop) {
+        self.eventLoop = eventLoop
+    }
+
     func next() -> EventLoopFuture<HTTPClientResponsePart> {
-        guard let context else { preconditionFailure("asked before it was in a pipeline, or after") }
-        if let part = parts.popFirst() { return context.eventLoop.makeSucceededFuture(part) }
-        if let failure { return context.eventLoop.makeFailedFuture(failure) }
-        let promise = context.eventLoop.makePromise(of: HTTPClientResponsePart.self)
+        if let part = parts.popFirst() { return eventLoop.makeSucceededFuture(part) }
+        if let failure { return eventLoop.makeFailedFuture(failure) }
+        guard let context else { return eventLoop.makeFailedFuture(ResponseReader.endedEarly) }
+        let promise = eventLoop.makePromise(of: HTTPClientResponsePart.self)
         waiting = promise
         context.read()
         return promise.futureResult

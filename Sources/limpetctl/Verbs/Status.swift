@@ -19,17 +19,19 @@ struct Status: ShowingVerb {
         let status = reply.body
         let ready = status.ready ? output.style.paint("ready", .good) : output.style.paint("not ready", .warning)
         output.line("limpetd \(reply.version), \(ready), up \(Units.age(status.uptimeSeconds))")
-        output.line("connections   \(status.connections) of at most \(status.maxConnections)")
-        output.line("workers       \(status.workers)")
-        output.line("process       \(status.pid), engine \(status.enginePID), generation \(status.engineGeneration)")
-        output.line("user          \(status.user)")
-        let capabilities = status.capabilities.isEmpty ? "none" : status.capabilities.joined(separator: " ")
-        output.line("capabilities  \(capabilities)")
-        output.line("descriptors   at most \(status.descriptorLimit)")
-        output.line("configuration \(status.configHash)")
-        for service in status.services { output.line("service       \(service.name), mapping \(service.mappingHash)") }
+        output.line("connections    \(status.connections) of at most \(status.maxConnections)")
+        output.line("workers        \(status.workers)")
+        output.line("process        \(status.pid), engine \(status.enginePID), generation \(status.engineGeneration)")
+        output.line("user           \(status.user)")
+        // root's many would fill the screen and say no more than their number; --json has the names.
+        let held = status.capabilities
+        let capabilities = held.isEmpty ? "none" : held.count > 4 ? "\(held.count)" : held.joined(separator: " ")
+        output.line("capabilities   \(capabilities)")
+        output.line("descriptors    at most \(status.descriptorLimit)")
+        output.line("configuration  \(status.configHash)")
+        for service in status.services { output.line("service        \(service.name), mapping \(service.mappingHash)") }
         if let death = status.lastDeath {
-            output.line("last death    \(death.time), \(output.style.paint(death.reason, .bad))")
+            output.line("last death     \(death.time), \(output.style.paint(death.reason, .bad))")
         }
     }
 

@@ -1,0 +1,183 @@
+import Addressing
+import Stickiness
+
+/// Builds the configuration from tables, whether they were read from a file or put together from flags.
+///
+/// It goes on after an error, so that everything is found at once; whoever calls it asks ``Findings/errors`` before
+/// the result is used.
+struct ConfigurationBuilder {
+    let form: TableReader.Form
+    let findings: Findings
+    /// Behaviour that a service starts from: the built-in values, then those of `[defaults]`.
+    private var pattern = ServiceConfiguration(name: "", listeners: [], backends: [])
+
+    init(form: TableReader.Form, findings: Findings) {
+        self.form = form
+        self.findings = findings
+    }
+
+    /// A whole document.
+    mutating func build(_ nodes: [String: TOMLNode]) -> DaemonConfiguration {
+        let reader = TableReader(nodes: nodes, place: [], form: form, findings: findings)
+        var configuration = DaemonConfiguration(services: [])
+        reader.refuseUnknown(in: [.daemon])
+        ConfigurationBuilder.readDaemon(reader, into: &configuration)
+        readDefaults(reader)
+        let tables = reader.tables(ConfigurationKeys.service)
+        for (index, table) in (tables ?? []).enumerated() {
+            configuration.services.append(service(table, number: index + 1))
+        }
+        if configuration.services.isEmpty, tables != nil || nodes[ConfigurationKeys.service.name] == nil {
+            findings.report([], "no services: add a [[service]] with name, listen and backends")
+        }
+        ConfigurationRules(form: form, findings: findings).check(configuration)
+        return configuration
+    }
+
+    /// One service called `default`, from flags alone.
+    func build(_ flags: FlagValues) -> DaemonConfiguration {
+        let reader = TableReader(nodes: flags.nodes(of: .behaviour), place: [], form: form, findings: findings)
+        var service = ServiceConfiguration(name: "default", listeners: [], backends: [])
+        service.listeners = listeners(reader, flags.listen.map { .string($0) })
+        readBehaviour(reader, into: &service)
+        for (index, text) in flags.backends.enumerated() {
+            let specification = BackendSpecification(text, number: index + 1)
+            let place = ["--backend \(quoted(text))"]
+            for (problem, suggestion) in specification.problems {
+                findings.report(place, problem, suggestion: suggestion)
+            }
+            service.backends.append(
+                backend(
+                    TableReader(nodes: specification.nodes, place: place, form: .specification, findings: findings)))
+        }
+        if service.backends.isEmpty { findings.report([], "no backends: add --backend ADDR:PORT") }
+        var configuration = DaemonConfiguration(services: [service])
+        ConfigurationBuilder.readDaemon(flags.daemonReader(findings), into: &configuration)
+        ConfigurationRules(form: form, findings: findings).check(configuration)
+        return configuration
+    }
+
+    /// Settings for the whole daemon, over those that are there already.
+    static func readDaemon(_ reader: TableReader, into configuration: inout DaemonConfiguration) {
+        reader.read(ConfigurationKeys.workers, into: &configuration.workers)
+        reader.read(ConfigurationKeys.maxConnections, into: &configuration.maxConnections)
+        reader.read(ConfigurationKeys.shutdownDrain, into: &configuration.shutdownDrain)
+        reader.read(ConfigurationKeys.control, into: &configuration.controlPath)
+        reader.read(ConfigurationKeys.stateDirectory, into: &configuration.stateDirectory)
+        reader.read(ConfigurationKeys.user, into: &configuration.user)
+        reader.read(ConfigurationKeys.group, into: &configuration.group)
+        reader.read(ConfigurationKeys.logLevel, into: &configuration.logLevel)
+        reader.read(ConfigurationKeys.logFormat, into: &configuration.logFormat)
+        reader.read(ConfigurationKeys.hashKeyFile, into: &configuration.hashKeyFile)
+    }
+
+    private mutating func readDefaults(_ reader: TableReader) {
+        guard let node = reader.nodes[ConfigurationKeys.defaults.name] else { return }
+        guard case .table(let table) = node else { return reader.refuse(ConfigurationKeys.defaults, node) }
+        let inner = TableReader(nodes: table, place: ["defaults"], form: form, findings: findings)
+        inner.refuseUnknown(in: [.behaviour])
+        readBehaviour(inner, into: &pattern)
+    }
+
+    private func service(_ table: [String: TOMLNode], number: Int) -> ServiceConfiguration {
+        // Before its name is known to be one, a service is called by its number.
+        let place = [ConfigurationBuilder.call("service", table, number)]
+        let reader = TableReader(nodes: table, place: place, form: form, findings: findings)
+        reader.refuseUnknown(in: [.service, .behaviour])
+        var service = pattern
+        service.name = reader.required(ConfigurationKeys.serviceName) ?? ""
+        switch reader.nodes[ConfigurationKeys.listen.name] {
+        case .array(let nodes): service.listeners = listeners(reader, nodes)
+        case let node?: service.listeners = listeners(reader, [node])
+        case nil: service.listeners = listeners(reader, [])
+        }
+        readBehaviour(reader, into: &service)
+        let tables = reader.tables(ConfigurationKeys.backend)
+        for (index, table) in (tables ?? []).enumerated() {
+            let place = reader.place + [ConfigurationBuilder.call("backend", table, index + 1)]
+            let inner = TableReader(nodes: table, place: place, form: form, findings: findings)
+            inner.refuseUnknown(in: [.backend])
+            service.backends.append(backend(inner))
+        }
+        if service.backends.isEmpty, tables != nil || table[ConfigurationKeys.backend.name] == nil {
+            findings.report(place, "no backends: add a [[service.backend]] with name and address")
+        }
+        return service
+    }
+
+    private func listeners(_ reader: TableReader, _ nodes: [TOMLNode]) -> [Endpoint] {
+        if nodes.isEmpty {
+            let cure = form == .file ? "add listen = \"0.0.0.0:80\" or the like" : "add --listen ADDR:PORT"
+            findings.report(reader.place, "no listeners: \(cure)")
+        }
+        return nodes.compactMap { reader.endpoint(ConfigurationKeys.listen, $0) }
+    }
+
+    private func readBehaviour(_ reader: TableReader, into service: inout ServiceConfiguration) {
+        reader.read(ConfigurationKeys.hashOn, into: &service.hashOn)
+        reader.read(ConfigurationKeys.ipv4Prefix, into: &service.mask.ipv4)
+        reader.read(ConfigurationKeys.ipv6Prefix, into: &service.mask.ipv6)
+        reader.read(ConfigurationKeys.connectTimeout, into: &service.connectTimeout)
+        reader.read(ConfigurationKeys.connectAttempts, into: &service.connectAttempts)
+        reader.read(ConfigurationKeys.idleTimeout, into: &service.idleTimeout)
+        reader.read(ConfigurationKeys.halfCloseTimeout, into: &service.halfCloseTimeout)
+        reader.read(ConfigurationKeys.userTimeout, into: &service.userTimeout)
+        reader.read(ConfigurationKeys.receiveBuffer, into: &service.receiveBuffer)
+        reader.read(ConfigurationKeys.sendBuffer, into: &service.sendBuffer)
+        readKeepalive(reader, into: &service.keepalive)
+    }
+
+    private func readKeepalive(_ reader: TableReader, into keepalive: inout Keepalive?) {
+        switch reader.nodes[ConfigurationKeys.keepalive.name] {
+        case nil: return
+        case .string("off"): keepalive = nil
+        case .table(let table):
+            let inner = TableReader(
+                nodes: table, place: reader.place + ["keepalive"], form: form, findings: findings)
+            inner.refuseUnknown(in: [.keepalive])
+            // What the table leaves out stays as the defaults have it.
+            var value = keepalive ?? Keepalive()
+            inner.read(ConfigurationKeys.keepaliveIdle, into: &value.idle)
+            inner.read(ConfigurationKeys.keepaliveInterval, into: &value.interval)
+            inner.read(ConfigurationKeys.keepaliveCount, into: &value.count)
+            keepalive = value
+        case let node?: reader.refuse(ConfigurationKeys.keepalive, node)
+        }
+    }
+
+    private func backend(_ reader: TableReader) -> BackendConfiguration {
+        // Stands for an address that was refused; nothing that can be connected to has port 0.
+        var address = Endpoint(address: IPAddress(v4: 0), port: 0)
+        if let node = reader.nodes[ConfigurationKeys.address.name] {
+            address = target(reader, node) ?? address
+        } else {
+            findings.report(reader.place, "\(reader.label(ConfigurationKeys.address)) is missing")
+        }
+        let name = reader.required(ConfigurationKeys.backendName) ?? ""
+        var backend = BackendConfiguration(name: name, address: address)
+        reader.read(ConfigurationKeys.weight, into: &backend.weight)
+        reader.read(ConfigurationKeys.backendMaxConnections, into: &backend.maxConnections)
+        return backend
+    }
+
+    /// An endpoint that can be connected to.
+    private func target(_ reader: TableReader, _ node: TOMLNode) -> Endpoint? {
+        guard let endpoint = reader.endpoint(ConfigurationKeys.address, node) else { return nil }
+        let place = reader.placeOfValue(ConfigurationKeys.address)
+        if endpoint.port == 0 {
+            findings.report(place, "\"\(endpoint)\": port 0 cannot be connected to (1 to 65535)")
+            return nil
+        }
+        if endpoint.address.isUnspecified {
+            findings.report(place, "\"\(endpoint)\" is not one server's address: it only makes sense to listen on")
+            return nil
+        }
+        return endpoint
+    }
+
+    /// `service "chat"`, or `service 2` where the name is none.
+    private static func call(_ what: String, _ table: [String: TOMLNode], _ number: Int) -> String {
+        if case .string(let name) = table["name"], !name.isEmpty { return "\(what) \(quoted(name))" }
+        return "\(what) \(number)"
+    }
+}

@@ -1,0 +1,85 @@
+/// One key of the configuration: its name, where it may stand, what it takes and what it means.
+///
+/// The loader reads by these, the errors quote them, the renderer writes by them, and the manual is compared with
+/// them. Pure data; any thread may use it.
+public struct ConfigurationKey: Sendable, Equatable {
+    /// Where a key may stand.
+    public enum Section: String, Sendable, CaseIterable {
+        /// At the top of the file: for the whole daemon.
+        case daemon
+        /// What a service is, in `[[service]]` alone: no default could stand for it.
+        case service
+        /// How a service behaves: in `[[service]]`, and in `[defaults]` for all of them.
+        case behaviour
+        /// In `[[service.backend]]`.
+        case backend
+        /// In the table `keepalive`.
+        case keepalive
+    }
+
+    /// What a key takes. `word` is what may be written in place of the value, where there is such a word.
+    public enum Kind: Sendable, Equatable {
+        case integer(ClosedRange<Int>, word: String?)
+        case duration(ClosedRange<Duration>, word: String?)
+        /// A duration in whole seconds: the kernel counts these so.
+        case seconds(ClosedRange<Duration>)
+        /// Bytes: an integer, or a string with the suffix KiB or MiB.
+        case size(ClosedRange<Int>, word: String?)
+        case choice([String])
+        /// 1 to 64 of `A–Z a–z 0–9 . _ -`.
+        case name
+        /// A file or directory, 1 to so many bytes.
+        case path(limit: Int)
+        /// A name of the system's user or group database.
+        case account
+        /// `ADDRESS:PORT`.
+        case endpoint
+        /// One `ADDRESS:PORT`, or an array of them.
+        case endpoints
+        /// `[key]` or an inline table; `word` may stand for it.
+        case table(word: String?)
+        /// `[[key]]`: one table for each.
+        case tables
+    }
+
+    public let name: String
+    public let section: Section
+    public let kind: Kind
+    /// The value that holds where the key is not written, as one would write it (without quotes), or in words where
+    /// it depends on the machine. nil: the key is required.
+    public let defaultText: String?
+    /// True where limpetd has the flag `--name` as well.
+    public let hasFlag: Bool
+    /// One sentence on what the key does.
+    public let summary: String
+
+    /// What a value must be, as the errors and the manual say it: `an integer from 1 to 256`.
+    public var expectation: String {
+        switch kind {
+        case .integer(let range, let word):
+            "an integer from \(range.lowerBound) to \(range.upperBound)" + or(word)
+        case .duration(let range, let word):
+            "a duration from \(DurationText.render(range.lowerBound)) to \(DurationText.render(range.upperBound))"
+                + " (such as \(example))" + or(word)
+        case .seconds(let range):
+            "a duration in whole seconds from \(range.lowerBound.components.seconds)s to "
+                + "\(range.upperBound.components.seconds)s (such as \(example))"
+        case .size(let range, let word):
+            "a size from \(SizeText.render(range.lowerBound)) to \(SizeText.render(range.upperBound))"
+                + " (bytes, or such as \"256KiB\")" + or(word)
+        case .choice(let words):
+            words.dropLast().map { "\"\($0)\"" }.joined(separator: ", ") + " or \"\(words.last ?? "")\""
+        case .name: "a name of 1 to 64 of the characters A-Z a-z 0-9 . _ -"
+        case .path(let limit): "a path of 1 to \(limit) bytes, without control characters"
+        case .account: "a name of 1 to 32 characters, without spaces, colons and slashes"
+        case .endpoint: "an address and a port (such as \"192.0.2.1:80\")"
+        case .endpoints: "an address and a port (such as \"0.0.0.0:80\") or an array of them"
+        case .table(let word): "a table" + or(word)
+        case .tables: "an array of tables"
+        }
+    }
+
+    private var example: String { "\"\(defaultText.flatMap { DurationText.parse($0) == nil ? nil : $0 } ?? "10m")\"" }
+
+    private func or(_ word: String?) -> String { word.map { ", or \"\($0)\"" } ?? "" }
+}

@@ -1,0 +1,153 @@
+/// The registry: every key there is. A key that is not here does not exist, whatever the file says.
+public enum ConfigurationKeys {
+
+    // MARK: For the whole daemon
+
+    public static let workers = daemon(
+        "workers", .integer(1...64, word: "auto"), "auto", flag: true,
+        "Number of forwarding threads; auto is one per processor that the daemon may use.")
+    public static let maxConnections = daemon(
+        "max-connections", .integer(1...10_000_000, word: "auto"), "auto", flag: true,
+        "Connections at which accepting pauses, over all services; auto is what the descriptor limit allows.")
+    public static let shutdownDrain = daemon(
+        "shutdown-drain", .duration(.zero...year, word: nil), "0s", flag: true,
+        "Time that a stop leaves to connections to end by themselves.")
+    public static let control = daemon(
+        "control", .path(limit: 107), "by user", flag: true,
+        "Path of the control socket.")
+    public static let stateDirectory = daemon(
+        "state-directory", .path(limit: 4000), "by user", flag: true,
+        "Directory of the lock and of what survives a restart.")
+    public static let user = daemon(
+        "user", .account, "limpet", flag: true,
+        "User to become once the listeners are bound, where the daemon starts as root.")
+    public static let group = daemon(
+        "group", .account, "the user's own", flag: true,
+        "Group to become, where the daemon starts as root.")
+    public static let logLevel = daemon(
+        "log-level", .choice(LogLevel.allCases.map(\.rawValue)), LogLevel.info.rawValue, flag: true,
+        "Least severity that is logged.")
+    public static let logFormat = daemon(
+        "log-format", .choice(LogFormat.allCases.map(\.rawValue)), LogFormat.text.rawValue, flag: true,
+        "Form of the lines of the log.")
+    public static let hashKeyFile = daemon(
+        "hash-key-file", .path(limit: 4000), "the published key", flag: true,
+        "File of the secret key of all hashes: 32 hexadecimal digits.")
+    public static let defaults = daemon(
+        "defaults", .table(word: nil), "none", flag: false,
+        "Settings for every service that does not set them itself.")
+    public static let service = daemon(
+        "service", .tables, nil, flag: false,
+        "A service: its listening addresses and the backends behind them.")
+
+    // MARK: What a service is
+
+    public static let serviceName = ConfigurationKey(
+        name: "name", section: .service, kind: .name, defaultText: nil, hasFlag: false,
+        summary: "Name of the service, by which the commands and the log call it.")
+    public static let listen = ConfigurationKey(
+        name: "listen", section: .service, kind: .endpoints, defaultText: nil, hasFlag: true,
+        summary: "Where clients arrive.")
+    public static let backend = ConfigurationKey(
+        name: "backend", section: .service, kind: .tables, defaultText: nil, hasFlag: true,
+        summary: "A backend: a server that connections go to.")
+
+    // MARK: How a service behaves
+
+    public static let hashOn = behaviour(
+        "hash-on", .choice(["source", "source-port"]), "source", flag: true,
+        "What of the client chooses its backend: its address, or its address and port.")
+    public static let ipv4Prefix = behaviour(
+        "ipv4-prefix", .integer(0...32, word: nil), "32", flag: true,
+        "Leading bits of an IPv4 client address that are hashed.")
+    public static let ipv6Prefix = behaviour(
+        "ipv6-prefix", .integer(0...128, word: nil), "64", flag: true,
+        "Leading bits of an IPv6 client address that are hashed.")
+    public static let connectTimeout = behaviour(
+        "connect-timeout", .duration(.milliseconds(1)...hours(1), word: nil), "3s", flag: true,
+        "Time that one attempt to connect to a backend may take.")
+    public static let connectAttempts = behaviour(
+        "connect-attempts", .integer(1...64, word: nil), "3", flag: true,
+        "Backends that are tried before the client is reset.")
+    public static let idleTimeout = behaviour(
+        "idle-timeout", .duration(.milliseconds(100)...year, word: "off"), "off", flag: true,
+        "Time without a byte either way after which a connection is closed.")
+    public static let halfCloseTimeout = behaviour(
+        "half-close-timeout", .duration(.milliseconds(100)...year, word: "off"), "5m", flag: false,
+        "Time without a byte after which a connection that one side has ended is closed.")
+    public static let userTimeout = behaviour(
+        "user-timeout", .duration(.milliseconds(100)...hours(596), word: "off"), "5m", flag: false,
+        "Time that sent data may stay unacknowledged before the connection is given up (TCP_USER_TIMEOUT).")
+    public static let keepalive = behaviour(
+        "keepalive", .table(word: "off"), "on", flag: false,
+        "TCP keepalive towards both sides.")
+    public static let receiveBuffer = behaviour(
+        "receive-buffer", .size(bufferSizes, word: "auto"), "auto", flag: false,
+        "Receive buffer of both sockets (SO_RCVBUF); auto leaves it to the kernel.")
+    public static let sendBuffer = behaviour(
+        "send-buffer", .size(bufferSizes, word: "auto"), "auto", flag: false,
+        "Send buffer of both sockets (SO_SNDBUF); auto leaves it to the kernel.")
+
+    // MARK: Backends
+
+    public static let backendName = ConfigurationKey(
+        name: "name", section: .backend, kind: .name, defaultText: nil, hasFlag: false,
+        summary: "Name of the backend; it is what is hashed, so it stays when the address changes.")
+    public static let address = ConfigurationKey(
+        name: "address", section: .backend, kind: .endpoint, defaultText: nil, hasFlag: false,
+        summary: "Where the backend is reached.")
+    public static let weight = ConfigurationKey(
+        name: "weight", section: .backend, kind: .integer(1...256, word: nil), defaultText: "1", hasFlag: false,
+        summary: "Share of the clients, in proportion to the weights of the other backends.")
+    public static let backendMaxConnections = ConfigurationKey(
+        name: "max-connections", section: .backend, kind: .integer(1...10_000_000, word: "off"), defaultText: "off",
+        hasFlag: false, summary: "Connections at which the backend counts as full.")
+
+    // MARK: Keepalive
+
+    public static let keepaliveIdle = ConfigurationKey(
+        name: "idle", section: .keepalive, kind: .seconds(keepaliveTimes), defaultText: "60s", hasFlag: false,
+        summary: "Silence before the first probe.")
+    public static let keepaliveInterval = ConfigurationKey(
+        name: "interval", section: .keepalive, kind: .seconds(keepaliveTimes), defaultText: "10s", hasFlag: false,
+        summary: "Time between probes.")
+    public static let keepaliveCount = ConfigurationKey(
+        name: "count", section: .keepalive, kind: .integer(1...127, word: nil), defaultText: "6", hasFlag: false,
+        summary: "Unanswered probes before the connection is given up.")
+
+    /// Every key, section by section, in the order of the manual and of the rendered configuration.
+    public static let all: [ConfigurationKey] = [
+        workers, maxConnections, shutdownDrain, control, stateDirectory, user, group, logLevel, logFormat, hashKeyFile,
+        defaults, service,
+        serviceName, listen, backend,
+        hashOn, ipv4Prefix, ipv6Prefix, connectTimeout, connectAttempts, idleTimeout, halfCloseTimeout, userTimeout,
+        keepalive, receiveBuffer, sendBuffer,
+        backendName, address, weight, backendMaxConnections,
+        keepaliveIdle, keepaliveInterval, keepaliveCount,
+    ]
+
+    /// The keys of some sections, in the order of ``all``.
+    public static func keys(in sections: ConfigurationKey.Section...) -> [ConfigurationKey] {
+        all.filter { sections.contains($0.section) }
+    }
+
+    private static func hours(_ count: Int) -> Duration { .seconds(count * 3600) }
+    private static let year = hours(8760)
+    private static let bufferSizes = 4096...512 * 1024 * 1024
+    /// The kernel's bounds, tcp(7).
+    private static let keepaliveTimes = Duration.seconds(1)...Duration.seconds(32767)
+
+    private static func daemon(
+        _ name: String, _ kind: ConfigurationKey.Kind, _ defaultText: String?, flag: Bool, _ summary: String
+    ) -> ConfigurationKey {
+        ConfigurationKey(
+            name: name, section: .daemon, kind: kind, defaultText: defaultText, hasFlag: flag, summary: summary)
+    }
+
+    private static func behaviour(
+        _ name: String, _ kind: ConfigurationKey.Kind, _ defaultText: String, flag: Bool, _ summary: String
+    ) -> ConfigurationKey {
+        ConfigurationKey(
+            name: name, section: .behaviour, kind: kind, defaultText: defaultText, hasFlag: flag, summary: summary)
+    }
+}

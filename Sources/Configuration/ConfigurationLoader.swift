@@ -1,0 +1,104 @@
+import Stickiness
+
+/// A configuration that may be used, and what its owner should know all the same.
+public struct LoadedConfiguration: Sendable, Equatable {
+    public var configuration: DaemonConfiguration
+    /// One line each, with the place.
+    public var warnings: [String]
+}
+
+/// Makes a configuration of a file, of flags, or of both. Reads files and nothing else; any thread may use it.
+public enum ConfigurationLoader {
+    /// Files of configuration may be this large, in bytes.
+    public static let fileLimit = 1024 * 1024
+
+    /// Reads and checks everything, the hash key's file included.
+    /// - Parameters:
+    ///   - path: the configuration file; nil: the flags make one service, called `default`.
+    ///   - flags: beside a file, the settings for the whole daemon among them override the file's, and the others
+    ///     are refused.
+    /// - Throws: everything that is wrong, at once; the command line is judged before the file is opened.
+    public static func load(path: String?, flags: FlagValues) throws(ConfigurationFailure) -> LoadedConfiguration {
+        let onLine = Findings(source: "limpetd")
+        var loaded: LoadedConfiguration
+        if let path {
+            try check(flags, onLine)
+            loaded = try parse(try text(ofFile: path), source: path)
+            ConfigurationBuilder.readDaemon(flags.daemonReader(onLine), into: &loaded.configuration)
+        } else {
+            let configuration = ConfigurationBuilder(form: .flags, findings: onLine).build(flags)
+            guard onLine.errors.isEmpty else { throw ConfigurationFailure(.usage, onLine.errors) }
+            loaded = LoadedConfiguration(configuration: configuration, warnings: onLine.warnings)
+        }
+        if let file = loaded.configuration.hashKeyFile {
+            loaded.configuration.hashKey = try hashKey(inFile: file, warnings: &loaded.warnings)
+        }
+        return loaded
+    }
+
+    /// Checks a text alone, without reading any file: the key stays the published one, even where a file is named.
+    /// - Parameter source: what the errors call the text.
+    public static func parse(_ text: String, source: String) throws(ConfigurationFailure) -> LoadedConfiguration {
+        let findings = Findings(source: source)
+        let nodes: [String: TOMLNode]
+        do throws(TOMLNode.SyntaxError) {
+            nodes = try TOMLNode.parse(text)
+        } catch {
+            let place = error.position.map { ["line \($0.line), column \($0.column)"] } ?? []
+            findings.report(place, error.reason)
+            throw ConfigurationFailure(.configuration, findings.errors)
+        }
+        var builder = ConfigurationBuilder(form: .file, findings: findings)
+        let configuration = builder.build(nodes)
+        guard findings.errors.isEmpty else { throw ConfigurationFailure(.configuration, findings.errors) }
+        return LoadedConfiguration(configuration: configuration, warnings: findings.warnings)
+    }
+
+    /// Refuses the flags that cannot stand beside a file.
+    private static func check(_ flags: FlagValues, _ findings: Findings) throws(ConfigurationFailure) {
+        for key in flags.serviceKeys {
+            findings.report(
+                [],
+                "--\(key.name) cannot be used together with --config: write \"\(key.name)\" in a service of the file")
+        }
+        var scratch = DaemonConfiguration(services: [])
+        ConfigurationBuilder.readDaemon(flags.daemonReader(findings), into: &scratch)
+        guard findings.errors.isEmpty else { throw ConfigurationFailure(.usage, findings.errors) }
+    }
+
+    private static func text(ofFile path: String) throws(ConfigurationFailure) -> String {
+        let file = try contents(ofFile: path, limit: fileLimit)
+        guard let text = String(validating: file.bytes, as: UTF8.self) else {
+            throw failure(path, "is not UTF-8")
+        }
+        return text
+    }
+
+    private static func hashKey(
+        inFile path: String, warnings: inout [String]
+    ) throws(ConfigurationFailure) -> HashKey {
+        let file = try contents(ofFile: path, limit: 4096)
+        // The bytes themselves stay out of the error: this is a secret, even a malformed one.
+        guard let key = HashKey(hexadecimal: String(decoding: file.bytes, as: UTF8.self)) else {
+            throw failure(
+                path, "must hold 32 hexadecimal digits and nothing else (openssl rand -hex 16 makes a key)")
+        }
+        if file.mode & 0o004 != 0 {
+            let mode = String(file.mode & 0o777, radix: 8)
+            warnings.append("\(path): everybody can read the hash key (mode \(mode)): chmod o-r \(path)")
+        }
+        return key
+    }
+
+    private static func contents(ofFile path: String, limit: Int) throws(ConfigurationFailure) -> FileContents {
+        do throws(FileReadingError) {
+            return try FileContents(ofFile: path, limit: limit)
+        } catch {
+            throw failure(path, error.description)
+        }
+    }
+
+    private static func failure(_ path: String, _ problem: String) -> ConfigurationFailure {
+        ConfigurationFailure(.configuration, [ConfigurationError(source: path, problem: problem)])
+    }
+}

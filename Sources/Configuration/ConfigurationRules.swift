@@ -1,0 +1,113 @@
+import Addressing
+import Stickiness
+
+/// What has to hold between the parts of a configuration, each of which is right by itself.
+struct ConfigurationRules {
+    let form: TableReader.Form
+    let findings: Findings
+
+    func check(_ configuration: DaemonConfiguration) {
+        checkServiceNames(configuration.services)
+        for (index, service) in configuration.services.enumerated() {
+            let place = place(service, index)
+            checkBackends(service, place)
+            checkMask(service, place)
+        }
+        checkListeners(configuration.services)
+    }
+
+    /// A service whose name was refused is called by its number.
+    private func place(_ service: ServiceConfiguration, _ index: Int) -> [String] {
+        guard form == .file else { return [] }
+        return [service.name.isEmpty ? "service \(index + 1)" : "service \(quoted(service.name))"]
+    }
+
+    private func place(_ service: [String], _ backend: BackendConfiguration, _ index: Int) -> [String] {
+        service + [backend.name.isEmpty ? "backend \(index + 1)" : "backend \(quoted(backend.name))"]
+    }
+
+    private func checkServiceNames(_ services: [ServiceConfiguration]) {
+        for (first, second) in ConfigurationRules.repetitions(services.map(\.name)) {
+            findings.report(
+                place(services[second], second), "the name is used twice (services \(first + 1) and \(second + 1))")
+        }
+    }
+
+    private func checkBackends(_ service: ServiceConfiguration, _ servicePlace: [String]) {
+        let backends = service.backends
+        for (first, second) in ConfigurationRules.repetitions(backends.map(\.name)) {
+            findings.report(
+                place(servicePlace, backends[second], second),
+                "the name is used twice (backends \(first + 1) and \(second + 1))")
+        }
+        // Port 0 marks an address that was refused already.
+        for (first, second) in ConfigurationRules.repetitions(
+            backends.map { $0.address.port == 0 ? "" : $0.address.description })
+        {
+            findings.warn(
+                place(servicePlace, backends[second], second),
+                "the same address as backend \(quoted(backends[first].name)) (\(backends[first].address))")
+        }
+        for (index, backend) in backends.enumerated() {
+            for listener in service.listeners where ConfigurationRules.reaches(backend.address, listener) {
+                findings.report(
+                    place(servicePlace, backend, index),
+                    "\(backend.address) is where the service itself listens (\(listener)): connections would go round "
+                        + "in a circle")
+            }
+        }
+    }
+
+    private func checkMask(_ service: ServiceConfiguration, _ place: [String]) {
+        for (key, bits, family) in [
+            (ConfigurationKeys.ipv4Prefix, service.mask.ipv4, "IPv4"),
+            (ConfigurationKeys.ipv6Prefix, service.mask.ipv6, "IPv6"),
+        ] where bits == 0 && service.hashOn == .source {
+            findings.warn(place, "\"\(key.name)\" is 0: all \(family) clients have the same home")
+        }
+    }
+
+    /// No two listeners may ask for the same connections. SO_REUSEPORT would let them, which is why the daemon's
+    /// probe binds without it; then, as tried on Linux 6.x, a port of `0.0.0.0` and the same port of any IPv4 address
+    /// collide in either order, and the same in IPv6. The families do not meet: IPv6 listeners are IPV6_V6ONLY.
+    private func checkListeners(_ services: [ServiceConfiguration]) {
+        var seen: [(service: Int, endpoint: Endpoint)] = []
+        for (index, service) in services.enumerated() {
+            for endpoint in service.listeners {
+                if let other = seen.first(where: { ConfigurationRules.collide($0.endpoint, endpoint) }) {
+                    let owner = other.service == index ? "" : " of \(place(services[other.service], other.service)[0])"
+                    findings.report(
+                        place(service, index) + [form == .file ? "listen" : "--listen"],
+                        other.endpoint == endpoint
+                            ? "\(endpoint) is a listener\(owner) already"
+                            : "\(endpoint) collides with \(other.endpoint)\(owner): a port of all addresses cannot be "
+                                + "listened on at one of them as well")
+                }
+                seen.append((index, endpoint))
+            }
+        }
+    }
+
+    static func collide(_ one: Endpoint, _ other: Endpoint) -> Bool {
+        guard one.port == other.port, one.port != 0, one.address.family == other.address.family else { return false }
+        return one.address == other.address || one.address.isUnspecified || other.address.isUnspecified
+    }
+
+    /// Whether a connection to `target` would arrive at `listener`, as far as that can be seen from here.
+    static func reaches(_ target: Endpoint, _ listener: Endpoint) -> Bool {
+        guard target.port == listener.port, target.port != 0 else { return false }
+        return target.address == listener.address
+            || (listener.address.isUnspecified && target.address.isLoopback
+                && listener.address.family == target.address.family)
+    }
+
+    /// Pairs of positions that hold the same text, each later one with the first; empty texts do not count.
+    private static func repetitions(_ texts: [String]) -> [(Int, Int)] {
+        var first: [String: Int] = [:]
+        var pairs: [(Int, Int)] = []
+        for (index, text) in texts.enumerated() where !text.isEmpty {
+            if let earlier = first[text] { pairs.append((earlier, index)) } else { first[text] = index }
+        }
+        return pairs
+    }
+}

@@ -1,0 +1,71 @@
+import Configuration
+import Engine
+import Glibc
+
+/// The daemon's start: the command line, the configuration, then the engine.
+@main
+struct Limpetd {
+    static func main() {
+        let options: Options
+        switch CommandLineReading.read(Array(CommandLine.arguments.dropFirst())) {
+        case .options(let read): options = read
+        case .answered(let text):
+            write(text, to: STDOUT_FILENO)
+            exit(ExitStatus.done)
+        case .refused(let text):
+            write(text, to: STDERR_FILENO)
+            exit(ExitStatus.usage)
+        }
+        let loaded: LoadedConfiguration
+        do throws(ConfigurationFailure) {
+            loaded = try ConfigurationLoader.load(path: options.config, flags: options.flags)
+        } catch {
+            write("\(error)\n", to: STDERR_FILENO)
+            exit(error.kind == .usage ? ExitStatus.usage : ExitStatus.configuration)
+        }
+        for warning in loaded.warnings { write("warning: \(warning)\n", to: STDERR_FILENO) }
+        if options.check {
+            exit(check(loaded.configuration))
+        }
+        exit(runEngine(EngineRequest(configuration: loaded.configuration, configurationPath: options.config)))
+    }
+
+    /// Prints what would take effect, and what of this machine would get in its way.
+    private static func check(_ configuration: DaemonConfiguration) -> Int32 {
+        let budget: (connections: Int, summary: String)
+        do throws(StartError) {
+            budget = try descriptorBudget(of: configuration)
+        } catch {
+            write("limpetd: \(error)\n", to: STDERR_FILENO)
+            return error.exitStatus
+        }
+        write("\(budget.summary)\n", to: STDERR_FILENO)
+        let limits = SystemLimits.read()
+        let advice = SystemAdvice(
+            configuration: configuration, connectionLimit: budget.connections,
+            isPrivileged: geteuid() == 0 && configuration.user == "root")
+        for line in advice.warnings(limits) { write("warning: \(line)\n", to: STDERR_FILENO) }
+        return write(configuration.canonicalText, to: STDOUT_FILENO) ? ExitStatus.done : ExitStatus.failed
+    }
+}
+
+/// What limpetd's exit status means.
+enum ExitStatus {
+    static let done: Int32 = 0
+    static let failed: Int32 = 1
+    static let usage: Int32 = 2
+    static let configuration: Int32 = 7
+}
+
+/// Writes a whole text, unbuffered: what precedes an `exit` must be out.
+/// - Returns: false where it could not be written.
+@discardableResult
+private func write(_ text: String, to descriptor: Int32) -> Bool {
+    var bytes = Array(text.utf8)[...]
+    while !bytes.isEmpty {
+        let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+        if count < 0, errno != EINTR { return false }
+        bytes = bytes.dropFirst(max(count, 0))
+    }
+    return true
+}

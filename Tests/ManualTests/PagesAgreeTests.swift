@@ -1,0 +1,134 @@
+import Configuration
+import Control
+import Foundation
+import Testing
+
+/// The pages and the code hold the same flags, verbs, keys and exit statuses: what one has and the other lacks fails here.
+@Suite("The manual and the code")
+struct PagesAgreeTests {
+    @Test("limpetd(8): flags")
+    func daemonFlags() throws {
+        let page = try Pages.read("limpetd.8")
+        let help = try CommandHelp(of: "limpetd")
+        let described = page.items.filter { $0.depth == 1 }.flatMap(\.flags).filter { !["h", "help"].contains($0) }
+        #expect(Comparison.differences(of: "flag", code: help.flags, page: described) == [])
+        #expect(page.flags.subtracting(help.flags).subtracting(["h", "help"]) == [], "flags that do not exist")
+    }
+
+    @Test("limpetctl(8): verbs")
+    func verbs() throws {
+        let page = try Pages.read("limpetctl.8")
+        let help = try CommandHelp(of: "limpetctl")
+        #expect(
+            Comparison.differences(
+                of: "verb", code: help.verbs.map(\.commandName), page: page.commands.compactMap(\.literal)) == [])
+    }
+
+    @Test("limpetctl(8): the options of each verb, and those of all")
+    func verbOptions() throws {
+        let page = try Pages.read("limpetctl.8")
+        let help = try CommandHelp(of: "limpetctl")
+        let verbs = help.verbs
+        let common = verbs.dropFirst().reduce(verbs.first?.flags ?? []) { $0.intersection($1.flags) }
+        #expect(common.isSuperset(of: ["control", "json", "plain", "wide"]))
+        // Described once, for all verbs; --version stands alone before any.
+        let general = page.items.filter { $0.depth == 1 && $0.literal == nil }.flatMap(\.flags)
+        #expect(
+            Comparison.differences(
+                of: "option", code: common.union(help.flags), page: Set(general).subtracting(["h", "help"])
+            ).filter { !$0.contains("version") } == [])
+        for verb in verbs {
+            let item = try #require(page.commands.first { $0.literal == verb.commandName }, "\(verb.commandName)")
+            let own = verb.flags.subtracting(common)
+            let described = Set(item.flags + ManualPage.flags(in: item.body)).subtracting(common)
+            #expect(
+                Comparison.differences(of: "\(verb.commandName)'s option", code: own, page: described) == [])
+        }
+    }
+
+    @Test("limpet.toml(5): keys, each as often as there are places for it")
+    func keys() throws {
+        let page = try Pages.read("limpet.toml.5")
+        let names = ConfigurationKeys.all.map(\.name)
+        #expect(
+            Comparison.differences(of: "key", code: names, page: page.commands.compactMap(\.literal)) == [])
+    }
+
+    @Test("limpet.toml(5): the default of each key", arguments: ConfigurationKeys.all)
+    func defaults(key: ConfigurationKey) throws {
+        guard let value = key.defaultText, !value.contains(" ") else { return }
+        let items = try Pages.read("limpet.toml.5").commands.filter { $0.literal == key.name }
+        #expect(
+            items.contains { $0.text.split(whereSeparator: " .,;()\"".contains).contains { $0 == value } },
+            "\(key.name): the default \(value) is not in its description")
+    }
+
+    @Test("Exit statuses", arguments: ["limpetd", "limpetctl"])
+    func exitStatuses(program: String) throws {
+        let help = try CommandHelp(of: program)
+        let page = try Pages.read("\(program).8").items(in: "EXIT STATUS").compactMap(\.literal)
+        #expect(!help.exitStatuses.isEmpty)
+        #expect(
+            Comparison.differences(of: "exit status", code: help.exitStatuses.map(String.init), page: page) == [])
+    }
+
+    @Test("Every error of the control socket ends limpetctl with a documented exit status")
+    func errorStatuses() throws {
+        let known = try CommandHelp(of: "limpetctl").exitStatuses
+        for code in ControlError.Code.allCases {
+            #expect(known.contains(Int(code.exitStatus)), "\(code.rawValue): \(code.exitStatus)")
+        }
+    }
+
+    @Test("Sections that every page has, in the order of mdoc(7)", arguments: Pages.names)
+    func sections(page name: String) throws {
+        let page = try Pages.read(name)
+        let required = Pages.required(of: name)
+        #expect(page.sections.filter(required.contains) == required, "has \(page.sections)")
+    }
+
+    @Test("Sections that the manual has somewhere", arguments: ["STICKINESS", "DRAINING", "SIGNALS", "CAVEATS"])
+    func subjects(section: String) throws {
+        #expect(try Pages.names.contains { try Pages.read($0).sections.contains(section) })
+    }
+
+    @Test(
+        "mandoc finds nothing to complain of", .enabled(if: Program.installed("mandoc") != nil, "mandoc is missing"),
+        arguments: Pages.names)
+    func lint(page name: String) throws {
+        let mandoc = try #require(Program.installed("mandoc"))
+        let outcome = try Program.run(mandoc, ["-T", "lint", "-W", "warning", Pages.path(of: name)])
+        #expect(outcome.status == 0 && outcome.output.isEmpty, "\(outcome.output)")
+    }
+}
+
+/// The pages of the source tree.
+private enum Pages {
+    static let names = ["limpetd.8", "limpetctl.8", "limpet.toml.5"]
+
+    static func path(of name: String) -> String {
+        URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().appendingPathComponent("man/\(name)").path
+    }
+
+    static func read(_ name: String) throws -> ManualPage {
+        ManualPage(try String(contentsOfFile: path(of: name), encoding: .utf8))
+    }
+
+    static func required(of name: String) -> [String] {
+        switch name {
+        case "limpet.toml.5": ["NAME", "DESCRIPTION", "EXAMPLES", "DIAGNOSTICS", "SEE ALSO"]
+        default: ["NAME", "SYNOPSIS", "DESCRIPTION", "EXIT STATUS", "EXAMPLES", "DIAGNOSTICS", "SEE ALSO"]
+        }
+    }
+}
+
+extension ManualPage {
+    /// Items that begin with a word to be typed as it stands, in outermost lists: verbs in one page, keys in another.
+    var commands: [Item] {
+        items.filter { item in
+            let first = item.head.first { !$0.words.isEmpty }?.macro
+            return item.depth == 1 && (first == "Ic" || first == "Cm")
+        }
+    }
+}
