@@ -3,7 +3,7 @@ import Control
 import Foundation
 import Testing
 
-/// The pages and the code hold the same flags, verbs, keys and exit statuses: what one has and the other lacks fails here.
+// What one of them has and the other lacks fails here: flags, verbs, keys, exit statuses.
 @Suite("The manual and the code")
 struct PagesAgreeTests {
     @Test("limpetd(8): flags")
@@ -54,13 +54,17 @@ struct PagesAgreeTests {
             Comparison.differences(of: "key", code: names, page: page.commands.compactMap(\.literal)) == [])
     }
 
-    @Test("limpet.toml(5): the default of each key", arguments: ConfigurationKeys.all)
-    func defaults(key: ConfigurationKey) throws {
-        guard let value = key.defaultText, !value.contains(" ") else { return }
-        let items = try Pages.read("limpet.toml.5").commands.filter { $0.literal == key.name }
-        #expect(
-            items.contains { $0.text.split(whereSeparator: " .,;()\"".contains).contains { $0 == value } },
-            "\(key.name): the default \(value) is not in its description")
+    @Test("limpet.toml(5): the default of each key is in its description")
+    func defaults() throws {
+        let items = try Pages.read("limpet.toml.5").commands
+        for key in ConfigurationKeys.all {
+            // One that depends on the machine is told in words of the page's own.
+            guard let value = key.defaultText, !value.contains(" ") else { continue }
+            let descriptions = items.filter { $0.literal == key.name }.map(\.text)
+            #expect(
+                descriptions.contains { $0.split(whereSeparator: " .,;()\"".contains).contains { $0 == value } },
+                "\(key.name): the default is \(value)")
+        }
     }
 
     @Test("Exit statuses", arguments: ["limpetd", "limpetctl"])
