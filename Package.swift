@@ -88,8 +88,11 @@ let package = Package(
         .testTarget(
             name: "StickinessTests", dependencies: ["Stickiness", "Addressing"],
             resources: [.copy("Vectors")], swiftSettings: common),
-        .testTarget(name: "BackendsTests", dependencies: ["Backends"], swiftSettings: common),
-        .testTarget(name: "ConfigurationTests", dependencies: ["Configuration"], swiftSettings: common),
+        .testTarget(
+            name: "BackendsTests", dependencies: ["Backends", "Stickiness"], swiftSettings: common),
+        .testTarget(
+            name: "ConfigurationTests", dependencies: ["Configuration", "Addressing", "Stickiness"],
+            swiftSettings: common),
         .testTarget(
             name: "ForwardingTests", dependencies: ["Forwarding", "Linux", "CLayout", "Addressing"],
             swiftSettings: common),

@@ -8,29 +8,36 @@ struct ConfigurationRules {
 
     func check(_ configuration: DaemonConfiguration) {
         checkServiceNames(configuration.services)
-        for service in configuration.services {
-            checkBackends(service)
-            checkMask(service)
+        for (index, service) in configuration.services.enumerated() {
+            let place = place(service, index)
+            checkBackends(service, place)
+            checkMask(service, place)
         }
         checkListeners(configuration.services)
     }
 
-    private func place(_ service: ServiceConfiguration) -> [String] {
-        form == .file ? ["service \(quoted(service.name))"] : []
+    /// A service whose name was refused is called by its number.
+    private func place(_ service: ServiceConfiguration, _ index: Int) -> [String] {
+        guard form == .file else { return [] }
+        return [service.name.isEmpty ? "service \(index + 1)" : "service \(quoted(service.name))"]
+    }
+
+    private func place(_ service: [String], _ backend: BackendConfiguration, _ index: Int) -> [String] {
+        service + [backend.name.isEmpty ? "backend \(index + 1)" : "backend \(quoted(backend.name))"]
     }
 
     private func checkServiceNames(_ services: [ServiceConfiguration]) {
         for (first, second) in ConfigurationRules.repetitions(services.map(\.name)) {
             findings.report(
-                place(services[second]), "the name is used twice (services \(first + 1) and \(second + 1))")
+                place(services[second], second), "the name is used twice (services \(first + 1) and \(second + 1))")
         }
     }
 
-    private func checkBackends(_ service: ServiceConfiguration) {
+    private func checkBackends(_ service: ServiceConfiguration, _ servicePlace: [String]) {
         let backends = service.backends
         for (first, second) in ConfigurationRules.repetitions(backends.map(\.name)) {
             findings.report(
-                place(service) + ["backend \(quoted(backends[second].name))"],
+                place(servicePlace, backends[second], second),
                 "the name is used twice (backends \(first + 1) and \(second + 1))")
         }
         // Port 0 marks an address that was refused already.
@@ -38,25 +45,25 @@ struct ConfigurationRules {
             backends.map { $0.address.port == 0 ? "" : $0.address.description })
         {
             findings.warn(
-                place(service) + ["backend \(quoted(backends[second].name))"],
+                place(servicePlace, backends[second], second),
                 "the same address as backend \(quoted(backends[first].name)) (\(backends[first].address))")
         }
-        for backend in backends {
+        for (index, backend) in backends.enumerated() {
             for listener in service.listeners where ConfigurationRules.reaches(backend.address, listener) {
                 findings.report(
-                    place(service) + ["backend \(quoted(backend.name))"],
+                    place(servicePlace, backend, index),
                     "\(backend.address) is where the service itself listens (\(listener)): connections would go round "
                         + "in a circle")
             }
         }
     }
 
-    private func checkMask(_ service: ServiceConfiguration) {
+    private func checkMask(_ service: ServiceConfiguration, _ place: [String]) {
         for (key, bits, family) in [
             (ConfigurationKeys.ipv4Prefix, service.mask.ipv4, "IPv4"),
             (ConfigurationKeys.ipv6Prefix, service.mask.ipv6, "IPv6"),
         ] where bits == 0 && service.hashOn == .source {
-            findings.warn(place(service), "\"\(key.name)\" is 0: all \(family) clients have the same home")
+            findings.warn(place, "\"\(key.name)\" is 0: all \(family) clients have the same home")
         }
     }
 
@@ -64,19 +71,19 @@ struct ConfigurationRules {
     /// probe binds without it; then, as tried on Linux 6.x, a port of `0.0.0.0` and the same port of any IPv4 address
     /// collide in either order, and the same in IPv6. The families do not meet: IPv6 listeners are IPV6_V6ONLY.
     private func checkListeners(_ services: [ServiceConfiguration]) {
-        var seen: [(service: ServiceConfiguration, endpoint: Endpoint)] = []
-        for service in services {
+        var seen: [(service: Int, endpoint: Endpoint)] = []
+        for (index, service) in services.enumerated() {
             for endpoint in service.listeners {
                 if let other = seen.first(where: { ConfigurationRules.collide($0.endpoint, endpoint) }) {
-                    let owner = other.service.name == service.name ? "" : " of service \(quoted(other.service.name))"
+                    let owner = other.service == index ? "" : " of \(place(services[other.service], other.service)[0])"
                     findings.report(
-                        place(service) + [form == .file ? "listen" : "--listen"],
+                        place(service, index) + [form == .file ? "listen" : "--listen"],
                         other.endpoint == endpoint
                             ? "\(endpoint) is a listener\(owner) already"
                             : "\(endpoint) collides with \(other.endpoint)\(owner): a port of all addresses cannot be "
                                 + "listened on at one of them as well")
                 }
-                seen.append((service, endpoint))
+                seen.append((index, endpoint))
             }
         }
     }

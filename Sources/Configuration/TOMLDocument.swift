@@ -75,7 +75,7 @@ enum TOMLNode: Equatable {
     private static func firstNUL(in text: String) -> (line: Int, column: Int)? {
         let lines = text.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false)
         for (number, line) in lines.enumerated() {
-            for (column, index) in line.indices.enumerated() {
+            for (column, index) in line.indices.enumerated() where line[index] == "\0" || line[index] == "\\" {
                 let rest = line[index...]
                 if ["\0", "\\u0000", "\\U00000000"].contains(where: { rest.starts(with: $0.unicodeScalars) }) {
                     return (number + 1, column + 1)

@@ -79,10 +79,12 @@ extension Worker {
         record.pointee.peer.set(clean)
         record.pointee.client_local.set(local)
         record.pointee.source_key = service.keyer.key(for: clean.address, port: clean.port)
-        record.pointee.home =
-            service.rendezvous.first(of: record.pointee.source_key).map {
-                service.members[$0].slot
-            } ?? .max
+        record.pointee.home = .max
+        if let home = service.rendezvous.first(of: record.pointee.source_key) {
+            record.pointee.home = service.members[home].slot
+            let reason = Worker.ineligibility(region.backend(Int(record.pointee.home))) ?? .home
+            record.pointee.away_reason = reason.rawValue
+        }
         limpet_write_end(&record.pointee.sequence)
 
         limpet_bump64(&own.pointee.open, 1)

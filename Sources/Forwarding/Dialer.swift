@@ -30,28 +30,28 @@ extension Worker {
         _ slot: Int, _ service: ForwardingTable.Service, _ order: PreferenceOrder, failed: UInt16?
     ) {
         let record = records + slot
-        let isFirst = failed == nil
+        let region = region
+        var order = order
         var failed = failed
-        for position in order {
+        while Int(record.pointee.attempt) < service.connectAttempts,
+            let position = order.next(where: { member in
+                Worker.ineligibility(region.backend(Int(service.members[member].slot))) == nil
+            })
+        {
             let member = service.members[position]
             let state = region.backend(Int(member.slot))
-            let reason = admission(to: state)
-            if isFirst && member.slot == record.pointee.home {
-                record.pointee.away_reason = reason?.rawValue ?? 0
+            let limit = limpet_load64(&state.pointee.limit)
+            guard limpet_take(&state.pointee.load, limit == 0 ? .max : limit) else {
+                // Another worker took the last place since the look.
+                noteAway(record, member.slot, .full)
+                continue
             }
-            if reason != nil { continue }
             // The place under the backend's limit is taken: from here on every way out gives it back.
-            if Int(record.pointee.attempt) >= service.connectAttempts {
-                releaseLoad(member.slot)
-                break
-            }
             record.pointee.attempt += 1
             if let failure = startConnect(slot, service, member) {
                 releaseLoad(member.slot)
                 connectFailed(slot, member.slot, failure)
-                if record.pointee.home == member.slot {
-                    record.pointee.away_reason = AwayReason.connectFailed.rawValue
-                }
+                noteAway(record, member.slot, .connectFailed)
                 failed = member.slot
                 continue
             }
@@ -61,16 +61,18 @@ extension Worker {
         exhausted(slot)
     }
 
-    /// Why the backend takes no new connection; nil: it does, and a place under its limit has been taken.
-    private func admission(to state: UnsafeMutablePointer<limpet_backend_state>) -> AwayReason? {
-        if let reason = Eligibility.reason(
-            intent: Intent(rawValue: limpet_load8(&state.pointee.intent)) ?? .ready,
-            health: Health(rawValue: limpet_load8(&state.pointee.health)) ?? .unchecked, isFull: false)
-        {
-            return reason
-        }
+    /// Why the backend takes no new connection now; nil: it does.
+    static func ineligibility(_ state: UnsafeMutablePointer<limpet_backend_state>) -> AwayReason? {
         let limit = limpet_load64(&state.pointee.limit)
-        return limpet_take(&state.pointee.load, limit == 0 ? .max : limit) ? nil : .full
+        return Eligibility.reason(
+            intent: Intent(rawValue: limpet_load8(&state.pointee.intent)) ?? .ready,
+            health: Health(rawValue: limpet_load8(&state.pointee.health)) ?? .unchecked,
+            isFull: limit != 0 && limpet_load64(&state.pointee.load) >= limit)
+    }
+
+    /// Remembers why a connection is not at its home, where `backend` is that.
+    private func noteAway(_ record: UnsafeMutablePointer<limpet_record>, _ backend: UInt16, _ reason: AwayReason) {
+        if record.pointee.home == backend { record.pointee.away_reason = reason.rawValue }
     }
 
     private func releaseLoad(_ backend: UInt16) {
@@ -167,7 +169,7 @@ extension Worker {
         let backend = records[slot].backend
         abandonConnect(slot)
         connectFailed(slot, backend, error)
-        if records[slot].home == backend { records[slot].away_reason = AwayReason.connectFailed.rawValue }
+        noteAway(records + slot, backend, .connectFailed)
         dialNext(slot, failed: backend)
     }
 

@@ -8,15 +8,17 @@ public struct PathEntry: Equatable, Sendable {
     }
 
     public let kind: Kind
-    /// Device and inode: two entries with the same pair are the same file.
     public let device: UInt64
     public let inode: UInt64
+    /// Last change of the content, in nanoseconds since 1970; of a socket: when it was made.
+    public let modified: Int64
     public let uid: UInt32
     public let gid: UInt32
 
-    /// Whether both are the same file, whatever its owner has become.
+    /// Whether both are the same file, whatever its owner has become, and its content was not changed between. An inode
+    /// alone does not tell: the number of a removed file is given to the next one.
     public func isSameFile(as other: PathEntry) -> Bool {
-        device == other.device && inode == other.inode
+        (device, inode, modified) == (other.device, other.inode, other.modified)
     }
 
     /// lstat(2).
@@ -31,7 +33,8 @@ public struct PathEntry: Equatable, Sendable {
             }
         return .success(
             PathEntry(
-                kind: kind, device: UInt64(status.st_dev), inode: UInt64(status.st_ino), uid: status.st_uid,
+                kind: kind, device: UInt64(status.st_dev), inode: UInt64(status.st_ino),
+                modified: Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec), uid: status.st_uid,
                 gid: status.st_gid))
     }
 

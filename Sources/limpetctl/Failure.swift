@@ -34,7 +34,8 @@ enum Diagnostics {
 
     /// Help goes to stdout with 0, a mistake to stderr with 2.
     static func endParsing(with error: any Error, as command: any ParsableCommand.Type) -> Never {
-        let text = command.fullMessage(for: error)
+        var text = command.fullMessage(for: error)
+        while text.last?.isNewline == true { text.removeLast() }
         if command.exitCode(for: error).isSuccess {
             _ = Terminal.write(Array((text + "\n").utf8), to: 1)
             Terminal.exit(0)

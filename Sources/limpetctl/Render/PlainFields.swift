@@ -55,9 +55,12 @@ extension Output {
 
     /// All rows, as a table or plain.
     func rows<Row: PlainRow>(_ rows: [Row], _ columns: [Column<Row>]) {
-        guard form == .table else { return rows.forEach { plain($0.plainFields) } }
+        guard form == .table else {
+            for row in rows { plain(row.plainFields) }
+            return
+        }
         var table = Table(columns, isWide: isWide, available: self.columns, style: style) { self.line($0) }
-        rows.forEach { table.add($0) }
+        for row in rows { table.add(row) }
         table.finish()
     }
 }

@@ -19,17 +19,17 @@ struct Status: ShowingVerb {
         let status = reply.body
         let ready = status.ready ? output.style.paint("ready", .good) : output.style.paint("not ready", .warning)
         output.line("limpetd \(reply.version), \(ready), up \(Units.age(status.uptimeSeconds))")
-        output.line("connections   \(status.connections) of at most \(status.maxConnections)")
-        output.line("workers       \(status.workers)")
-        output.line("process       \(status.pid), engine \(status.enginePID), generation \(status.engineGeneration)")
-        output.line("user          \(status.user)")
+        output.line("connections    \(status.connections) of at most \(status.maxConnections)")
+        output.line("workers        \(status.workers)")
+        output.line("process        \(status.pid), engine \(status.enginePID), generation \(status.engineGeneration)")
+        output.line("user           \(status.user)")
         let capabilities = status.capabilities.isEmpty ? "none" : status.capabilities.joined(separator: " ")
-        output.line("capabilities  \(capabilities)")
-        output.line("descriptors   at most \(status.descriptorLimit)")
-        output.line("configuration \(status.configHash)")
-        for service in status.services { output.line("service       \(service.name), mapping \(service.mappingHash)") }
+        output.line("capabilities   \(capabilities)")
+        output.line("descriptors    at most \(status.descriptorLimit)")
+        output.line("configuration  \(status.configHash)")
+        for service in status.services { output.line("service        \(service.name), mapping \(service.mappingHash)") }
         if let death = status.lastDeath {
-            output.line("last death    \(death.time), \(output.style.paint(death.reason, .bad))")
+            output.line("last death     \(death.time), \(output.style.paint(death.reason, .bad))")
         }
     }
 

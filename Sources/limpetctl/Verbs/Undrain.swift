@@ -20,8 +20,8 @@ extension Output {
     func backend(_ reply: Reply<BackendsReport>, _ sentence: (BackendRow) -> String) throws(ControlError) {
         switch form {
         case .json: try json(reply)
-        case .plain: reply.body.backends.forEach { plain($0.plainFields) }
-        case .table: reply.body.backends.forEach { line(sentence($0)) }
+        case .plain: for row in reply.body.backends { plain(row.plainFields) }
+        case .table: for row in reply.body.backends { line(sentence(row)) }
         }
     }
 }

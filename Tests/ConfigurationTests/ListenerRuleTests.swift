@@ -1,0 +1,55 @@
+import Testing
+
+/// Which listeners cannot stand beside each other, as the kernel sees it for a socket without SO_REUSEPORT.
+@Suite struct ListenerRuleTests {
+    private func listening(on first: String, and second: String) -> [String] {
+        let other = document().replacing("127.0.0.1:8080", with: second).replacing("chat", with: "mail")
+        return complaints(document().replacing("127.0.0.1:8080", with: first) + other)
+    }
+
+    @Test func oneAddressTwice() {
+        #expect(
+            listening(on: "127.0.0.1:80", and: "127.0.0.1:80")
+                == [#"limpet.toml: service "mail": listen: 127.0.0.1:80 is a listener of service "chat" already"#])
+        let within = document().replacing("\"127.0.0.1:8080\"", with: "[\"[::1]:80\", \"[0:0::1]:80\"]")
+        #expect(complaints(within) == [#"limpet.toml: service "chat": listen: [::1]:80 is a listener already"#])
+        #expect(
+            listening(on: "127.0.0.1:80", and: "[::ffff:127.0.0.1]:80")
+                == [#"limpet.toml: service "mail": listen: 127.0.0.1:80 is a listener of service "chat" already"#])
+    }
+
+    @Test(arguments: [("0.0.0.0:80", "127.0.0.1:80"), ("127.0.0.1:80", "0.0.0.0:80"), ("[::]:80", "[::1]:80")])
+    func aWildcardTakesThePort(first: String, second: String) {
+        #expect(
+            listening(on: first, and: second) == [
+                #"limpet.toml: service "mail": listen: \#(second) collides with \#(first) of service "chat": "#
+                    + "a port of all addresses cannot be listened on at one of them as well"
+            ])
+    }
+
+    @Test(arguments: [
+        ("0.0.0.0:80", "[::]:80"), ("[::1]:80", "0.0.0.0:80"), ("127.0.0.1:80", "127.0.0.2:80"),
+        ("0.0.0.0:80", "127.0.0.1:81"), ("127.0.0.1:0", "127.0.0.1:0"), ("0.0.0.0:0", "127.0.0.1:0"),
+    ])
+    func theseDoNotMeet(first: String, second: String) {
+        #expect(listening(on: first, and: second) == ["accepted"])
+    }
+
+    @Test(arguments: [("127.0.0.1:80", "127.0.0.1:80"), ("0.0.0.0:80", "127.0.0.9:80"), ("[::]:80", "[::1]:80")])
+    func aServiceIsNotItsOwnBackend(listener: String, backend: String) {
+        let text = document().replacing("127.0.0.1:8080", with: listener).replacing("10.0.0.1:80", with: backend)
+        #expect(
+            complaints(text) == [
+                #"limpet.toml: service "chat": backend "ws1": \#(backend) is where the service itself listens "#
+                    + "(\(listener)): connections would go round in a circle"
+            ])
+    }
+
+    @Test func aBackendOfAnotherPortOrFamilyIsNoCircle() {
+        for backend in ["127.0.0.1:81", "[::1]:80", "10.0.0.1:80"] {
+            let text = document().replacing("127.0.0.1:8080", with: "0.0.0.0:80")
+                .replacing("10.0.0.1:80", with: backend)
+            #expect(complaints(text) == ["accepted"])
+        }
+    }
+}

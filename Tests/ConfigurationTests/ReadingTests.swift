@@ -1,0 +1,166 @@
+import Addressing
+import Stickiness
+import Testing
+
+@testable import Configuration
+
+/// What a file that is accepted means.
+@Suite struct ReadingTests {
+    private func read(_ text: String) throws -> DaemonConfiguration {
+        try ConfigurationLoader.parse(text, source: "limpet.toml").configuration
+    }
+
+    @Test func theSmallestFileHasTheDocumentedDefaults() throws {
+        let configuration = try read(document())
+        let backend = BackendConfiguration(name: "ws1", address: try Endpoint(parsing: "10.0.0.1:80"))
+        let service = ServiceConfiguration(
+            name: "chat", listeners: [try Endpoint(parsing: "127.0.0.1:8080")], backends: [backend])
+        #expect(configuration == DaemonConfiguration(services: [service]))
+    }
+
+    /// Each key with a value that is not its default: a key that were read and forgotten would show here.
+    static let settings: [(key: ConfigurationKey, text: String)] = [
+        (ConfigurationKeys.workers, "3"), (ConfigurationKeys.maxConnections, "1000"),
+        (ConfigurationKeys.shutdownDrain, "\"30s\""), (ConfigurationKeys.control, "\"/run/x.sock\""),
+        (ConfigurationKeys.stateDirectory, "\"/var/lib/x\""), (ConfigurationKeys.user, "\"nobody\""),
+        (ConfigurationKeys.group, "\"nogroup\""), (ConfigurationKeys.logLevel, "\"debug\""),
+        (ConfigurationKeys.logFormat, "\"json\""), (ConfigurationKeys.hashKeyFile, "\"/etc/key\""),
+        (ConfigurationKeys.hashOn, "\"source-port\""), (ConfigurationKeys.ipv4Prefix, "24"),
+        (ConfigurationKeys.ipv6Prefix, "56"), (ConfigurationKeys.connectTimeout, "\"250ms\""),
+        (ConfigurationKeys.connectAttempts, "5"), (ConfigurationKeys.idleTimeout, "\"2h\""),
+        (ConfigurationKeys.halfCloseTimeout, "\"off\""), (ConfigurationKeys.userTimeout, "\"90s\""),
+        (ConfigurationKeys.keepalive, "\"off\""), (ConfigurationKeys.receiveBuffer, "\"256KiB\""),
+        (ConfigurationKeys.sendBuffer, "1000000"), (ConfigurationKeys.weight, "7"),
+        (ConfigurationKeys.backendMaxConnections, "50"), (ConfigurationKeys.keepaliveIdle, "\"90s\""),
+        (ConfigurationKeys.keepaliveInterval, "\"20s\""), (ConfigurationKeys.keepaliveCount, "9"),
+    ]
+
+    static func text(with setting: (key: ConfigurationKey, text: String)) -> String {
+        let line = "\(setting.key.name) = \(setting.text)"
+        return switch setting.key.section {
+        case .daemon: document(daemon: line)
+        case .service, .behaviour: document(service: line)
+        case .backend: document(backend: line)
+        case .keepalive: document(service: "keepalive = { \(line) }")
+        }
+    }
+
+    @Test func everyKeyTakesEffectByItselfAndIsWrittenBack() throws {
+        let plain = try read(document())
+        var seen: [DaemonConfiguration] = [plain]
+        for setting in ReadingTests.settings {
+            let configuration = try read(ReadingTests.text(with: setting))
+            #expect(!seen.contains(configuration), "\(setting.key.name) changes nothing")
+            #expect(configuration.configHash != plain.configHash)
+            #expect(try read(configuration.canonicalText) == configuration, "\(setting.key.name) is not written back")
+            seen.append(configuration)
+        }
+        let structural = [
+            ConfigurationKeys.defaults, ConfigurationKeys.service, ConfigurationKeys.serviceName,
+            ConfigurationKeys.listen, ConfigurationKeys.backend, ConfigurationKeys.backendName,
+            ConfigurationKeys.address,
+        ]
+        #expect(
+            ConfigurationKeys.all.filter { key in
+                !structural.contains(key) && !ReadingTests.settings.contains { $0.key == key }
+            }.isEmpty)
+    }
+
+    @Test func theRegistrysDefaultsAreThoseThatHold() throws {
+        let plain = try read(document())
+        for key in ConfigurationKeys.all {
+            guard let text = key.defaultText, key.isDefaultWritable else { continue }
+            let node = FlagValues.node(text, for: key)
+            let written = if case .integer(let number) = node { "\(number)" } else { "\"\(text)\"" }
+            #expect(try read(ReadingTests.text(with: (key, written))) == plain, "\(key.name)")
+        }
+    }
+
+    @Test func defaultsHoldForEveryServiceThatSaysNothingElse() throws {
+        let text =
+            "[defaults]\nconnect-attempts = 9\nidle-timeout = \"1h\"\nkeepalive = { idle = \"30s\", count = 3 }\n"
+            + document(service: "idle-timeout = \"off\"\nkeepalive = { count = 4 }")
+            + document(service: "keepalive = \"off\"").replacing("chat", with: "mail").replacing("8080", with: "1")
+        let services = try read(text).services
+        #expect(services.map(\.connectAttempts) == [9, 9])
+        #expect(services.map(\.idleTimeout) == [nil, .seconds(3600)])
+        #expect(services[0].keepalive?.idle == .seconds(30))
+        #expect(services[0].keepalive?.count == 4)
+        #expect(services[0].keepalive?.interval == .seconds(10))
+        #expect(services[1].keepalive == nil)
+    }
+
+    @Test func theOrderOfTheFileIsKept() throws {
+        let names = ["zeta", "alpha", "mid"]
+        let text = names.enumerated().map { index, name in
+            document().replacing("chat", with: name).replacing("8080", with: "\(index + 1)")
+                + "\n[[service.backend]]\nname = \"a\"\naddress = \"10.0.0.2:80\"\n"
+        }.joined()
+        let services = try read(text).services
+        #expect(services.map(\.name) == names)
+        #expect(services[0].backends.map(\.name) == ["ws1", "a"])
+    }
+
+    @Test func whatIsLegalButProbablyNotMeantIsSaid() {
+        let same = document() + "\n[[service.backend]]\nname = \"ws2\"\naddress = \"10.0.0.1:80\"\n"
+        #expect(
+            complaints(same) == [
+                "accepted",
+                #"limpet.toml: service "chat": backend "ws2": the same address as backend "ws1" (10.0.0.1:80)"#,
+            ])
+        #expect(
+            complaints(document(service: "ipv4-prefix = 0")) == [
+                "accepted", #"limpet.toml: service "chat": "ipv4-prefix" is 0: all IPv4 clients have the same home"#,
+            ])
+    }
+
+    @Test func theCanonicalTextIsWhatItSays() throws {
+        let text = try read(document(daemon: "control = \"a\\\\b\\\"c\"", service: "receive-buffer = 65537")).canonicalText
+        #expect(
+            text == """
+                workers = "auto"
+                max-connections = "auto"
+                shutdown-drain = "0s"
+                control = "a\\\\b\\"c"
+                log-level = "info"
+                log-format = "text"
+
+                [[service]]
+                name = "chat"
+                listen = ["127.0.0.1:8080"]
+                hash-on = "source"
+                ipv4-prefix = 32
+                ipv6-prefix = 64
+                connect-timeout = "3s"
+                connect-attempts = 3
+                idle-timeout = "off"
+                half-close-timeout = "5m"
+                user-timeout = "5m"
+                keepalive = { idle = "1m", interval = "10s", count = 6 }
+                receive-buffer = "65537"
+                send-buffer = "auto"
+
+                [[service.backend]]
+                name = "ws1"
+                address = "10.0.0.1:80"
+                weight = 1
+                max-connections = "off"
+
+                """)
+    }
+
+    @Test func theHashIsFNVOfTheText() throws {
+        // The hash of this very text by another implementation of FNV-1a (64 bits).
+        #expect(try read(document()).configHash == "a2920e3ce898d843")
+    }
+}
+
+extension ConfigurationKey {
+    /// False where the default is told in words that are not a value.
+    fileprivate var isDefaultWritable: Bool {
+        switch kind {
+        case .path, .table, .account: false
+        default: true
+        }
+    }
+}

@@ -1,0 +1,180 @@
+import Addressing
+import Control
+import Synchronization
+
+/// A plane with a table of its own, which remembers what it was told to change.
+final class FakePlane: ControlPlane, Sendable {
+    struct State: Sendable {
+        var backends = [
+            FakePlane.backend("chat", "ws1", port: 9001, connections: 2),
+            FakePlane.backend("chat", "ws2", port: 9002, connections: 0),
+            FakePlane.backend("mqtt", "ws2", port: 9102, connections: 0),
+            FakePlane.backend("mqtt", "broker", port: 1883, connections: 1),
+        ]
+        var rows = [
+            FakePlane.row(1, service: "chat", backend: "ws1", client: "203.0.113.7:40000", age: 522_000, idle: 3),
+            FakePlane.row(2, service: "chat", backend: "ws1", client: "203.0.113.8:40001", age: 725, idle: 725),
+            FakePlane.row(0x1a2f, service: "mqtt", backend: "broker", client: "[2001:db8::7]:5222", age: 47, idle: 0),
+        ]
+        var isReady = true
+        /// What was changed, in words, with the caller.
+        var changes: [String] = []
+        var callers: [Caller] = []
+        /// Slots that walks have looked at.
+        var slotsSeen = 0
+        /// What the next drain is answered with, if anything.
+        var drainError: ControlError?
+    }
+
+    private let state: Mutex<State>
+
+    init(_ state: State = State()) {
+        self.state = Mutex(state)
+    }
+
+    func with<Result: Sendable>(_ body: (inout sending State) -> sending Result) -> Result {
+        state.withLock(body)
+    }
+
+    func status() -> StatusReport {
+        with { state in
+            StatusReport(
+                pid: 4711, enginePID: 4712, engineGeneration: 1, uptimeSeconds: 522_000.5, ready: state.isReady,
+                workers: 2, connections: state.rows.count, maxConnections: 524_128, descriptorLimit: 1_048_576,
+                capabilities: ["CAP_NET_BIND_SERVICE"], user: "limpet", configHash: "8d1f0c2a",
+                services: [
+                    ServiceStatus(name: "chat", mappingHash: "a1b2"), ServiceStatus(name: "mqtt", mappingHash: "c3d4"),
+                ], lastDeath: nil)
+        }
+    }
+
+    func backends() -> [BackendRow] { with { $0.backends } }
+
+    func listeners() -> [ListenerRow] {
+        [
+            ListenerRow(
+                service: "chat", name: "chat", address: endpoint("0.0.0.0:80"), connections: 2, accepted: 40,
+                refused: 1,
+                state: .accepting, reason: nil),
+            ListenerRow(
+                service: "mqtt", name: "mqtt", address: endpoint("[::]:1883"), connections: 1, accepted: 7, refused: 0,
+                state: .paused, reason: "no descriptor is left"),
+        ]
+    }
+
+    func connections() -> any ConnectionCursor { Walk(self) }
+
+    func locate(_ request: WhereRequest) throws(ControlError) -> WhereReport {
+        let names = ["ws2", "ws1"].filter { !request.without.contains($0) }
+        return WhereReport(
+            address: request.port.map { "\(request.address):\($0)" } ?? "\(request.address)", key: "\(request.address)",
+            service: request.service, chosen: names.first, reason: "first of its order",
+            preference: names.map { WhereReport.Preference(backend: $0, eligible: true, reason: nil) })
+    }
+
+    func drain(_ request: DrainRequest, by caller: Caller) throws(ControlError) -> BackendRow {
+        let outcome: Swift.Result<BackendRow, ControlError> = with { state in
+            if let error = state.drainError, !request.force { return .failure(error) }
+            let deadline = request.deadline.map { " deadline \($0.inSeconds)" } ?? ""
+            state.changes.append("drain \(request.backend)\(deadline)\(request.force ? " force" : "")")
+            state.callers.append(caller)
+            return .success(
+                FakePlane.change(&state, request.backend) { row in
+                    row.intent = .drain
+                    row.state = row.connections > 0 ? .draining : .drained
+                })
+        }
+        return try outcome.get()
+    }
+
+    func undrain(_ request: BackendRequest, by caller: Caller) throws(ControlError) -> BackendRow {
+        with { state in
+            state.changes.append("undrain \(request.backend)")
+            return FakePlane.change(&state, request.backend) { row in
+                row.intent = .ready
+                row.state = .up
+            }
+        }
+    }
+
+    func close(_ request: CloseRequest, by caller: Caller) throws(ControlError) -> CloseReport {
+        with { state in
+            state.changes.append("close \(request.selector) reset \(request.reset)")
+            guard case .ids(let ids) = request.selector else { return CloseReport(closed: 2) }
+            let missing = ids.filter { id in !state.rows.contains { $0.id == id } }
+            return CloseReport(closed: ids.count - missing.count, missing: missing)
+        }
+    }
+
+    func configuration() -> String { "[service.chat]\nlisten = \"0.0.0.0:80\"\n" }
+
+    func readiness() -> ReadyReport {
+        with { $0.isReady } ? ReadyReport(ready: true, reason: nil) : ReadyReport(ready: false, reason: "it is ending")
+    }
+
+    func shutdown(_ request: ShutdownRequest, by caller: Caller) throws(ControlError) {
+        with { $0.changes.append("shutdown drain \(request.drain?.inSeconds ?? -1)") }
+    }
+
+    private static func change(_ state: inout State, _ name: BackendName, _ body: (inout BackendRow) -> Void)
+        -> BackendRow
+    {
+        let index = state.backends.firstIndex { $0.fullName == name }!
+        body(&state.backends[index])
+        return state.backends[index]
+    }
+
+    static func backend(_ service: String, _ name: String, port: UInt16, connections: Int) -> BackendRow {
+        BackendRow(
+            service: service, name: name, address: Endpoint(address: IPAddress(v4: 0x7f00_0001), port: port),
+            state: .up,
+            intent: .ready, health: .unchecked, weight: 1, weightConfigured: 1, connections: connections, connecting: 0,
+            away: 0, total: 17, bytesIn: 1_288_490_189, bytesOut: 999, connectFailures: 3, fallbacks: 2,
+            since: Timestamp(milliseconds: 1_700_000_000_000))
+    }
+
+    static func row(
+        _ id: UInt64, service: String, backend: String, client: String, age: Double, idle: Double
+    ) -> ConnectionRow {
+        ConnectionRow(
+            id: ConnectionID(id), service: service, listener: endpoint("0.0.0.0:80"), backend: backend, home: backend,
+            client: endpoint(client), peer: endpoint(client), clientLocal: endpoint("192.0.2.1:80"),
+            backendAddress: endpoint("127.0.0.1:9001"), backendLocal: id == 2 ? nil : endpoint("127.0.0.1:50000"),
+            state: id == 2 ? .halfClosed : .open, ageSeconds: age, idleSeconds: idle, bytesIn: id * 1000, bytesOut: 24,
+            worker: 0)
+    }
+
+    /// A table of many rows.
+    static func many(_ count: Int) -> State {
+        var state = State()
+        state.rows = (1...count).map { number in
+            row(
+                UInt64(number), service: "chat", backend: number % 2 == 0 ? "ws1" : "ws2",
+                client: "10.0.\(number / 250 % 250).\(number % 250):40000", age: Double(count - number), idle: 0)
+        }
+        return state
+    }
+}
+
+func endpoint(_ text: String) -> Endpoint { try! Endpoint(parsing: text) }
+
+private final class Walk: ConnectionCursor {
+    private let plane: FakePlane
+    private var slot = 0
+
+    init(_ plane: FakePlane) {
+        self.plane = plane
+    }
+
+    func next(limit: Int) -> [ConnectionRow]? {
+        let slot = slot
+        let rows: [ConnectionRow]? = plane.with { state in
+            guard slot < state.rows.count else { return nil }
+            let end = min(slot + limit, state.rows.count)
+            state.slotsSeen += end - slot
+            return Array(state.rows[slot..<end])
+        }
+        self.slot += limit
+        return rows
+    }
+}

@@ -1,0 +1,307 @@
+import Control
+import Foundation
+import Testing
+
+/// The program itself, against the real server.
+@Suite struct LimpetctlTests {
+    /// It lies beside the test bundle.
+    private static let program: String = {
+        let tests = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
+        return URL(fileURLWithPath: tests).deletingLastPathComponent().appendingPathComponent("limpetctl").path
+    }()
+
+    private func ctl(
+        _ daemon: TestDaemon?, _ arguments: String..., environment: [String: String] = [:]
+    ) throws -> (status: Int32, output: String, error: String) {
+        var environment = environment
+        if let daemon { environment["LIMPET_CONTROL"] = daemon.path }
+        return try run(LimpetctlTests.program, arguments, environment: environment)
+    }
+
+    private func object(_ text: String) throws -> [String: Any] {
+        try #require(JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
+    }
+
+    @Test(arguments: [
+        [], ["--jsno", "status"], ["statsu"], ["status", "extra"], ["status", "--json", "--plain"],
+        ["--watch=0", "status"], ["connections", "--older", "5"], ["connections", "--limit", "0"], ["close"],
+        ["close", "xyz"], ["close", "1", "--backend", "ws1"], ["drain"], ["drain", "ws1", "--timeout", "5s"],
+        ["drain", "ws1", "--watch"], ["where"], ["--control"],
+    ])
+    func `A usage error is 2, says what is wrong and asks nobody`(arguments: [String]) throws {
+        let result = try run(LimpetctlTests.program, arguments, environment: ["LIMPET_CONTROL": "/nonexistent/s"])
+        #expect(result.status == 2, "\(arguments): \(result.error)")
+        #expect(result.error.hasPrefix("limpetctl: "))
+        #expect(result.output.isEmpty)
+    }
+
+    @Test func `A misspelt verb is met with the right one`() throws {
+        let result = try ctl(nil, "lisseners")
+        #expect(result.error.contains("lisseners: no such verb (did you mean listeners?)"))
+    }
+
+    @Test func `No daemon is 3 and names the path`() throws {
+        let result = try ctl(nil, "--control", "/nonexistent/control.sock", "status")
+        #expect(result.status == 3)
+        #expect(result.error == "limpetctl: limpetd is not running (no socket at /nonexistent/control.sock)\n")
+        let directory = try makeTemporaryDirectory()
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let stale = try ControlSocket.prepare(path: directory + "/s", owner: nil)
+        stale.close()
+        let refused = try ctl(nil, "status", "--control=\(directory)/s")
+        #expect(refused.status == 3)
+        #expect(refused.error.contains("\(directory)/s"))
+    }
+
+    @Test(.enabled(if: getuid() == 0)) func `A user who may not is told so, with 5`() throws {
+        try TestDaemon.run { (daemon) throws in
+            let stranger = ["--reuid", "65530", "--regid", "65530", "--clear-groups", LimpetctlTests.program]
+            let file = try run(
+                "/usr/bin/setpriv", stranger + ["--control", daemon.path, "status"], environment: [:])
+            #expect(file.status == 5)
+            #expect(file.error.contains(daemon.path))
+            chmod(daemon.path, 0o666)
+            let policy = try run(
+                "/usr/bin/setpriv", stranger + ["--control", daemon.path, "drain", "ws1"], environment: [:])
+            #expect(policy.status == 5)
+            #expect(policy.error.contains("user 65530"))
+            let homeless = try run("/usr/bin/setpriv", stranger + ["status"], environment: [:])
+            #expect(homeless.status == 2)
+            #expect(homeless.error.contains("XDG_RUNTIME_DIR is not set"))
+        }
+    }
+
+    @Test func `An unknown name is 4, with what was meant`() throws {
+        try TestDaemon.run { (daemon) throws in
+            let drain = try ctl(daemon, "drain", "chat/ws9")
+            #expect(drain.status == 4)
+            #expect(drain.error == "limpetctl: chat/ws9: no such backend (did you mean chat/ws1?)\n")
+            #expect(try ctl(daemon, "connections", "--backend", "brokre").status == 4)
+            #expect(try ctl(daemon, "backends", "--service", "chta").error.contains("(did you mean chat?)"))
+            let close = try ctl(daemon, "close", "1", "77")
+            #expect(close.status == 4)
+            #expect(close.output == "closed 1 connection\n")
+            #expect(close.error == "limpetctl: 77: no such connection\n")
+        }
+    }
+
+    @Test func `What needs force is 8 and changes nothing`() throws {
+        var state = FakePlane.State()
+        state.drainError = ControlError(.needsForce, "chat would be left without an eligible backend")
+        try TestDaemon.run(FakePlane(state)) { (daemon) throws in
+            for arguments in [
+                ["close", "--backend", "ws1"], ["shutdown"], ["drain", "ws1"], ["shutdown", "--drain", "5s"],
+            ] {
+                let result = try run(
+                    LimpetctlTests.program, arguments, environment: ["LIMPET_CONTROL": daemon.path])
+                #expect(result.status == 8, "\(arguments)")
+                #expect(result.error.contains("refused; --force would"))
+            }
+            #expect(daemon.plane.with { $0.changes }.isEmpty)
+            #expect(
+                try ctl(daemon, "close", "--client", "203.0.113.0/24", "--reset", "--force").output
+                    == "closed 2 connections\n")
+            #expect(
+                try ctl(daemon, "shutdown", "--drain", "5s", "--force").output
+                    == "limpetd is ending: 3 connections have 5s to end\n")
+            #expect(
+                daemon.plane.with { $0.changes } == [
+                    "close client(203.0.113.0/24) reset true", "shutdown drain 5.0",
+                ])
+        }
+    }
+
+    @Test func `Options are taken before the verb and after it`() throws {
+        try TestDaemon.run { (daemon) throws in
+            let path = daemon.path
+            let all = [
+                try ctl(nil, "--control", path, "--plain", "backends"),
+                try ctl(nil, "backends", "--plain", "--control", path),
+                try ctl(nil, "--plain", "backends", "--control=\(path)"), try ctl(daemon, "backends", "--plain"),
+            ]
+            #expect(Set(all.map(\.output)).count == 1)
+            #expect(all.allSatisfy { $0.status == 0 })
+            #expect(
+                all[0].output.hasPrefix(
+                    "chat\tws1\t127.0.0.1:9001\tup\tready\tunchecked\t1\t1\t2\t0\t0\t17\t1288490189\t999\t3\t2\t2023-11-14T22:13:20.000Z\n"
+                ))
+        }
+    }
+
+    @Test func `Tables`() throws {
+        try TestDaemon.run { (daemon) throws in
+            daemon.plane.with { state in
+                for index in state.backends.indices { state.backends[index].since = .now }
+            }
+            #expect(
+                try ctl(daemon, "connections").output == """
+                    ID    CLIENT              BACKEND      STATE           AGE    IDLE    BYTES
+                    1     203.0.113.7:40000   chat/ws1     open          6d01h      3s  1.0 KiB
+                    2     203.0.113.8:40001   chat/ws1     half_closed  12m05s  12m05s  2.0 KiB
+                    1a2f  [2001:db8::7]:5222  mqtt/broker  open            47s      0s  6.4 MiB
+
+                    """)
+            #expect(
+                try ctl(daemon, "listeners").output == """
+                    SERVICE  ADDRESS     STATE      CONNS  ACCEPTED  REFUSED  REASON
+                    chat     0.0.0.0:80  accepting      2        40        1  -
+                    mqtt     [::]:1883   paused         1         7        0  no descriptor is left
+
+                    """)
+            #expect(
+                try ctl(daemon, "where", "203.0.113.7", "--service", "chat").output == """
+                    203.0.113.7 goes to chat/ws2: first of its order
+                    key 203.0.113.7
+
+                    ORDER  BACKEND  ELIGIBLE  REASON
+                        1  ws2      yes       chosen
+                        2  ws1      yes       -
+
+                    """)
+            let status = try ctl(daemon, "status").output
+            #expect(status.hasPrefix("limpetd 9.8.7, ready, up 6d01h\nconnections    3 of at most 524128\n"))
+            for verb in ["backends", "connections", "listeners", "status"] {
+                let output = try ctl(daemon, verb).output
+                #expect(output.split(separator: "\n").allSatisfy { $0.count <= 80 }, "\(verb)")
+                #expect(!output.contains("\u{1B}"))
+            }
+            let wide = try ctl(daemon, "connections", "--wide").output
+            #expect(wide.contains("BACKEND-LOCAL") && wide.contains("192.0.2.1:80"))
+        }
+    }
+
+    @Test func `Plain has a field for everything and a dash for nothing`() throws {
+        try TestDaemon.run { (daemon) throws in
+            let lines = try ctl(daemon, "--plain", "connections").output.split(separator: "\n")
+            #expect(
+                lines[1].split(separator: "\t").map(String.init) == [
+                    "2", "chat", "0.0.0.0:80", "ws1", "ws1", "203.0.113.8:40001", "203.0.113.8:40001", "192.0.2.1:80",
+                    "127.0.0.1:9001", "-", "half_closed", "725.000", "725.000", "2000", "24", "0",
+                ])
+            #expect(try ctl(daemon, "--plain", "listeners").output.hasSuffix("paused\tno descriptor is left\n"))
+            #expect(try ctl(daemon, "--plain", "status").output.contains("\nlast_death\t-\n"))
+        }
+    }
+
+    @Test func `JSON is one object with schema, version and time`() throws {
+        try TestDaemon.run { (daemon) throws in
+            for verb in ["status", "backends", "connections", "listeners", "config", "ready", "version"] {
+                let json = try object(try ctl(daemon, "--json", verb).output)
+                #expect(json["schema"] as? Int == 1, "\(verb)")
+                #expect(json["version"] as? String == "9.8.7")
+                #expect(json["time"] is String)
+            }
+            let rows = try object(try ctl(daemon, "connections", "--json").output)["connections"] as? [[String: Any]]
+            #expect(rows?.count == 3)
+            #expect(rows?[1]["backend_local"] is NSNull)
+            let none = try object(try ctl(daemon, "connections", "--json", "--client", "10.0.0.1").output)
+            #expect((none["connections"] as? [Any])?.isEmpty == true)
+        }
+    }
+
+    @Test func `Ready answers by its exit status`() throws {
+        try TestDaemon.run { (daemon) throws in
+            #expect(try ctl(daemon, "ready").output == "ready\n")
+            daemon.plane.with { $0.isReady = false }
+            let not = try ctl(daemon, "ready")
+            #expect(not.status == 1 && not.output == "not ready: it is ending\n" && not.error.isEmpty)
+            let quiet = try ctl(daemon, "ready", "-q")
+            #expect(quiet.status == 1 && quiet.output.isEmpty && quiet.error.isEmpty)
+            let absent = try ctl(nil, "ready", "-q", "--control", "/nonexistent/s")
+            #expect(absent.status == 3 && absent.output.isEmpty && absent.error.isEmpty)
+        }
+    }
+
+    @Test func `Versions`() throws {
+        try TestDaemon.run { (daemon) throws in
+            for arguments in ["version", "--version"] {
+                #expect(try ctl(daemon, arguments).output == "limpetctl \(limpetVersion)\nlimpetd 9.8.7\n")
+            }
+        }
+        let alone = try ctl(nil, "--version", "--control", "/nonexistent/s")
+        #expect(alone.status == 0 && alone.output.hasPrefix("limpetctl \(limpetVersion)\n"))
+        #expect(try ctl(nil, "version", "--control", "/nonexistent/s").status == 3)
+    }
+
+    @Test func `Drain and undrain`() throws {
+        try TestDaemon.run { (daemon) throws in
+            #expect(
+                try ctl(daemon, "drain", "ws1", "--deadline", "10m").output
+                    == "chat/ws1: draining, 2 connections left\n")
+            #expect(try ctl(daemon, "undrain", "chat/ws1").output == "chat/ws1: up\n")
+            #expect(try ctl(daemon, "drain", "chat/ws2").output == "chat/ws2: drained\n")
+            #expect(
+                daemon.plane.with { $0.changes } == [
+                    "drain chat/ws1 deadline 600.0", "undrain chat/ws1", "drain chat/ws2",
+                ])
+        }
+    }
+
+    @Test func `A wait that runs out is 6, and the backend stays draining`() throws {
+        try TestDaemon.run { (daemon) throws in
+            let result = try ctl(daemon, "drain", "ws1", "--wait", "--timeout", "0s")
+            #expect(result.status == 6)
+            #expect(result.output == "2 connections, oldest 6d01h\n")
+            #expect(result.error == "limpetctl: chat/ws1: 2 connections left after 0s; it stays draining\n")
+            let json = try ctl(daemon, "--json", "drain", "ws1", "--wait", "--timeout", "0s")
+            let step = try object(json.output)
+            #expect(step["connections"] as? Int == 2)
+            #expect(step["oldest_seconds"] as? Double == 522_000)
+        }
+    }
+
+    @Test func `A wait ends with the last connection, and when somebody undrains`() throws {
+        try TestDaemon.run { (daemon) throws in
+            let done = try waiting(daemon) { state in
+                state.rows = []
+                state.backends[0].connections = 0
+                state.backends[0].state = .drained
+            }
+            #expect(done.status == 0)
+            #expect(done.output == "2 connections, oldest 6d01h\n2 → 0 connections\nchat/ws1: drained\n")
+        }
+        try TestDaemon.run { (daemon) throws in
+            let undone = try waiting(daemon) { state in
+                state.backends[0].intent = .ready
+                state.backends[0].state = .up
+            }
+            #expect(undone.status == 1)
+            #expect(undone.error.contains("no longer draining"))
+        }
+    }
+
+    /// Runs `drain ws1 --wait`, and changes the plane once the drain has begun and been looked at.
+    private func waiting(
+        _ daemon: TestDaemon, _ change: @escaping @Sendable (inout FakePlane.State) -> Void
+    ) throws -> (status: Int32, output: String, error: String) {
+        let thread = Thread {
+            // The walk is the first look's search for the oldest connection.
+            while daemon.plane.with({ $0.slotsSeen }) == 0 { usleep(1000) }
+            daemon.plane.with { change(&$0) }
+        }
+        thread.start()
+        return try ctl(daemon, "drain", "ws1", "--wait")
+    }
+
+    @Test func `Nobody reading ends it quietly`() throws {
+        try TestDaemon.run(FakePlane(FakePlane.many(20_000))) { (daemon) throws in
+            let result = try run(
+                "/bin/bash",
+                ["-c", "\"$0\" connections | head -n 1; echo ${PIPESTATUS[0]}", LimpetctlTests.program],
+                environment: ["LIMPET_CONTROL": daemon.path, "PATH": "/usr/bin:/bin"])
+            #expect(result.error.isEmpty)
+            let lines = result.output.split(separator: "\n")
+            #expect(lines.first?.hasPrefix("ID") == true)
+            #expect(lines.last == "0")
+        }
+    }
+
+    @Test func `A table of any length comes whole`() throws {
+        try TestDaemon.run(FakePlane(FakePlane.many(20_000))) { (daemon) throws in
+            #expect(try ctl(daemon, "connections", "--plain").output.split(separator: "\n").count == 20_000)
+            #expect(try ctl(daemon, "connections").output.split(separator: "\n").count == 20_001)
+            let json = try object(try ctl(daemon, "connections", "--json").output)
+            #expect((json["connections"] as? [Any])?.count == 20_000)
+        }
+    }
+}
