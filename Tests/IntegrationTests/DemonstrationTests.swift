@@ -107,7 +107,7 @@ private final class Stage {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
         return names.compactMap { pid_t($0) }.filter { pid in
             let variables = FileManager.default.contents(atPath: "/proc/\(pid)/environ") ?? Data()
-            return variables.split(separator: 0).contains { String(decoding: $0, as: UTF8.self) == "TMPDIR=\(temporary)" }
+            return variables.split(separator: 0).contains(Data("TMPDIR=\(temporary)".utf8))
         }
     }
 
