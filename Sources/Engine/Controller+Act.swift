@@ -67,7 +67,9 @@ extension Controller {
         forEachConnection { if matches($0) { found.append($0) } }
         post(found, request.reset ? Forwarding.CloseMode.reset : .orderly)
         audit("close \(text)" + (request.reset ? " --reset" : "") + ": \(found.count) connections", caller)
-        return CloseReport(closed: found.count)
+        guard case .ids(let ids) = request.selector else { return CloseReport(closed: found.count) }
+        let met = Set(found.map(\.id))
+        return CloseReport(closed: found.count, missing: ids.filter { !met.contains($0.value) })
     }
 
     func shutdown(_ request: ShutdownRequest, by caller: Caller) throws(ControlError) {

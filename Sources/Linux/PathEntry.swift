@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 
 /// What a path names, without following a symbolic link at its end (lstat(2)), and the calls that make, own and remove

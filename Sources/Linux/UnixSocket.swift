@@ -21,6 +21,8 @@ public enum UnixSocket {
         if fchmod(descriptor, mode_t(permissions)) != 0 { return .last }
         let bound = withAddress(path) { Glibc.bind(descriptor, $0, $1) == 0 ? nil : Errno.last }
         if let bound { return bound }
+        // The umask has had its way with it; connect(2) needs the permission to write.
+        if chmod(path, mode_t(permissions)) != 0 { return .last }
         return Glibc.listen(descriptor, 128) == 0 ? nil : .last
     }
 

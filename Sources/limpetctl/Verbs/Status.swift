@@ -23,7 +23,9 @@ struct Status: ShowingVerb {
         output.line("workers        \(status.workers)")
         output.line("process        \(status.pid), engine \(status.enginePID), generation \(status.engineGeneration)")
         output.line("user           \(status.user)")
-        let capabilities = status.capabilities.isEmpty ? "none" : status.capabilities.joined(separator: " ")
+        // root's many would fill the screen and say no more than their number; --json has the names.
+        let held = status.capabilities
+        let capabilities = held.isEmpty ? "none" : held.count > 4 ? "\(held.count)" : held.joined(separator: " ")
         output.line("capabilities   \(capabilities)")
         output.line("descriptors    at most \(status.descriptorLimit)")
         output.line("configuration  \(status.configHash)")
