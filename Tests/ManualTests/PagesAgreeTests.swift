@@ -41,6 +41,8 @@ struct PagesAgreeTests {
             #expect(
                 Comparison.differences(of: "\(verb.commandName)'s option", code: own, page: described) == [])
         }
+        let all = try verbs.reduce(help.flags) { $0.union($1.flags) }.union(CommandHelp(of: "limpetd").flags)
+        #expect(page.flags.subtracting(all).subtracting(["h", "help"]) == [], "flags that do not exist")
     }
 
     @Test("limpet.toml(5): keys, each as often as there are places for it")
