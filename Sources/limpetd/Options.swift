@@ -12,7 +12,8 @@ struct Options: ParsableCommand {
             Give a file with --config, or one service with --listen and --backend.
             Durations are a number and a unit: 500ms, 5s, 10m, 2h.
 
-            Exit status: 0 done; 1 cannot start; 2 usage; 7 configuration invalid.
+            Exit status: \(ExitStatus.done) done; \(ExitStatus.failed) refused or failed; \(ExitStatus.usage) usage; \
+            \(ExitStatus.configuration) configuration invalid.
             """,
         version: "limpetd \(limpetVersion)")
 
