@@ -149,10 +149,12 @@ uninstall:
 	for page in $(PAGES); do rm -f "$(DESTDIR)$(mandir)/man$${page##*.}/$${page#man/}"; done
 	if $(PATHS) etc/limpet.toml | cmp -s - "$(DESTDIR)$(sysconfdir)/limpet/limpet.toml"; then \
 	    rm -f "$(DESTDIR)$(sysconfdir)/limpet/limpet.toml"; fi
-	rm -rf "$(DESTDIR)$(docdir)"
-	rmdir "$(DESTDIR)$(sysconfdir)/limpet" 2>/dev/null || :
+	rm -f "$(DESTDIR)$(docdir)/examples/limpet.toml"
+	for file in README.md CHANGELOG.md LICENSE; do rm -f "$(DESTDIR)$(docdir)/$$file"; done
+	for directory in "$(docdir)/examples" "$(docdir)" "$(sysconfdir)/limpet"; do \
+	    rmdir "$(DESTDIR)$$directory" 2>/dev/null || :; done
 	if test -n "$(DESTDIR)" && cd "$(DESTDIR)" 2>/dev/null; then \
-	    for directory in "$(sbindir)" "$(mandir)/man5" "$(mandir)/man8" "$(docdir)" "$(sysconfdir)"; do \
+	    for directory in "$(sbindir)" "$(mandir)/man5" "$(mandir)/man8" "$(dir $(docdir))" "$(sysconfdir)"; do \
 	        test ! -d ".$$directory" || rmdir -p ".$$directory" 2>/dev/null || :; done; fi
 
 clean:

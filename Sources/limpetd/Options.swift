@@ -11,6 +11,9 @@ struct Options: ParsableCommand {
         discussion: """
             Give a file with --config, or one service with --listen and --backend.
             Durations are a number and a unit: 500ms, 5s, 10m, 2h.
+
+            Exit status: \(ExitStatus.done) done; \(ExitStatus.failed) refused or failed; \(ExitStatus.usage) usage; \
+            \(ExitStatus.configuration) configuration invalid.
             """,
         version: "limpetd \(limpetVersion)")
 

@@ -46,6 +46,14 @@ struct WebSocketSceneTests {
         #expect(outcome.stdout.contains("ok: the idle WebSocket is still open and still echoes"), "\(outcome)")
     }
 
+    @Test("The echo server of the demonstration", .enabled(if: Tool.python != nil, Tool.pythonMissing))
+    func echoServer() throws {
+        let python = try #require(Tool.python)
+        let outcome = try run([python, "\(Self.scenes)/echo_scene.py", Tool.limpetEcho], within: Self.patience)
+        #expect(outcome.status == 0, "\(outcome)")
+        #expect(outcome.stdout.contains("ok: SIGTERM ends it, open connections or not"), "\(outcome)")
+    }
+
     private func websocketsScene(limpetd: String = Programs.limpetd, flags: [String] = []) throws -> Outcome {
         let scene = [
             try #require(Tool.python), "\(Self.scenes)/websockets_scene.py",
