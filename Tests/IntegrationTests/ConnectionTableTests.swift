@@ -132,11 +132,16 @@ struct LargeTableTests {
             #expect(Set(rows.map(\.id)).count == rows.count, "a connection is in the table twice")
         }
         #expect(try churn.stop() > 50)
+        // Some ask for all of it and read nothing: their sockets fill, and that is all that happens.
+        let deaf = try (0..<4).map { _ in try UnixSocket(daemon.ctl.control) }
+        for client in deaf { client.send("GET /v1/connections HTTP/1.1\r\nHost: limpet\r\n\r\n") }
+        #expect(try daemon.ctl.status().connections == count)
         // Nobody was held up for good: all are served.
         for client in staying.prefix(200) {
             try client.send("ping")
             #expect(try client.receiveText(4) == "ping")
         }
+        withExtendedLifetime(deaf) {}
         staying.removeAll()
         try daemon.waitUntilIdle()
         try daemon.stop()
