@@ -108,6 +108,32 @@ import Testing
         }
     }
 
+    /// Its answers would otherwise pile up in memory, at hundreds of times the size of what it sends.
+    @Test func `A client that pipelines and does not read is answered no further`() throws {
+        try TestDaemon.run { (daemon) throws in
+            let greedy = try RawClient(daemon.path)
+            let body = #"{"backend":"chat/ws1"}"#
+            let head = "POST /v1/undrain HTTP/1.1\r\nHost: l\r\nContent-Length: \(body.utf8.count)\r\n"
+            let count = 1000
+            try greedy.send(String(repeating: head + "\r\n" + body, count: count - 1))
+            try greedy.send(head + "Connection: close\r\n\r\n" + body)
+            // Others are served between its requests, until it stands still.
+            var (seen, still) = (0, 0)
+            while seen == 0 || still < 20 {
+                #expect(try daemon.ask("GET", "/v1/version").status == 200)
+                let now = daemon.plane.with { $0.changes.count }
+                still = now == seen ? still + 1 : 0
+                seen = now
+            }
+            #expect(seen < count)
+            // Once it reads, it gets all that it asked for.
+            let text = try greedy.readToEnd()
+            greedy.close()
+            #expect(text.components(separatedBy: "HTTP/1.1 200 OK").count == count + 1)
+            #expect(daemon.plane.with { $0.changes.count } == count)
+        }
+    }
+
     @Test func `One client too many is told so, and room is made when one leaves`() throws {
         var limits = ControlLimits()
         limits.clients = 2
