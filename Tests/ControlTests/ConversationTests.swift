@@ -68,6 +68,19 @@ import Testing
         }
     }
 
+    @Test func `The answer to HEAD has no body that could pass for the next answer`() throws {
+        try TestDaemon.run { (daemon) throws in
+            let client = try RawClient(daemon.path)
+            try client.send(
+                "HEAD /v1/status HTTP/1.1\r\nHost: l\r\n\r\n"
+                    + "GET /v1/version HTTP/1.1\r\nHost: l\r\nConnection: close\r\n\r\n")
+            let text = try client.readToEnd()
+            client.close()
+            let parts = text.components(separatedBy: "\r\n\r\n")
+            #expect(parts[0].hasPrefix("HTTP/1.1 405") && parts[1].hasPrefix("HTTP/1.1 200"), "\(text)")
+        }
+    }
+
     @Test func `A client of HTTP 1.0 gets a stream that ends with the connection`() throws {
         try TestDaemon.run { (daemon) throws in
             let client = try RawClient(daemon.path)

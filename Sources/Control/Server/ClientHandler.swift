@@ -116,7 +116,8 @@ final class ClientHandler: ChannelInboundHandler {
             headers.add(name: "Content-Length", value: String(body.readableBytes))
             if let allow { headers.add(name: "Allow", value: allow) }
             write(.head(HTTPResponseHead(version: httpVersion, status: status, headers: headers)), context)
-            write(.body(.byteBuffer(body)), context)
+            // The answer to HEAD ends with its header, whatever that says of a body (RFC 9112 section 6.3).
+            if head?.method != .HEAD { write(.body(.byteBuffer(body)), context) }
             finish(context)
         case .stream(let stream):
             headers.add(name: "Content-Type", value: "application/x-ndjson")
