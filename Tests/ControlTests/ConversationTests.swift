@@ -168,6 +168,61 @@ import Testing
         }
     }
 
+    @Test func `Past as many again clients are let go without a word`() throws {
+        var limits = ControlLimits()
+        limits.clients = 1
+        try TestDaemon.run(limits: limits) { (daemon) throws in
+            let stay = try RawClient(daemon.path)
+            try stay.send("GET /v1/version HTTP/1.1\r\nHost: l\r\n\r\n")
+            #expect(!(try stay.readSome()).isEmpty)
+            // One that is being told is let go after a second, so that this may take more than one look.
+            let answers = try (0..<20).map { _ in
+                let waiting = try RawClient(daemon.path)
+                let surplus = try RawClient(daemon.path)
+                defer {
+                    waiting.close()
+                    surplus.close()
+                }
+                try? surplus.send("GET /v1/version HTTP/1.1\r\nHost: l\r\n\r\n")
+                return try surplus.readToEnd()
+            }
+            #expect(answers.contains(""))
+            stay.close()
+        }
+    }
+
+    @Test(.enabled(if: getuid() == 0)) func `Those who only read leave room for those who may change`() throws {
+        var limits = ControlLimits()
+        limits.clients = 2
+        limits.readers = 1
+        try TestDaemon.run(access: AccessPolicy(user: 65532, group: 65531), limits: limits) { (daemon) throws in
+            chmod(daemon.path, 0o666)
+            // Holds one place, and says so by what it prints, until its input ends.
+            let holder = Process()
+            holder.executableURL = URL(fileURLWithPath: "/usr/bin/setpriv")
+            let member = ["--reuid", "65530", "--regid", "65531", "--clear-groups"]
+            let request = #"GET /v1/version HTTP/1.1\r\nHost: l\r\n\r\n"#
+            holder.arguments =
+                member + [
+                    "/usr/bin/python3", "-c",
+                    "import socket,sys;s=socket.socket(socket.AF_UNIX);s.connect(sys.argv[1]);"
+                        + "s.sendall(b'\(request)');print(s.recv(9),flush=True);sys.stdin.read()", daemon.path,
+                ]
+            let (input, output) = (Pipe(), Pipe())
+            holder.standardInput = input
+            holder.standardOutput = output
+            try holder.run()
+            #expect(!output.fileHandleForReading.availableData.isEmpty)
+            let curl = ["-s", "-o", "/dev/null", "-w", "%{http_code}", "--unix-socket", daemon.path]
+            let read = "http://limpet/v1/backends"
+            let refused = try run("/usr/bin/setpriv", member + ["/usr/bin/curl"] + curl + [read])
+            #expect(refused.output == "503")
+            #expect(try daemon.ask("GET", "/v1/version").status == 200)
+            try input.fileHandleForWriting.close()
+            holder.waitUntilExit()
+        }
+    }
+
     @Test(.enabled(if: getuid() == 0)) func `The kernel's word for who asks is what counts`() throws {
         // The file alone would let everybody in.
         try TestDaemon.run(access: AccessPolicy(user: 65532, group: 65531)) { (daemon) throws in

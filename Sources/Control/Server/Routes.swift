@@ -49,6 +49,9 @@ struct Routes {
         }
     }
 
+    /// Whether the caller may change what it likes.
+    func mayChange(_ caller: Caller) -> Bool { access.mayChange(caller) }
+
     /// An unsuccessful reply.
     func failure(_ error: ControlError) -> Answer {
         reply(ErrorReport(error: error), status: .init(statusCode: error.code.httpStatus))
