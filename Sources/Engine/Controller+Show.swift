@@ -16,7 +16,7 @@ extension Controller {
             uptimeSeconds: Double(Clock.now() - startedAt) / 1e9, ready: isServing, workers: workers.count,
             connections: region.open, maxConnections: Int(clamping: region.header.pointee.limit),
             descriptorLimit: budget.limit, capabilities: Privileges.names,
-            user: Account.numbered(Account.effectiveUID)?.name ?? "\(Account.effectiveUID)",
+            user: userName,
             configHash: request.configuration.configHash,
             services: topology.services.map {
                 ServiceStatus(name: $0.configuration.name, mappingHash: $0.mappingHash)
