@@ -101,7 +101,7 @@ import Testing
     }
 
     /// What whoever owns the directory could do between two calls of a daemon that is still root.
-    @Test(.enabled(if: getuid() == 0)) func `Owner and permissions go to the file that was made and not to its name`() throws {
+    @Test(.enabled(if: getuid() == 0)) func `Owner and permissions go to the file and not to its name`() throws {
         try inDirectory { directory in
             let (made, moved) = (directory + "/made", directory + "/moved")
             let victim = directory + "/victim"

@@ -18,6 +18,7 @@ struct Routes {
     private let slice: Int
     private let encoder: JSONEncoder
     private let allocator = ByteBufferAllocator()
+    private let ticket = SortingTicket()
 
     init(plane: any ControlPlane, version: String, access: AccessPolicy, slice: Int) {
         self.plane = plane
@@ -75,9 +76,12 @@ struct Routes {
             return reply(BackendsReport(backends: rows.filter { $0.fullName == name }))
         case "connections":
             let filter = try ConnectionFilter(request, names: NameDirectory(plane.backends()))
+            let isLarge = filter.order != nil && filter.limit > ConnectionStream.freelySorted
+            if isLarge { try ticket.take() }
             return .stream(
                 ConnectionStream(
-                    walk: plane.connections(), filter: filter, slice: slice, encoder: encoder, allocator: allocator))
+                    walk: plane.connections(), filter: filter, slice: slice, encoder: encoder, allocator: allocator,
+                    ticket: isLarge ? ticket : nil))
         case "listeners":
             try request.allow([])
             return reply(ListenersReport(listeners: plane.listeners()))

@@ -26,7 +26,8 @@ enum Printable {
             rest.removeFirst()
             if scalar.properties.generalCategory == .control, !sparing.contains(scalar) {
                 let digits = String(scalar.value, radix: 16)
-                result.append(contentsOf: "\\u\(String(repeating: "0", count: 4 - digits.count))\(digits)".unicodeScalars)
+                let escape = "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+                result.append(contentsOf: escape.unicodeScalars)
             } else {
                 result.append(scalar)
             }
