@@ -88,7 +88,7 @@ check-all: check
 	@$(MAKE) --no-print-directory hotpath
 
 # The unit tests once more, watched by each sanitizer. Programs that tests start are not.
-UNIT_TESTS = (Addressing|Stickiness|Backends|Configuration|Forwarding|Engine|Control)Tests
+UNIT_TESTS = ^(Addressing|Stickiness|Backends|Configuration|Forwarding|Engine|Control)Tests\.
 sanitize: $(STAMPS)/deps-build
 	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path .build-asan \
 	    --filter '$(UNIT_TESTS)' $(SWIFTFLAGS)
