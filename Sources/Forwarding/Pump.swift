@@ -247,6 +247,8 @@ extension Worker {
         }
         if record.pointee.state == UInt8(LIMPET_OPEN) {
             limpet_store8(&record.pointee.state, UInt8(LIMPET_HALF_CLOSED))
+            // The half-close time-out runs from here: the connection may have been quiet for hours before.
+            limpet_store64(&record.pointee.active, now)
             armTimer(slot)
         }
     }
