@@ -146,9 +146,15 @@ extension Worker {
 
     private mutating func established(_ slot: Int) {
         let record = records + slot
+        let local = StreamSocket.localEndpoint(record.pointee.descriptor.1)
+        if let local, local == record.pointee.backend_address.endpoint {
+            // Nobody listens there, and the kernel gave us that very port: we are connected to ourselves (RFC 9293, 3.5:
+            // simultaneous open). RST, so that the port is free for the backend at once.
+            connectEnded(slot, .connectionRefused, resetting: true)
+            return
+        }
         let counters = counters(record.pointee.backend)
         let isAway = record.pointee.backend != record.pointee.home
-        let local = StreamSocket.localEndpoint(record.pointee.descriptor.1)
         limpet_write_begin(&record.pointee.sequence)
         record.pointee.backend_local.set(local)
         limpet_store8(&record.pointee.state, UInt8(LIMPET_OPEN))
@@ -165,9 +171,9 @@ extension Worker {
     }
 
     /// Ends a connect that was under way and goes on to the next backend.
-    private mutating func connectEnded(_ slot: Int, _ error: Errno) {
+    private mutating func connectEnded(_ slot: Int, _ error: Errno, resetting: Bool = false) {
         let backend = records[slot].backend
-        abandonConnect(slot)
+        abandonConnect(slot, resetting: resetting)
         connectFailed(slot, backend, error)
         noteAway(records + slot, backend, .connectFailed)
         dialNext(slot, failed: backend)
