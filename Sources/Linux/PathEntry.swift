@@ -35,8 +35,8 @@ public struct PathEntry: Equatable, Sendable {
         return .success(
             PathEntry(
                 kind: kind, device: UInt64(status.st_dev), inode: UInt64(status.st_ino),
-                modified: Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec), uid: status.st_uid,
-                gid: status.st_gid))
+                modified: Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec),
+                uid: status.st_uid, gid: status.st_gid))
     }
 
     /// mkdir(2), less the umask. nil: done.

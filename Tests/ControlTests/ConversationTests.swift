@@ -100,7 +100,7 @@ import Testing
             try client.send("GET /v1/connections HTTP/1.1\r\nHost: l\r\n\r\n")
             // No slot is looked at any more once the daemon has given up; what the kernel holds can still be read.
             while daemon.plane.with({ $0.slotsSeen }) == 0 { usleep(1000) }
-            usleep(600_000)
+            client.waitForHangUp()
             let text = try client.readToEnd()
             client.close()
             #expect(!text.contains("\"id\":\"4e20\""))

@@ -123,7 +123,7 @@ import Testing
             #expect(all.allSatisfy { $0.status == 0 })
             #expect(
                 all[0].output.hasPrefix(
-                    "chat\tws1\t127.0.0.1:9001\tup\tready\tunchecked\t1\t1\t2\t0\t0\t17\t1288490189\t999\t3\t2\t2023-11-14T22:13:20.000Z\n"
+                    "chat\tws1\t127.0.0.1:9001\tup\tready\tup\t1\t1\t2\t0\t0\t17\t1288490189\t999\t3\t2\t2023-11-14T22:13:20.000Z\n"
                 ))
         }
     }
@@ -293,6 +293,45 @@ import Testing
             let lines = result.output.split(separator: "\n")
             #expect(lines.first?.hasPrefix("ID") == true)
             #expect(lines.last == "0")
+        }
+    }
+
+    @Test(.enabled(if: access("/usr/bin/script", X_OK) == 0)) func `On a terminal it asks, and only a yes counts`()
+        throws
+    {
+        try TestDaemon.run { (daemon) throws in
+            func answering(_ answer: String) throws -> String {
+                try run(
+                    "/bin/bash",
+                    [
+                        "-c",
+                        "echo \(answer) | script -qec \"$0 close --backend ws1\" /dev/null; echo ${PIPESTATUS[1]}",
+                        LimpetctlTests.program,
+                    ], environment: ["LIMPET_CONTROL": daemon.path, "PATH": "/usr/bin:/bin", "TERM": "dumb"]
+                ).output.replacing("\r\n", with: "\n")
+            }
+            let no = try answering("n")
+            #expect(no.contains("2 connections would be closed. Go on? [y/N]") && no.contains("nothing was done"))
+            #expect(no.hasSuffix("\n1\n"))
+            #expect(daemon.plane.with { $0.changes }.isEmpty)
+            let yes = try answering("y")
+            #expect(yes.contains("closed 2 connections") && yes.hasSuffix("\n0\n"))
+        }
+    }
+
+    @Test func `Watching prints one object after the other`() throws {
+        try TestDaemon.run { (daemon) throws in
+            let result = try run(
+                "/bin/bash",
+                [
+                    "-c", "$0 --watch=0.1 --json ready; $0 --watch=0.1 --json backends | head -n 3",
+                    LimpetctlTests.program,
+                ],
+                environment: ["LIMPET_CONTROL": daemon.path, "PATH": "/usr/bin:/bin"])
+            #expect(result.error.contains("--watch does not go with ready"))
+            let lines = result.output.split(separator: "\n")
+            #expect(lines.count == 3)
+            #expect(try lines.allSatisfy { try object(String($0))["backends"] is [Any] })
         }
     }
 

@@ -44,9 +44,9 @@ import Testing
         let row = FakePlane.backend("chat", "ws1", port: 9001, connections: 1)
         #expect(
             table(nil, isWide: true, [row]) == [
-                "BACKEND   ADDRESS         STATE  INTENT  HEALTH     WEIGHT  CONFIGURED  CONNS  CONNECTING  AWAY  TOTAL"
+                "BACKEND   ADDRESS         STATE  INTENT  HEALTH  WEIGHT  CONFIGURED  CONNS  CONNECTING  AWAY  TOTAL"
                     + "       IN    OUT  FAILURES  FALLBACKS   SINCE",
-                "chat/ws1  127.0.0.1:9001  up     ready   unchecked       1           1      1           0     0     17"
+                "chat/ws1  127.0.0.1:9001  up     ready   up           1           1      1           0     0     17"
                     + "  1.2 GiB  999 B         3          2  12m05s",
             ])
     }

@@ -106,6 +106,12 @@ final class RawClient {
         return Array(bytes.prefix(count))
     }
 
+    /// Waits until the other side has closed, without reading what it has sent.
+    func waitForHangUp() {
+        var entry = pollfd(fd: descriptor, events: 0, revents: 0)
+        while poll(&entry, 1, 60_000) < 0 && errno == EINTR {}
+    }
+
     func readToEnd() throws -> String {
         var all: [UInt8] = []
         while true {

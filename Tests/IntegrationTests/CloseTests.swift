@@ -18,7 +18,7 @@ struct CloseTests {
         let left = try lane.daemon.connections(4)
         #expect(!left.map(\.id).contains(chosen.id))
         for number in [0, 1, 3, 4] { #expect(pairs[number].client.isQuiet && pairs[number].backend.isQuiet) }
-        pairs.forEach { $0.close() }
+        for each in pairs { each.close() }
         try lane.finish()
     }
 
@@ -30,7 +30,7 @@ struct CloseTests {
         try lane.daemon.ctl.expect(["close"] + wanted)
         for pair in pairs.prefix(3) { #expect(try pair.client.receiveToEnd().end == .fin) }
         #expect(pairs[3].client.isQuiet)
-        pairs.forEach { $0.close() }
+        for each in pairs { each.close() }
         try lane.finish()
     }
 
@@ -48,7 +48,7 @@ struct CloseTests {
         try daemon.ctl.expect("close", "--backend", "b1", "--force")
         for client in ones { #expect(try client.receiveToEnd().end == .fin) }
         #expect(others.allSatisfy { $0.isQuiet })
-        ones.forEach { $0.close() }
+        for each in ones { each.close() }
         _ = try daemon.connections(4)
         try daemon.ctl.expect("close", "--client", "\(other)/32", "--reset", "--force")
         for client in others { #expect(try client.receiveToEnd().end == .reset) }

@@ -77,12 +77,12 @@ struct ConnectionTableTests {
         try eventually("all are older than a second and idle as long") {
             try ctl.connections("--older", "1s").count == 19 && ctl.connections("--idle", "1s").count == 19
         }
-        let sorted = try ctl.connections("--sort", "bytes_in")
+        let sorted = try ctl.connections("--sort", "bytes")
         #expect(sorted.map(\.bytesIn) == sorted.map(\.bytesIn).sorted(by: >))
-        let three = try ctl.connections("--sort", "bytes_in", "--limit", "3")
+        let three = try ctl.connections("--sort", "bytes", "--limit", "3")
         #expect(three.map(\.bytesIn) == [2_000, 1_900, 1_800])
         #expect(try ctl.connections("--limit", "3").count == 3)
-        clients.forEach { $0.close() }
+        for each in clients { each.close() }
         try daemon.waitUntilIdle()
         try daemon.stop()
     }

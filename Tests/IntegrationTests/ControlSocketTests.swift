@@ -29,7 +29,7 @@ struct ControlSocketTests {
         #expect(answer.status == 200)
         #expect(try Ctl.decode(WhereDocument.self, answer.body).chosen == "b1")
         #expect(try curl(lane.daemon, "http://limpet/v1/ready").status == 200)
-        pairs.forEach { $0.close() }
+        for each in pairs { each.close() }
         try lane.finish()
     }
 

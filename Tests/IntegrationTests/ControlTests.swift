@@ -184,7 +184,7 @@ struct ControlTests {
         try daemon.ctl.expect("drain", "b1", "--deadline", "500ms")
         for client in leaving { #expect(try client.receiveToEnd() == ([], .fin)) }
         #expect(staying.isQuiet)
-        leaving.forEach { $0.close() }
+        for each in leaving { each.close() }
         try eventually("b1 is drained") { try daemon.ctl.backend("b1").state == "drained" }
         // An undrain before the deadline takes it back.
         try daemon.ctl.expect("undrain", "b1")

@@ -77,7 +77,7 @@ struct DescriptorTests {
         try settle(facts)
         #expect(facts.descriptorCount <= open)
         // Two for each connection; each worker may keep a pipe in reserve.
-        pairs.forEach { $0.close() }
+        for each in pairs { each.close() }
         try daemon.waitUntilIdle()
         try settle(facts)
         #expect(open - facts.descriptorCount >= 60 && open - facts.descriptorCount <= 66)

@@ -177,7 +177,7 @@ struct DiallingTests {
             #expect(row.connections == 2)
             #expect(row.connectFailures == 0, "a lack of ports counted against the backend")
             try eventually("the cure is logged") { !daemon.logLines(containing: "ip_local_port_range").isEmpty }
-            clients.forEach { $0.close() }
+            for each in clients { each.close() }
             try daemon.waitUntilIdle()
             try daemon.stop()
         }.value()

@@ -62,7 +62,7 @@ struct LimitTests {
         #expect(try daemon.ctl.backend("b1").state == "full")
         #expect(try daemon.ctl.backend("b2").away == 2)
         #expect(try daemon.ctl.locate(source).chosen == "b2")
-        clients.forEach { $0.close() }
+        for each in clients { each.close() }
         try daemon.waitUntilIdle()
         #expect(try daemon.ctl.backend("b1").state == "up")
         #expect(try daemon.ctl.locate(source).chosen == "b1")
@@ -89,7 +89,7 @@ struct LimitTests {
         #expect(try daemon.ctl.status().connections == limit)
         #expect(daemon.logLines(containing: "open files") == [])
         #expect(ProcessFacts(pid: daemon.pid).descriptorCount <= 600)
-        pairs.forEach { $0.client.reset() }
+        for pair in pairs { pair.client.reset() }
         pairs.removeAll()
         try daemon.waitUntilIdle()
         try daemon.stop()
@@ -131,7 +131,7 @@ struct LimitTests {
         #expect(try first.receiveText(12) == "still there?")
         try setDescriptorLimit(of: daemon, hard, hard)
         for client in clients { #expect(try client.receiveLine().hasPrefix("b1 ")) }
-        clients.forEach { $0.close() }
+        for each in clients { each.close() }
         first.close()
         try daemon.waitUntilIdle()
         try daemon.stop()

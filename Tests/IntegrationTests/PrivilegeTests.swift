@@ -117,7 +117,7 @@ struct PrivilegeTests {
         var setup = setup(user: nil, listen: listen, backend)
         setup.wrapper = Self.asNobody
         setup.limpetd = "\(directory)/limpetd"
-        try FileManager.default.copyItem(atPath: Programs.limpetd, toPath: setup.limpetd)
+        try copy(Programs.limpetd, to: setup.limpetd)
         return setup
     }
 
@@ -191,8 +191,14 @@ struct PrivilegeTests {
 
     private func copyOfCtl(in directory: String) throws -> String {
         let path = "\(directory)/limpetctl"
-        try FileManager.default.copyItem(atPath: Programs.limpetctl, toPath: path)
+        try copy(Programs.limpetctl, to: path)
         return path
+    }
+
+    /// Another process copies it: a child that was forked while we had it open for writing could not be executed.
+    private func copy(_ program: String, to path: String) throws {
+        let outcome = try run(["cp", program, path])
+        #expect(outcome.status == 0, "\(outcome)")
     }
 
     private func expectEcho(_ daemon: Daemon) throws {

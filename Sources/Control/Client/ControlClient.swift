@@ -11,12 +11,16 @@ internal import NIOPosix
 /// asked.
 public final class ControlClient {
     private let path: String
-    private let loop: any EventLoop
+    private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 
     /// - Parameter path: of the control socket.
     public init(path: String) {
         self.path = path
-        loop = MultiThreadedEventLoopGroup.singleton.next()
+    }
+
+    deinit {
+        // Nothing is under way, so this neither waits for anything nor fails.
+        try? group.syncShutdownGracefully()
     }
 
     public func status() throws(ControlError) -> Reply<StatusReport> { try get("status") }
@@ -71,12 +75,12 @@ public final class ControlClient {
         try post("close", CloseBody(ids: ids, reset: reset))
     }
 
-    /// - Parameters: one of the three names what is closed.
+    /// - Parameters: one of the two names what is closed.
     public func close(
-        backend: String? = nil, service: String? = nil, client: String? = nil, reset: Bool, force: Bool
+        backend: String? = nil, client: String? = nil, reset: Bool, force: Bool
     ) throws(ControlError) -> Reply<CloseReport> {
         try post(
-            "close", CloseBody(backend: backend, service: service, client: client, reset: reset, force: force))
+            "close", CloseBody(backend: backend, client: client, reset: reset, force: force))
     }
 
     public func shutdown(drain: Duration?, force: Bool) throws(ControlError) -> Reply<ShutdownReport> {
@@ -130,7 +134,7 @@ public final class ControlClient {
             headers.add(name: "Content-Length", value: String(body.readableBytes))
         }
         let head = HTTPRequestHead(version: .http1_1, method: method, uri: "/v1/" + target, headers: headers)
-        return try Exchange(head, body: body, socket: path, on: loop)
+        return try Exchange(head, body: body, socket: path, on: group.next())
     }
 
     private func rest(of exchange: Exchange) throws(ControlError) -> ByteBuffer {

@@ -12,10 +12,8 @@ public struct ControlLimits: Sendable {
     public var headerFields = 64
     /// Bytes of a request's body.
     public var body = 64 * 1024
-    /// Between the first byte of a request and its last.
+    /// From the connection, or from the end of the last reply, until the next request is complete.
     public var requestTime: TimeAmount = .seconds(10)
-    /// Without a request.
-    public var idleTime: TimeAmount = .seconds(60)
     /// Without the client taking a byte of what waits for it.
     public var stallTime: TimeAmount = .seconds(120)
     /// Table slots that are looked at before other clients have their turn.

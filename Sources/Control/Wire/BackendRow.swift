@@ -7,9 +7,9 @@ public struct BackendRow: Codable, Sendable, Equatable {
         case ready, drain, maintenance
     }
 
-    /// What the checks say; unchecked where none is configured.
+    /// What the checks say; up where none is configured.
     public enum Health: String, Codable, Sendable, CaseIterable {
-        case unchecked, checking, up, down
+        case checking, up, down
     }
 
     /// Intent, health and limit in one word, in this precedence: maintenance, draining or drained, down, checking,

@@ -4,7 +4,7 @@ import Control
 struct Close: ActingVerb {
     static let configuration = CommandConfiguration(
         abstract: "Close connections.",
-        usage: "limpetctl close ID... | --backend BACKEND | --service NAME | --client CIDR [--reset] [--force]",
+        usage: "limpetctl close ID... | --backend BACKEND | --client CIDR [--reset] [--force]",
         discussion: "What was read is sent on first, then FIN goes to both sides; with --reset RST goes at once.")
 
     @OptionGroup var options: GlobalOptions
@@ -14,9 +14,6 @@ struct Close: ActingVerb {
 
     @Option(help: ArgumentHelp("All connections of this backend.", valueName: "backend"))
     var backend: String?
-
-    @Option(help: ArgumentHelp("All connections of this service.", valueName: "name"))
-    var service: String?
 
     @Option(help: ArgumentHelp("All connections from this address or prefix.", valueName: "cidr"))
     var client: String?
@@ -28,9 +25,9 @@ struct Close: ActingVerb {
     var force = false
 
     func validate() throws {
-        let kinds = [!ids.isEmpty, backend != nil, service != nil, client != nil].count { $0 }
-        if kinds == 0 { throw ValidationError("say which connections: ID..., --backend, --service or --client") }
-        if kinds > 1 { throw ValidationError("ID..., --backend, --service and --client exclude each other") }
+        let kinds = [!ids.isEmpty, backend != nil, client != nil].count { $0 }
+        if kinds == 0 { throw ValidationError("say which connections: ID..., --backend or --client") }
+        if kinds > 1 { throw ValidationError("ID..., --backend and --client exclude each other") }
         for id in ids where ConnectionID(id) == nil {
             throw ValidationError("\(id): a connection's number is hexadecimal, such as 1a2f")
         }
@@ -41,7 +38,7 @@ struct Close: ActingVerb {
             ids.isEmpty
             ? try confirming(force: force) { force throws(ControlError) in
                 try client.close(
-                    backend: backend, service: service, client: self.client, reset: reset, force: force)
+                    backend: backend, client: self.client, reset: reset, force: force)
             } : try client.close(ids.compactMap { ConnectionID($0) }, reset: reset)
         let report = reply.body
         switch output.form {

@@ -41,7 +41,7 @@ final class Daemon: Sendable {
 
         /// The whole command line.
         func command(in directory: String) throws -> [String] {
-            var command = wrapper + [limpetd, "--control", "\(directory)/control.sock"]
+            var command = wrapper + [limpetd, "--control", "\(directory)/run/control.sock"]
             command += ["--state-directory", stateDirectory ?? "\(directory)/state", "--workers", String(workers)]
             if let file {
                 try file.write(toFile: "\(directory)/limpet.toml", atomically: false, encoding: .utf8)
@@ -61,7 +61,7 @@ final class Daemon: Sendable {
         if !setup.wrapper.isEmpty { chmod(directory, 0o777) }
         process = try ChildProcess(
             try setup.command(in: directory), environment: setup.environment, directory: directory)
-        ctl = Ctl(control: "\(directory)/control.sock")
+        ctl = Ctl(control: "\(directory)/run/control.sock")
         do {
             try Daemon.waitUntilReady(process, ctl)
             listeners = try ctl.listeners().map { try #require(SocketAddress($0.address)) }

@@ -16,15 +16,13 @@ struct KernelSocket: Equatable {
     /// The socket with this local and this remote IPv4 address; nil: there is none.
     static func between(_ local: SocketAddress, _ remote: SocketAddress) -> KernelSocket? {
         let wanted = "\(hexadecimal(local)) \(hexadecimal(remote)) "
-        guard let table = FileManager.default.contents(atPath: "/proc/net/tcp"),
-            let line = String(decoding: table, as: UTF8.self).split(separator: "\n").first(where: {
-                $0.contains(wanted)
-            })
-        else { return nil }
-        // sl local remote st tx:rx tr:when …
-        let fields = line.split(whereSeparator: { $0 == " " || $0 == ":" }).map(String.init)
-        guard fields.count > 9 else { return nil }
-        let numbers = fields[5...9].map { Int($0, radix: 16) ?? 0 }
+        let table = contents(ofKernelFile: "/proc/net/tcp")
+        guard let found = table.range(of: wanted) else { return nil }
+        let line = table[found.lowerBound...].prefix { $0 != "\n" }
+        // local remote st tx:rx tr:when …
+        let fields = line.split { $0 == " " || $0 == ":" }
+        guard fields.count > 8 else { return nil }
+        let numbers: [Int] = fields[4...8].map { Int($0, radix: 16) ?? 0 }
         return KernelSocket(
             unread: numbers[2], unsent: numbers[1], state: numbers[0], timer: numbers[3],
             fires: .milliseconds(numbers[4] * 10))

@@ -19,8 +19,6 @@ struct Pattern: Sendable {
 
     let seed: UInt64
 
-    init(seed: UInt64) { self.seed = seed }
-
     /// Bytes `position ..< position + count` of the stream.
     func bytes(_ count: Int, at position: Int = 0) -> [UInt8] {
         [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in

@@ -44,7 +44,20 @@ struct ProcessFacts {
         field(name, thread: thread)?.split(separator: " ").first.flatMap { Int($0) } ?? 0
     }
 
-    private func read(_ path: String) -> String {
-        FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self) } ?? ""
+    private func read(_ path: String) -> String { contents(ofKernelFile: path) }
+}
+
+/// What a file in /proc says; nothing where it cannot be read. Their size is 0, and one read gives only a part of the
+/// long ones.
+func contents(ofKernelFile path: String) -> String {
+    let fd = open(path, O_RDONLY)
+    guard fd >= 0 else { return "" }
+    defer { close(fd) }
+    var bytes: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 1 << 16)
+    while true {
+        let count = read(fd, &buffer, buffer.count)
+        if count <= 0 { return String(decoding: bytes, as: UTF8.self) }
+        bytes += buffer.prefix(count)
     }
 }

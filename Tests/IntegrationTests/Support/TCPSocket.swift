@@ -23,6 +23,7 @@ enum StreamEnd: Equatable {
 final class TCPSocket: Sendable {
     let fd: Int32
     private let open = Mutex(true)
+    private let wasReset = Atomic(false)
 
     /// Takes over a descriptor, which is closed with the object.
     init(owning fd: Int32) { self.fd = fd }
@@ -72,7 +73,9 @@ final class TCPSocket: Sendable {
         var code: Int32 = 0
         var length = socklen_t(MemoryLayout<Int32>.size)
         getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &length)
-        guard code == 0 else { throw SocketFailure(call: "connect", code: code) }
+        // Connected and then reset, before we looked: asking has taken the error away, and the next call gives it back.
+        if code == ECONNRESET { wasReset.store(true, ordering: .relaxed) }
+        guard code == 0 || code == ECONNRESET else { throw SocketFailure(call: "connect", code: code) }
     }
 
     /// Sets an Int32 option. The tests set only options that cannot fail on a socket of theirs.
@@ -127,6 +130,7 @@ final class TCPSocket: Sendable {
 
     /// Some bytes; none at the end of the stream.
     func receive(into buffer: UnsafeMutableRawBufferPointer, within limit: Duration = patience) throws -> Int {
+        if wasReset.load(ordering: .relaxed) { throw SocketFailure(call: "receive", code: ECONNRESET) }
         while true {
             let got = recv(fd, buffer.baseAddress, buffer.count, 0)
             if got >= 0 { return got }
