@@ -79,7 +79,11 @@ public struct ConfigurationKey: Sendable, Equatable {
         }
     }
 
-    private var example: String { "\"\(defaultText.flatMap { DurationText.parse($0) == nil ? nil : $0 } ?? "10m")\"" }
+    /// The default where it is a time, else some time.
+    private var example: String {
+        let standard = defaultText.flatMap { DurationText.parse($0) == nil ? nil : $0 } ?? "10m"
+        return standard == "0s" ? "\"30s\"" : "\"\(standard)\""
+    }
 
     private func or(_ word: String?) -> String { word.map { ", or \"\($0)\"" } ?? "" }
 }

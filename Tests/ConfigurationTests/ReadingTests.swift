@@ -115,7 +115,8 @@ import Testing
     }
 
     @Test func theCanonicalTextIsWhatItSays() throws {
-        let text = try read(document(daemon: "control = \"a\\\\b\\\"c\"", service: "receive-buffer = 65537")).canonicalText
+        let document = document(daemon: #"control = "a\\b\"c""#, service: "receive-buffer = 65537")
+        let text = try read(document).canonicalText
         #expect(
             text == """
                 workers = "auto"
