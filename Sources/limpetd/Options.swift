@@ -12,7 +12,7 @@ struct Options: ParsableCommand {
             Give a file with --config, or one service with --listen and --backend.
             Durations are a number and a unit: 500ms, 5s, 10m, 2h.
 
-            Exit status: \(ExitStatus.done) done; \(ExitStatus.failed) cannot start; \(ExitStatus.usage) usage; \
+            Exit status: \(ExitStatus.done) done; \(ExitStatus.failed) refused or failed; \(ExitStatus.usage) usage; \
             \(ExitStatus.configuration) configuration invalid.
             """,
         version: "limpetd \(limpetVersion)")
