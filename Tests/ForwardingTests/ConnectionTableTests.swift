@@ -68,7 +68,7 @@ import Testing
             }
         }
         var seen = Set<UInt64>()
-        while seen.count < 2000 {
+        while seen.count < 300 {
             guard let row = table.snapshot(0) else { continue }
             let torn =
                 row.record.opened != row.id || row.client?.address.high != row.id
