@@ -87,9 +87,10 @@ check-all: check
 	@$(MAKE) --no-print-directory sanitize
 	@$(MAKE) --no-print-directory hotpath
 
-# The unit tests once more, watched by each sanitizer. Those that start limpetctl are left out: a process that exits at once
-# leaks what it holds, and says so in place of its exit status.
-UNIT_TESTS = --filter '^(Addressing|Stickiness|Backends|Configuration|Forwarding|Engine|Control)Tests[.]' --skip LimpetctlTests
+# The unit tests once more, watched by each sanitizer. Those that start limpetctl are left out: a process that exits at
+# once leaks what it holds, and says so in place of its exit status.
+UNIT_TESTS = --filter '^(Addressing|Stickiness|Backends|Configuration|Forwarding|Engine|Control)Tests[.]' \
+    --skip LimpetctlTests
 sanitize: $(STAMPS)/deps-build
 	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path .build-asan $(UNIT_TESTS) $(SWIFTFLAGS)
 	TSAN_OPTIONS=suppressions=$(CURDIR)/Tests/thread-sanitizer.txt \

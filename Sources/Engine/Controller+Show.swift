@@ -11,12 +11,22 @@ import Stickiness
 /// Answers to questions.
 extension Controller {
     func status() -> StatusReport {
-        StatusReport(
+        var own = limpet_worker()
+        for index in 0..<region.workerCount {
+            let worker = region.worker(index)
+            own.pipes &+= limpet_load64(&worker.pointee.pipes)
+            own.pipes_refused &+= limpet_load64(&worker.pointee.pipes_refused)
+            own.descriptor_failures &+= limpet_load64(&worker.pointee.descriptor_failures)
+            own.local_failures &+= limpet_load64(&worker.pointee.local_failures)
+        }
+        return StatusReport(
             pid: getpid(), enginePID: getpid(), engineGeneration: 1,
             uptimeSeconds: Double(Clock.now() - startedAt) / 1e9, ready: isServing, workers: workers.count,
             connections: region.open, maxConnections: Int(clamping: region.header.pointee.limit),
-            descriptorLimit: budget.limit, capabilities: Privileges.names,
-            user: Account.numbered(Account.effectiveUID)?.name ?? "\(Account.effectiveUID)",
+            descriptorLimit: budget.limit, descriptorFailures: own.descriptor_failures,
+            localFailures: own.local_failures, pipes: Int(clamping: own.pipes), maxPipes: budget.pipeCap,
+            pipesRefused: own.pipes_refused, capabilities: Privileges.names,
+            user: userName,
             configHash: request.configuration.configHash,
             services: topology.services.map {
                 ServiceStatus(name: $0.configuration.name, mappingHash: $0.mappingHash)

@@ -41,6 +41,7 @@ final class FakePlane: ControlPlane, Sendable {
             StatusReport(
                 pid: 4711, enginePID: 4712, engineGeneration: 1, uptimeSeconds: 522_000.5, ready: state.isReady,
                 workers: 2, connections: state.rows.count, maxConnections: 524_128, descriptorLimit: 1_048_576,
+                descriptorFailures: 1, localFailures: 0, pipes: 3, maxPipes: 625, pipesRefused: 2,
                 capabilities: ["CAP_NET_BIND_SERVICE"], user: "limpet", configHash: "8d1f0c2a",
                 services: [
                     ServiceStatus(name: "chat", mappingHash: "a1b2"), ServiceStatus(name: "mqtt", mappingHash: "c3d4"),

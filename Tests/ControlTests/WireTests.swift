@@ -29,7 +29,8 @@ import Testing
         #expect(
             try fields(Reply(version: "1", body: plane.status())) == [
                 "schema", "version", "time", "pid", "engine_pid", "engine_generation", "uptime_seconds", "ready",
-                "workers", "connections", "max_connections", "descriptor_limit", "capabilities", "user", "config_hash",
+                "workers", "connections", "max_connections", "descriptor_limit", "descriptor_failures",
+                "local_failures", "pipes", "max_pipes", "pipes_refused", "capabilities", "user", "config_hash",
                 "services", "last_death",
             ])
         #expect(

@@ -159,7 +159,7 @@ struct DiallingTests {
             let backend = try BackendServer(.echo)
             let daemon = try Daemon([backend.address])
             // The clients use 127.0.0.2 and ports outside; the daemon has two ports towards its backend.
-            try PrivateNetwork.setLocalPorts(50_000...50_001)
+            try PrivateNetwork.setting("net.ipv4.ip_local_port_range", "50000 50001")
             var clients: [TCPSocket] = []
             for port in UInt16(20_000)..<20_002 {
                 let client = try TCPSocket(for: daemon.address, source: SocketAddress("127.0.0.2", port))

@@ -31,7 +31,7 @@ struct PrivilegeTests {
             #expect(facts.field("Gid", thread: thread) == ids(user.pw_gid))
             let groups = facts.field("Groups", thread: thread)
             #expect(groups == "" || groups == "\(user.pw_gid)", "\(groups ?? "")")
-            for set in ["CapEff", "CapPrm", "CapBnd", "CapAmb"] {
+            for set in ["CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb"] {
                 #expect(facts.field(set, thread: thread) == Self.bindServiceOnly, "\(set) of thread \(thread)")
             }
             #expect(facts.field("NoNewPrivs", thread: thread) == "1")
@@ -104,6 +104,18 @@ struct PrivilegeTests {
         let outcome = try Daemon.refuses(setup)
         #expect(outcome.ending == .exit(1) && outcome.stderr.contains(key), "\(outcome)")
         #expect(outcome.stderr.contains("nobody"), "\(outcome)")
+    }
+
+    /// The unit that ships sets a umask that would keep the group out of the directory of the control socket.
+    @Test func theUmaskDoesNotKeepTheGroupOut() throws {
+        let backend = try BackendServer(.echo)
+        var setup = setup(user: "nobody", backend.address)
+        setup.wrapper = ["sh", "-c", #"umask 0077 && exec "$@""#, "sh"]
+        let daemon = try Daemon(setup)
+        var status = stat()
+        #expect(stat("\(daemon.directory)/run", &status) == 0 && status.st_mode & 0o777 == 0o750)
+        #expect(stat(daemon.ctl.control, &status) == 0 && status.st_mode & 0o777 == 0o660)
+        try daemon.stop()
     }
 
     // MARK: An ordinary user

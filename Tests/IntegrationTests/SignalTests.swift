@@ -12,6 +12,19 @@ struct SignalTests {
         #expect(throws: SocketFailure.self) { try daemon.connect() }
     }
 
+    /// Whatever SIGHUP will mean, it does not end the daemon, and neither do signals that users send by mistake.
+    @Test(arguments: [SIGHUP, SIGPIPE, SIGWINCH])
+    func otherSignalsDoNotEndIt(_ signal: Int32) throws {
+        let lane = try Lane()
+        let pair = try lane.open()
+        lane.daemon.process.signal(signal)
+        #expect(holds(for: .milliseconds(300)) { lane.daemon.process.poll() == nil })
+        try pair.client.send("still here")
+        #expect(try pair.backend.receiveText(10) == "still here")
+        pair.close()
+        try lane.finish()
+    }
+
     @Test func closesConnectionsWithFINAndExitsWithZero() throws {
         let lane = try Lane()
         let pairs = try (0..<20).map { _ in try lane.open() }

@@ -16,6 +16,16 @@ public struct StatusReport: Codable, Sendable, Equatable {
     public var maxConnections: Int
     /// RLIMIT_NOFILE as it is in force.
     public var descriptorLimit: Int
+    /// Times that an accept or a connect found no descriptor left.
+    public var descriptorFailures: UInt64
+    /// Connects that failed for a lack of this machine: descriptors, local ports, memory.
+    public var localFailures: UInt64
+    /// Pipes that exist now. Each holds bytes that wait for a slow reader, or waits to be used.
+    public var pipes: Int
+    /// As many pipes may exist.
+    public var maxPipes: Int
+    /// Times that a worker wanted a pipe and got none; it then forwards without, more slowly.
+    public var pipesRefused: UInt64
     /// The permitted capabilities, spelt as in capabilities(7) (`CAP_NET_BIND_SERVICE`); empty: none.
     public var capabilities: [String]
     /// The user that the daemon runs as: its name, or its number where it has none.
@@ -28,7 +38,8 @@ public struct StatusReport: Codable, Sendable, Equatable {
 
     public init(
         pid: Int32, enginePID: Int32, engineGeneration: Int, uptimeSeconds: Double, ready: Bool, workers: Int,
-        connections: Int, maxConnections: Int, descriptorLimit: Int, capabilities: [String], user: String,
+        connections: Int, maxConnections: Int, descriptorLimit: Int, descriptorFailures: UInt64,
+        localFailures: UInt64, pipes: Int, maxPipes: Int, pipesRefused: UInt64, capabilities: [String], user: String,
         configHash: String, services: [ServiceStatus], lastDeath: EngineDeath?
     ) {
         self.pid = pid
@@ -40,6 +51,11 @@ public struct StatusReport: Codable, Sendable, Equatable {
         self.connections = connections
         self.maxConnections = maxConnections
         self.descriptorLimit = descriptorLimit
+        self.descriptorFailures = descriptorFailures
+        self.localFailures = localFailures
+        self.pipes = pipes
+        self.maxPipes = maxPipes
+        self.pipesRefused = pipesRefused
         self.capabilities = capabilities
         self.user = user
         self.configHash = configHash
@@ -48,12 +64,16 @@ public struct StatusReport: Codable, Sendable, Equatable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case pid, ready, workers, connections, capabilities, user, services
+        case pid, ready, workers, connections, pipes, capabilities, user, services
         case enginePID = "engine_pid"
         case engineGeneration = "engine_generation"
         case uptimeSeconds = "uptime_seconds"
         case maxConnections = "max_connections"
         case descriptorLimit = "descriptor_limit"
+        case descriptorFailures = "descriptor_failures"
+        case localFailures = "local_failures"
+        case maxPipes = "max_pipes"
+        case pipesRefused = "pipes_refused"
         case configHash = "config_hash"
         case lastDeath = "last_death"
     }

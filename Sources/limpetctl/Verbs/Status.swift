@@ -27,13 +27,19 @@ struct Status: ShowingVerb {
         let held = status.capabilities
         let capabilities = held.isEmpty ? "none" : held.count > 4 ? "\(held.count)" : held.joined(separator: " ")
         output.line("capabilities   \(capabilities)")
-        output.line("descriptors    at most \(status.descriptorLimit)")
+        output.line(
+            "descriptors    at most \(status.descriptorLimit); none left \(times(status.descriptorFailures)),"
+                + " connects impossible \(times(status.localFailures))")
+        output.line(
+            "pipes          \(status.pipes) of at most \(status.maxPipes), refused \(times(status.pipesRefused))")
         output.line("configuration  \(status.configHash)")
         for service in status.services { output.line("service        \(service.name), mapping \(service.mappingHash)") }
         if let death = status.lastDeath {
             output.line("last death     \(death.time), \(output.style.paint(death.reason, .bad))")
         }
     }
+
+    private func times(_ count: UInt64) -> String { count == 1 ? "once" : "\(count) times" }
 
     /// Name and value, in the order that limpetctl(8) documents; the services last.
     private func plainLines(_ reply: Reply<StatusReport>) -> [(String, String)] {
@@ -45,6 +51,9 @@ struct Status: ShowingVerb {
             ("uptime_seconds", Units.seconds(status.uptimeSeconds)), ("ready", status.ready ? "yes" : "no"),
             ("workers", String(status.workers)), ("connections", String(status.connections)),
             ("max_connections", String(status.maxConnections)), ("descriptor_limit", String(status.descriptorLimit)),
+            ("descriptor_failures", String(status.descriptorFailures)),
+            ("local_failures", String(status.localFailures)), ("pipes", String(status.pipes)),
+            ("max_pipes", String(status.maxPipes)), ("pipes_refused", String(status.pipesRefused)),
             ("capabilities", status.capabilities.joined(separator: " ")), ("user", status.user),
             ("config_hash", status.configHash),
             ("last_death", death),

@@ -132,6 +132,17 @@ final class Daemon: Sendable {
             sourceLocation: sourceLocation)
     }
 
+    /// Over a stretch of time in which nothing happens it uses far less processor time than a loop that spins would.
+    func expectSleeping(sourceLocation: SourceLocation = #_sourceLocation) {
+        let facts = ProcessFacts(pid: pid)
+        let (start, before) = (ContinuousClock.now, facts.cpuTime)
+        Thread.sleep(forTimeInterval: 1.5)
+        let (elapsed, used) = (ContinuousClock.now - start, facts.cpuTime - before)
+        #expect(
+            used < elapsed / 5, "limpetd used \(used) of processor time in \(elapsed) in which nothing happened",
+            sourceLocation: sourceLocation)
+    }
+
     /// Starts limpetd where it has to end by itself, and waits for that.
     static func refuses(_ setup: Setup) throws -> Outcome {
         let directory = try temporaryDirectory()

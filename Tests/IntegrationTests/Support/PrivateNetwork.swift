@@ -14,11 +14,16 @@ enum PrivateNetwork {
         guard outcome.status == 0 else { throw SocketFailure(call: "ip link set lo up: \(outcome)", code: EINVAL) }
     }
 
-    /// The ports that the kernel chooses from when a socket has none. A child writes them: /proc/sys/net shows the namespace
-    /// of the thread that opens it.
-    static func setLocalPorts(_ range: ClosedRange<Int>) throws {
-        let text = "\(range.lowerBound) \(range.upperBound)"
-        let outcome = try run(["sh", "-c", "echo \(text) > /proc/sys/net/ipv4/ip_local_port_range"])
-        guard outcome.status == 0 else { throw SocketFailure(call: "ip_local_port_range: \(outcome)", code: EINVAL) }
+    /// From now on everything that is sent is lost, and nobody is told.
+    static func takeDown() throws {
+        let outcome = try run(["ip", "link", "set", "lo", "down"])
+        guard outcome.status == 0 else { throw SocketFailure(call: "ip link set lo down: \(outcome)", code: EINVAL) }
+    }
+
+    /// Changes a sysctl of the namespace. A child does it: /proc/sys/net shows the namespace of the thread that opens it.
+    static func setting(_ name: String, _ value: String) throws {
+        let path = "/proc/sys/" + name.replacingOccurrences(of: ".", with: "/")
+        let outcome = try run(["sh", "-c", "echo \(value) > \(path)"])
+        guard outcome.status == 0 else { throw SocketFailure(call: "\(name): \(outcome)", code: EINVAL) }
     }
 }
