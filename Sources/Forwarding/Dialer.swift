@@ -133,10 +133,19 @@ extension Worker {
             }
             return
         }
-        if let failure = StreamSocket.takeError(record.pointee.descriptor.1) {
-            connectEnded(slot, failure)
-        } else if event.writable {
+        switch StreamSocket.takeError(record.pointee.descriptor.1) {
+        case nil:
+            if event.writable { established(slot) }
+        case .connectionReset?, .brokenPipe?:
+            // A refused connect is ECONNREFUSED: this one was accepted and reset before we looked. The client is told just
+            // that; what came before the RST is still in the socket, the error no longer is.
+            let generation = record.pointee.generation
             established(slot)
+            if record.pointee.generation == generation, record.pointee.state == UInt8(LIMPET_OPEN) {
+                sideReset(slot, 1)
+            }
+        case let failure?:
+            connectEnded(slot, failure)
         }
     }
 
