@@ -16,6 +16,9 @@ final class Output {
     private let isTerminal: Bool
     private var buffer: [UInt8] = []
     private var pages = 0
+    /// Comes before whatever is written next: what parts a page of --watch from the one before.
+    private var separator = ""
+    private var isProgressOpen = false
 
     init(_ options: GlobalOptions) {
         form = options.json ? .json : options.plain ? .plain : .table
@@ -28,11 +31,12 @@ final class Output {
     }
 
     func write(_ text: String) {
-        buffer.append(contentsOf: text.utf8)
-        if buffer.count >= 32 * 1024 { flush() }
+        write(Array(text.utf8))
     }
 
     func write(_ bytes: [UInt8]) {
+        buffer.append(contentsOf: separator.utf8)
+        separator = ""
         buffer += bytes
         if buffer.count >= 32 * 1024 { flush() }
     }
@@ -44,7 +48,7 @@ final class Output {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         do {
-            buffer += try encoder.encode(value)
+            write(Array(try encoder.encode(value)))
         } catch {
             throw ControlError(.failed, "cannot be written as JSON: \(error)")
         }
@@ -54,22 +58,20 @@ final class Output {
     /// A line that takes the place of the last one, where there is a terminal; a line of its own elsewhere.
     func progress(_ text: String) {
         write(isTerminal ? "\r\u{1B}[K\(text)" : text + "\n")
+        isProgressOpen = isTerminal
         flush()
     }
 
-    /// Ends the line that ``progress(_:)`` has left open.
+    /// Clears the line that ``progress(_:)`` has left open, if it has.
     func endProgress() {
-        if isTerminal { write("\r\u{1B}[K") }
+        if isProgressOpen { write("\r\u{1B}[K") }
+        isProgressOpen = false
         flush()
     }
 
-    /// A further page of --watch: on a terminal over the last one.
+    /// A further page of --watch: on a terminal in place of the last one, which stays until this one has something.
     func beginPage() {
-        if isTerminal && form != .json {
-            write("\u{1B}[H\u{1B}[2J")
-        } else if pages > 0 && form != .json {
-            line("")
-        }
+        if form != .json { separator = isTerminal ? "\u{1B}[H\u{1B}[2J" : pages > 0 ? "\n" : "" }
         pages += 1
     }
 
