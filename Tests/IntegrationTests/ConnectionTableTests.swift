@@ -7,8 +7,12 @@ struct ConnectionTableTests {
     @Test func rowsSayWhatIsTrue() throws {
         let lane = try Lane()
         let pair = try lane.open(from: "127.3.3.3")
-        try pair.client.send(Pattern(seed: 60).bytes(12_345))
-        _ = try pair.backend.receive(exactly: 12_345)
+        // Much, so that some of it is spliced.
+        let upload = Background("3,000,000 bytes are sent") {
+            try pair.client.send(Pattern(seed: 60), count: 3_000_000)
+        }
+        #expect(try pair.backend.receive(Pattern(seed: 60), upTo: 3_000_000) == 3_000_000)
+        try upload.value()
         try pair.backend.send(Pattern(seed: 61).bytes(777))
         _ = try pair.client.receive(exactly: 777)
         let row = try lane.daemon.connections(1)[0]
@@ -17,7 +21,7 @@ struct ConnectionTableTests {
         #expect(row.listener == lane.daemon.address.description && row.clientLocal == row.listener)
         #expect(row.backendAddress == lane.listener.address.description)
         #expect(row.backendLocal == pair.backend.peer?.description)
-        #expect(row.bytesIn == 12_345 && row.bytesOut == 777)
+        #expect(row.bytesIn == 3_000_000 && row.bytesOut == 777)
         #expect((0..<2).contains(row.worker))
         try eventually("its idle time grows") { try lane.daemon.connections(1)[0].idleSeconds > 0.5 }
         let later = try lane.daemon.connections(1)[0]

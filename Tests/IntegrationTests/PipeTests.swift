@@ -40,7 +40,11 @@ struct PipeTests {
                 sent[number] += count
                 if count > 0 { moving = true }
             }
-            if !moving { moving = try becomes(within: .milliseconds(500)) { pairs.contains { $0.ends(way).sender.ready(POLLOUT) } } }
+            if !moving {
+                moving = try becomes(within: .milliseconds(500)) {
+                    pairs.contains { $0.ends(way).sender.ready(POLLOUT) }
+                }
+            }
         }
         #expect(sent.allSatisfy { $0 > 0 && $0 < 30 << 20 }, "\(sent)")
         daemon.expectSleeping()

@@ -32,20 +32,6 @@ struct SurroundingsTests {
 
     private static let flags = ["--listen", "127.0.0.1:0", "--backend", "127.0.0.1:9"]
 
-    /// Started without standard streams, it would give their numbers to sockets, and clients would get the log.
-    @Test func noSocketTakesThePlaceOfTheLog() throws {
-        let backend = try BackendServer(.greet("b1"))
-        var setup = Daemon.Setup()
-        setup.backends = [Daemon.Backend(name: "b1", address: backend.address)]
-        setup.wrapper = ["sh", "-c", #"exec "$@" <&- >&- 2>&-"#, "sh"]
-        let daemon = try Daemon(setup)
-        for stream in 0...2 {
-            let place = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(daemon.pid)/fd/\(stream)")
-            #expect(place == "/dev/null")
-        }
-        try daemon.stop()
-    }
-
     @Test func anOrdinaryUsersDirectoriesAreTheirOwn() throws {
         let home = try Home()
         defer { home.remove() }

@@ -38,18 +38,7 @@ struct TimeoutTests {
     @Test(arguments: Way.allCases)
     func aHalfClosedConnectionIsClosedWhenNothingComes(_ way: Way) throws {
         let listener = try Listener()
-        var setup = Daemon.Setup()
-        setup.file = """
-            [[service]]
-            name = "chat"
-            listen = ["127.0.0.1:0"]
-            half-close-timeout = "1s"
-
-            [[service.backend]]
-            name = "b1"
-            address = "\(listener.address)"
-            """
-        let daemon = try Daemon(setup)
+        let daemon = try Daemon(chat("half-close-timeout = \"1s\"", listener))
         let client = try daemon.connect()
         let pair = Pair(client: client, backend: try listener.accept())
         let open = Pair(client: try daemon.connect(), backend: try listener.accept())
@@ -66,6 +55,43 @@ struct TimeoutTests {
         // Only the half-closed one: the other is merely quiet.
         #expect(open.client.isQuiet && open.backend.isQuiet)
         for pair in [pair, open] { pair.close() }
+        try daemon.waitUntilIdle()
+        try daemon.stop()
+    }
+
+    /// What limpet.toml(5) says of it: a reader that is there and does not read is given up as well.
+    @Test(arguments: Way.allCases)
+    func userTimeoutEndsAReaderWhoseWindowStaysClosed(_ way: Way) throws {
+        let listener = try Listener(receiveBuffer: way == .upstream ? 8_192 : nil)
+        let daemon = try Daemon(chat("user-timeout = \"2s\"", listener))
+        let client = try TCPSocket.connect(to: daemon.address, receiveBuffer: way == .downstream ? 8_192 : nil)
+        let pair = Pair(client: client, backend: try listener.accept())
+        let (sender, receiver) = pair.ends(way)
+        let block = [UInt8](repeating: 1, count: 1 << 18)
+        _ = try block.withUnsafeBytes { try sender.trySend($0) }
+        try eventually("the daemon gives the reader up") { try daemon.ctl.status().connections == 0 }
+        #expect(try sender.receiveToEnd().end == .reset)
+        #expect(try receiver.receiveToEnd().bytes.allSatisfy { $0 == 1 })
+        pair.close()
+        try daemon.stop()
+    }
+
+    /// A connection may be quiet for as long as it likes before one side finishes: the time-out runs from the FIN.
+    @Test(arguments: Way.allCases)
+    func theHalfCloseTimeOutRunsFromTheFIN(_ way: Way) throws {
+        let listener = try Listener()
+        let daemon = try Daemon(chat("half-close-timeout = \"4s\"", listener))
+        let pair = Pair(client: try daemon.connect(), backend: try listener.accept())
+        let (first, second) = pair.ends(way)
+        try eventually("it has been quiet for longer than the time-out") {
+            try daemon.connections(1)[0].idleSeconds > 4.5
+        }
+        try first.finish()
+        #expect(try second.receiveToEnd() == ([], .fin))
+        #expect(holds(for: .milliseconds(300)) { first.isQuiet })
+        try second.send("a late answer")
+        #expect(try first.receiveText(13) == "a late answer")
+        pair.close()
         try daemon.waitUntilIdle()
         try daemon.stop()
     }
@@ -104,21 +130,13 @@ struct TimeoutTests {
 
     @Test(.enabled(if: isRoot)) func socketOptionsAsConfigured() throws {
         let listener = try Listener()
-        var setup = Daemon.Setup()
-        setup.file = """
-            [[service]]
-            name = "chat"
-            listen = ["127.0.0.1:0"]
+        let settings = """
             user-timeout = "7s"
             receive-buffer = 50000
             send-buffer = 40000
             keepalive = { idle = "11s", interval = "3s", count = 4 }
-
-            [[service.backend]]
-            name = "b1"
-            address = "\(listener.address)"
             """
-        let daemon = try Daemon(setup)
+        let daemon = try Daemon(chat(settings, listener))
         let pair = Pair(client: try daemon.connect(), backend: try listener.accept())
         try forBothSides(of: daemon, pair) { socket in
             #expect(socket.option(Int32(IPPROTO_TCP), TCP_KEEPIDLE) == 11)
@@ -132,6 +150,22 @@ struct TimeoutTests {
         pair.close()
         try daemon.waitUntilIdle()
         try daemon.stop()
+    }
+
+    /// One service with these settings in front of a backend that the test plays.
+    private func chat(_ settings: String, _ listener: Listener) -> Daemon.Setup {
+        var setup = Daemon.Setup()
+        setup.file = """
+            [[service]]
+            name = "chat"
+            listen = ["127.0.0.1:0"]
+            \(settings)
+
+            [[service.backend]]
+            name = "b1"
+            address = "\(listener.address)"
+            """
+        return setup
     }
 
     private func forBothSides(of daemon: Daemon, _ pair: Pair, _ body: (TCPSocket) -> Void) throws {

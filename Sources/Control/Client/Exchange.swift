@@ -6,6 +6,7 @@ internal import NIOPosix
 /// One request and its response, read by a thread that waits. No more of the response is held than one read brings: the
 /// event loop reads on only when the waiting thread asks.
 struct Exchange {
+    private let path: String
     private let channel: any Channel
     /// Held here and not looked up in the pipeline: it outlives the channel, which may close as soon as the last part is
     /// in.
@@ -15,6 +16,7 @@ struct Exchange {
     init(
         _ request: HTTPRequestHead, body: ByteBuffer?, socket path: String, on loop: any EventLoop
     ) throws(ControlError) {
+        self.path = path
         do {
             let reader = try loop.submit { NIOLoopBound(ResponseReader(loop), eventLoop: loop) }.wait()
             self.reader = reader
@@ -42,10 +44,21 @@ struct Exchange {
         do {
             return try channel.eventLoop.flatSubmit { reader.value.next() }.wait()
         } catch let error as ControlError {
-            throw error
+            throw error == ResponseReader.endedEarly && isDeserted ? Exchange.nobody(path) : error
         } catch {
             throw ControlError(.failed, "limpetd's answer cannot be read: \(error)")
         }
+    }
+
+    /// Whether nobody listens on the socket any more: then the answer broke off because limpetd has gone.
+    private var isDeserted: Bool {
+        guard case .success(let probe) = UnixSocket.open() else { return false }
+        defer { Descriptor.close(probe) }
+        return UnixSocket.connect(probe, path: path) != nil
+    }
+
+    private static func nobody(_ path: String) -> ControlError {
+        ControlError(.notRunning, "limpetd is not running (nobody listens on the socket at \(path))")
     }
 
     /// Ends the conversation, finished or not.
@@ -60,8 +73,7 @@ struct Exchange {
         let errno = Errno(rawValue: error.errnoCode)
         switch errno {
         case .noSuchFile: return ControlError(.notRunning, "limpetd is not running (no socket at \(path))")
-        case .connectionRefused:
-            return ControlError(.notRunning, "limpetd is not running (nobody listens on the socket at \(path))")
+        case .connectionRefused: return nobody(path)
         case .accessDenied, .notPermitted:
             return ControlError(
                 .permission,
@@ -122,7 +134,11 @@ private final class ResponseReader: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        fail(ControlError(.failed, "limpetd's answer cannot be read: \(error)"))
+        if case HTTPParserError.invalidEOFState = error {
+            fail(ResponseReader.endedEarly)
+        } else {
+            fail(ControlError(.failed, "limpetd's answer cannot be read: \(error)"))
+        }
         context.close(promise: nil)
     }
 

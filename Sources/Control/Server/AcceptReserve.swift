@@ -6,9 +6,8 @@ internal import NIOCore
 /// accepting rests for a moment; NIO alone would try again at once, for ever.
 ///
 /// A handler of the listening channel, on its event loop.
-final class AcceptReserve: ChannelDuplexHandler {
+final class AcceptReserve: ChannelInboundHandler {
     typealias InboundIn = any Channel
-    typealias OutboundIn = any Channel
 
     /// Clients that are served without a free descriptor.
     private static let size = 4
@@ -16,8 +15,6 @@ final class AcceptReserve: ChannelDuplexHandler {
 
     private var held: [Int32] = []
     private var isResting = false
-    /// The channel wanted to go on accepting during the rest.
-    private var isReadMissed = false
     private var isOver = false
 
     /// Takes back what was given up, as far as there are descriptors again. To be called whenever a client has gone.
@@ -37,14 +34,6 @@ final class AcceptReserve: ChannelDuplexHandler {
         held = []
     }
 
-    func read(context: ChannelHandlerContext) {
-        if isResting {
-            isReadMissed = true
-        } else {
-            context.read()
-        }
-    }
-
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         guard let failure = error as? IOError, Errno(rawValue: failure.errnoCode).isLocal else {
             return context.fireErrorCaught(error)
@@ -52,12 +41,12 @@ final class AcceptReserve: ChannelDuplexHandler {
         if let descriptor = held.popLast() { return Descriptor.close(descriptor) }
         guard !isResting else { return }
         isResting = true
+        // A failed accept leaves the descriptor in the poll set: leaving the next read out would not be enough.
+        try? context.channel.syncOptions?.setOption(.autoRead, value: false)
         context.eventLoop.assumeIsolated().scheduleTask(in: AcceptReserve.rest) { [self] in
             isResting = false
             refill()
-            guard isReadMissed, !isOver else { return }
-            isReadMissed = false
-            context.read()
+            if !isOver { try? context.channel.syncOptions?.setOption(.autoRead, value: true) }
         }
     }
 }

@@ -221,6 +221,14 @@ final class TCPSocket: Sendable {
         }
     }
 
+    /// Sends RST and keeps the descriptor, so that another thread may still be waiting on it: connecting to no address
+    /// is how to disconnect, see connect(2).
+    func abort() {
+        var nowhere = sockaddr()
+        nowhere.sa_family = sa_family_t(AF_UNSPEC)
+        _ = Glibc.connect(fd, &nowhere, socklen_t(MemoryLayout<sockaddr>.size))
+    }
+
     /// Closes with RST instead of FIN.
     func reset() {
         var value = linger(l_onoff: 1, l_linger: 0)
