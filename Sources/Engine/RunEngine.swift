@@ -38,6 +38,18 @@ public func descriptorBudget(
     return (admitted, budget.summary(admitted: admitted))
 }
 
+/// Why a start as root would fail for want of a user or group, for `--check`; nil: it would not, or we are not root and
+/// cannot tell who will start it.
+public func identityProblem(of configuration: DaemonConfiguration) -> String? {
+    guard Account.effectiveUID == 0 else { return nil }
+    do throws(StartError) {
+        _ = try Identity.resolve(user: configuration.user, group: configuration.group)
+        return nil
+    } catch {
+        return error.description
+    }
+}
+
 /// One run of the daemon, from binding to the end.
 struct EngineRun {
     static let signals = [Signals.terminate, Signals.interrupt, Signals.hangUp]
@@ -136,7 +148,10 @@ struct EngineRun {
             request: request, topology: topology, region: region, workers: workers, listeners: listeners,
             budget: budget, eventLoop: eventLoop, log: log, finished: { ending.complete() })
         let server = try ControlService(controller, socket, eventLoop, version: limpetVersion)
-        eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in controller.noteStates() }
+        eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
+            controller.noteStates()
+            controller.noteDescriptors()
+        }
         do throws(SystemError) {
             _ = try Threads.start("signals") {
                 while true {
