@@ -222,6 +222,8 @@ struct ControlTests {
         #expect(try again.receiveLine().hasPrefix("b1"))
         try daemon.ctl.expect("drain", "b1", "--deadline", "5s")
         try daemon.ctl.expect("undrain", "b1")
+        // Nor does it come back with the next drain, which has none.
+        try daemon.ctl.expect("drain", "b1")
         #expect(holds(for: .seconds(7)) { again.isQuiet })
         again.close()
         staying.close()

@@ -105,15 +105,17 @@ struct LimitTests {
         #expect(outcome.stderr.contains("600") && outcome.stderr.contains("5000"), "\(outcome)")
     }
 
-    /// EMFILE: no spinning, one line, and everyone who waits is served afterwards.
-    @Test func runningOutOfDescriptorsPausesAndRecovers() throws {
+    /// EMFILE: no spinning, one line, and everyone who waits is served afterwards: also the client that got the last
+    /// descriptor, so that there was none for its backend. An odd and an even number of free ones make sure of that.
+    @Test(arguments: [8, 9])
+    func runningOutOfDescriptorsPausesAndRecovers(_ free: Int) throws {
         let backend = try BackendServer(.greet("b1"))
         let daemon = try Daemon([backend.address])
         let facts = ProcessFacts(pid: daemon.pid)
         let hard = Programs.raisedLimit
         let first = try daemon.connect()
         _ = try first.receiveLine()
-        let tight = facts.highestDescriptor + 9
+        let tight = facts.highestDescriptor + 1 + free
         try setDescriptorLimit(of: daemon, tight, hard)
         // Each takes two; some of these thirty get in, the others wait in the kernel's queue.
         let clients = try (0..<30).map { _ in try daemon.connect() }

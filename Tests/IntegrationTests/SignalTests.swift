@@ -51,14 +51,19 @@ struct SignalTests {
 
     /// What a backend had sent before the end is still delivered.
     @Test func whatWasOnItsWayArrives() throws {
-        let lane = try Lane()
-        let pair = try lane.open(receiveBuffer: 16_384)
+        // Little room in the daemon's socket, so that a good part waits in a pipe.
+        let lane = try Lane(settings: "send-buffer = 10000")
+        let pair = try lane.open(receiveBuffer: 4_096)
         let pattern = Pattern(seed: 40)
-        try pair.backend.send(pattern, count: 150_000)
+        try pair.backend.send(pattern, count: 60_000)
         try lane.waitUntilRead(pair.backend)
+        let (client, peer) = (pair.client.local, lane.daemon.address)
+        let unread = try #require(KernelSocket.between(client, peer)).unread
+        let unsent = try #require(KernelSocket.between(peer, client)).unsent
+        #expect(unread + unsent < 50_000, "nothing waits in a pipe")
         lane.daemon.process.signal(SIGTERM)
         let (bytes, end) = try pair.client.receiveToEnd()
-        #expect(bytes.count == 150_000)
+        #expect(bytes.count == 60_000)
         #expect(bytes.withUnsafeBytes { pattern.firstDifference($0, at: 0) } == nil)
         #expect(end == .fin)
         pair.close()

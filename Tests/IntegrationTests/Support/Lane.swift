@@ -15,6 +15,23 @@ final class Lane: Sendable {
         daemon = try Daemon(setup)
     }
 
+    /// - Parameter settings: lines of the service's table in the configuration file.
+    init(settings: String, receiveBuffer: Int32? = nil) throws {
+        listener = try Listener(receiveBuffer: receiveBuffer)
+        var setup = Daemon.Setup()
+        setup.file = """
+            [[service]]
+            name = "default"
+            listen = ["127.0.0.1:0"]
+            \(settings)
+
+            [[service.backend]]
+            name = "b1"
+            address = "\(listener.address)"
+            """
+        daemon = try Daemon(setup)
+    }
+
     /// A client and the backend's end of its connection.
     func open(from source: String? = nil, receiveBuffer: Int32? = nil) throws -> Pair {
         let client = try TCPSocket.connect(to: daemon.address, from: source, receiveBuffer: receiveBuffer)

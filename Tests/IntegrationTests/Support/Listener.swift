@@ -59,6 +59,7 @@ final class Listener: Sendable {
 final class HangingListener: Sendable {
     private let listener: Listener
     private let fillers: [TCPSocket]
+    private let fillerPorts: Set<UInt16>
 
     var address: SocketAddress { listener.address }
 
@@ -73,5 +74,15 @@ final class HangingListener: Sendable {
             if !filler.ready(POLLOUT) { break }
         }
         self.fillers = fillers
+        fillerPorts = Set(fillers.map(\.local.port))
+    }
+
+    /// Makes room and waits for a connection that is not our own filler's: the kernel repeats the SYN after a second or
+    /// two.
+    func acceptOther() throws -> TCPSocket {
+        while true {
+            let socket = try listener.accept()
+            if let peer = socket.peer, !fillerPorts.contains(peer.port) { return socket }
+        }
     }
 }

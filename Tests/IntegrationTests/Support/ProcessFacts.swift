@@ -28,6 +28,12 @@ struct ProcessFacts {
     /// Processor time so far.
     var cpuTime: Duration { .milliseconds(cpuTicks * 1000 / sysconf(Int32(_SC_CLK_TCK))) }
 
+    /// Whether a signal has stopped it.
+    var isStopped: Bool {
+        let text = read("/proc/\(pid)/stat")
+        return text[(text.lastIndex(of: ")") ?? text.startIndex)...].hasPrefix(") T")
+    }
+
     var threadIDs: [pid_t] {
         ((try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task")) ?? []).compactMap { pid_t($0) }
     }

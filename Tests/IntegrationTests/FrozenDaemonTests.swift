@@ -1,0 +1,131 @@
+import Foundation
+import Testing
+
+/// Events that come together: the daemon is stopped with SIGSTOP while its peers do things, and finds all of it at once
+/// when it goes on. What is a race elsewhere happens every time here.
+@Suite(.ownThread, .fence)
+struct FrozenDaemonTests {
+    /// Bytes and the reset behind them are there at the same time.
+    @Test(arguments: Way.allCases, [1, 3_000, 120_000])
+    func bytesAndAReset(_ way: Way, _ size: Int) throws {
+        let lane = try Lane()
+        let pair = try lane.open()
+        let (sender, receiver) = pair.ends(way)
+        let pattern = Pattern(seed: 80)
+        try lane.daemon.frozen {
+            try sender.send(pattern, count: size)
+            try lane.waitUntilReceived(sender)
+            sender.reset()
+        }
+        let (bytes, end) = try receiver.receiveToEnd()
+        #expect(end == .reset)
+        #expect(bytes.withUnsafeBytes { pattern.firstDifference($0, at: 0) } == nil)
+        #expect(bytes.count == size)
+        try lane.finish()
+    }
+
+    @Test(arguments: Way.allCases)
+    func bytesAFinAndAReset(_ way: Way) throws {
+        let lane = try Lane()
+        let pair = try lane.open()
+        let (sender, receiver) = pair.ends(way)
+        try lane.daemon.frozen {
+            try sender.send("last words")
+            try sender.finish()
+            try lane.waitUntilReceived(sender)
+            sender.reset()
+        }
+        #expect(try receiver.receive(exactly: 10) == Array("last words".utf8))
+        try eventually("the reset arrives") { receiver.ready(POLLERR) }
+        try lane.finish()
+    }
+
+    @Test func bothSidesReset() throws {
+        let lane = try Lane()
+        let pairs = try (0..<10).map { _ in try lane.open() }
+        try lane.daemon.frozen {
+            for pair in pairs {
+                try pair.client.send("x")
+                try pair.backend.send("y")
+                pair.client.reset()
+                pair.backend.reset()
+            }
+        }
+        try lane.finish()
+    }
+
+    /// One side has finished, the other resets before the FIN has been passed on.
+    @Test(arguments: Way.allCases)
+    func aFinMeetsAReset(_ way: Way) throws {
+        let lane = try Lane()
+        let pair = try lane.open()
+        let (first, second) = pair.ends(way)
+        try lane.daemon.frozen {
+            try first.send("question")
+            try first.finish()
+            second.reset()
+        }
+        #expect(try first.receiveToEnd() == ([], .reset))
+        try lane.finish()
+    }
+
+    @Test func bothSidesFinishWithBytesOnTheirWay() throws {
+        let lane = try Lane()
+        let pairs = try (0..<10).map { _ in try lane.open() }
+        try lane.daemon.frozen {
+            for pair in pairs {
+                try pair.client.send(Pattern(seed: 81), count: 50_000)
+                try pair.backend.send(Pattern(seed: 82), count: 50_000)
+                try pair.client.finish()
+                try pair.backend.finish()
+            }
+        }
+        for pair in pairs {
+            #expect(try pair.backend.receive(Pattern(seed: 81)) == 50_000)
+            #expect(try pair.client.receive(Pattern(seed: 82)) == 50_000)
+        }
+        try lane.finish()
+    }
+
+    /// Clients that have come, talked and gone before anyone looked.
+    @Test func clientsThatAreGoneBeforeTheyAreAccepted() throws {
+        let backend = try BackendServer(.echo)
+        let daemon = try Daemon([backend.address])
+        try daemon.frozen {
+            for number in 0..<60 {
+                let client = try daemon.connect()
+                if number % 3 > 0 { try client.send("hello") }
+                if number % 2 == 0 { client.reset() } else { client.close() }
+            }
+        }
+        try eventually("all are accepted") { try daemon.ctl.listeners()[0].accepted == 60 }
+        try daemon.waitUntilIdle()
+        let row = try daemon.ctl.backend("b1")
+        #expect(row.connections == 0 && row.connecting == 0 && row.connectFailures == 0, "\(row)")
+        // And those that come now are served.
+        let client = try daemon.connect()
+        try client.send("ok")
+        #expect(try client.receiveText(2) == "ok")
+        client.close()
+        try daemon.waitUntilIdle()
+        try daemon.stop()
+    }
+}
+
+extension Daemon {
+    /// Stops the process, runs `body`, and lets it go on.
+    func frozen<R>(_ body: () throws -> R) throws -> R {
+        process.signal(SIGSTOP)
+        defer { process.signal(SIGCONT) }
+        try eventually("limpetd is stopped") { ProcessFacts(pid: pid).isStopped }
+        return try body()
+    }
+}
+
+extension Lane {
+    /// Waits until the daemon's kernel has everything that one end of a connection has sent, whether it is read or not.
+    func waitUntilReceived(_ sender: TCPSocket) throws {
+        let (local, peer) = (sender.local, try sender.peer ?? SocketFailure.thrown("getpeername", ENOTCONN))
+        try eventually("everything is acknowledged") { KernelSocket.between(local, peer)?.unsent == 0 }
+    }
+}
