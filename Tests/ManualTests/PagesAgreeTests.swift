@@ -93,7 +93,7 @@ struct PagesAgreeTests {
 }
 
 /// The pages of the source tree.
-private enum Pages {
+enum Pages {
     static let names = ["limpetd.8", "limpetctl.8", "limpet.toml.5"]
 
     static func path(of name: String) -> String {
