@@ -14,6 +14,7 @@ import Observability
 /// those that are started here.
 /// - Returns: the exit status.
 public func runEngine(_ request: EngineRequest) -> Int32 {
+    Signals.endAtFaults()
     Signals.block(EngineRun.signals)
     let configuration = request.configuration
     var log = Logger(label: "limpetd") { _ in

@@ -52,6 +52,16 @@ struct PrivilegeTests {
         try daemon.stop()
     }
 
+    /// Whoever starts it anew has to see its end; and what was in its memory is nobody's.
+    @Test(arguments: [SIGSEGV, SIGABRT, SIGILL]) func aFaultEndsItAtOnceAndSilently(_ fault: Int32) throws {
+        let backend = try BackendServer(.echo)
+        let daemon = try Daemon(setup(user: "nobody", backend.address))
+        let before = daemon.log
+        daemon.process.signal(fault)
+        #expect(try daemon.process.wait() == .signal(fault))
+        #expect(daemon.log == before)
+    }
+
     /// Every place where text comes out: log, --check, and what the control socket answers.
     @Test func theKeyIsShownNowhere() throws {
         let directory = try temporaryDirectory()
