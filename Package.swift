@@ -96,7 +96,10 @@ let package = Package(
         .testTarget(
             name: "ForwardingTests", dependencies: ["Forwarding", "Linux", "CLayout", "Addressing"],
             swiftSettings: common),
-        .testTarget(name: "EngineTests", dependencies: ["Engine"], swiftSettings: common),
+        .testTarget(
+            name: "EngineTests",
+            dependencies: ["Engine", "Observability", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: common),
         .testTarget(
             name: "ControlTests",
             dependencies: ["Control", "limpetctl", "Addressing", "Linux", nio("NIOCore"), nio("NIOPosix")],

@@ -15,6 +15,9 @@ extension Controller {
     /// … this far apart, so that the survivors are not met by all at once.
     private static let closingStep = TimeAmount.milliseconds(100)
 
+    /// So many numbers of connections are written into one line of the log.
+    private static let auditedIDs = 16
+
     func drain(_ request: DrainRequest, by caller: Caller) throws(ControlError) -> BackendRow {
         let slot = try find(request.backend)
         if !request.force && intent(slot) == .ready && isLastEligible(slot) {
@@ -48,7 +51,10 @@ extension Controller {
         case .ids(let ids):
             let wanted = Set(ids.map(\.value))
             matches = { wanted.contains($0.id) }
-            text = ids.map { "\($0)" }.joined(separator: " ")
+            // As many as a line can hold; a request can hold thousands.
+            text =
+                ids.prefix(Controller.auditedIDs).map { "\($0)" }.joined(separator: " ")
+                + (ids.count > Controller.auditedIDs ? " and \(ids.count - Controller.auditedIDs) more" : "")
         case .backend(let name):
             let slot = try find(name)
             matches = { Int($0.record.backend) == slot }

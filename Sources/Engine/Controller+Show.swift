@@ -26,7 +26,7 @@ extension Controller {
             descriptorLimit: budget.limit, descriptorFailures: own.descriptor_failures,
             localFailures: own.local_failures, pipes: Int(clamping: own.pipes), maxPipes: budget.pipeCap,
             pipesRefused: own.pipes_refused, capabilities: Privileges.names,
-            user: Account.numbered(Account.effectiveUID)?.name ?? "\(Account.effectiveUID)",
+            user: userName,
             configHash: request.configuration.configHash,
             services: topology.services.map {
                 ServiceStatus(name: $0.configuration.name, mappingHash: $0.mappingHash)

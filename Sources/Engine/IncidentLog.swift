@@ -82,6 +82,7 @@ final class IncidentLog: @unchecked Sendable {
         case .addressNotAvailable: "no local port is left: widen net.ipv4.ip_local_port_range"
         case .tooManyFiles: "raise the limit of open files (ulimit -n, LimitNOFILE=)"
         case .tooManyFilesInSystem: "raise fs.file-max"
+        case .noSpace: "raise fs.epoll.max_user_watches"
         case .noBufferSpace, .noMemory: "the kernel is short of memory"
         default: "check the routes and the firewall of this machine"
         }

@@ -11,7 +11,7 @@ struct StateDirectory: Sendable {
         try StateDirectory.make(path, owner: owner)
         let lockPath = path + "/lock"
         do throws(Errno) {
-            lock = try FileLock(path: lockPath)
+            lock = try FileLock(path: lockPath, owner: owner)
         } catch .wouldBlock {
             throw StartError(
                 "state directory \(path): another limpetd uses it; end that one, or name another with --state-directory"
@@ -21,7 +21,6 @@ struct StateDirectory: Sendable {
                 "state directory \(path): cannot open \(lockPath): \(error); name a directory that this user may write to"
                     + " with --state-directory")
         }
-        if let owner { _ = PathEntry.changeOwner(of: lockPath, uid: owner.user, gid: owner.group) }
     }
 
     private static func make(_ path: String, owner: (user: UInt32, group: UInt32)?) throws(StartError) {
@@ -37,7 +36,13 @@ struct StateDirectory: Sendable {
                 "state directory \(path): cannot make \(prefix): \(error); name a directory that this user may write to with"
                     + " --state-directory")
         }
-        if let owner, let error = PathEntry.changeOwner(of: path, uid: owner.user, gid: owner.group) {
+        guard let owner else { return }
+        do throws(Errno) {
+            let made = try PinnedFile(path: path)
+            let entry = try made.look().get()
+            guard entry.kind == .directory, entry.uid == Account.effectiveUID else { throw .exists }
+            if let error = made.changeOwner(uid: owner.user, gid: owner.group) { throw error }
+        } catch {
             throw StartError("state directory \(path): cannot give it to user \(owner.user): \(error)")
         }
     }

@@ -102,9 +102,12 @@ extension Worker {
 
     /// Accepting rests until a place is free. The kernel's queue holds who comes meanwhile.
     private mutating func pauseAtLimit() {
-        _ = limpet_fetch_or64(&region.header.pointee.waiting, 1 << UInt64(index))
-        if limpet_load64(&region.header.pointee.open) < limpet_load64(&region.header.pointee.limit) {
-            return  // A place came free before the bit was seen; epoll calls again.
+        let bit: UInt64 = 1 << UInt64(index)
+        _ = limpet_fetch_or64(&region.header.pointee.waiting, bit)
+        if limpet_load64_ordered(&region.header.pointee.open) < limpet_load64(&region.header.pointee.limit) {
+            // A place came free before the bit was seen; epoll calls again.
+            _ = limpet_fetch_and64(&region.header.pointee.waiting, ~bit)
+            return
         }
         incidents.add(Incident(kind: .limit, slot: 0, errno: .wouldBlock))
         pause(.atLimit)
@@ -148,7 +151,7 @@ extension Worker {
     /// Gives back one place under the connection limit and wakes the workers that wait for one.
     func releasePlace() {
         _ = limpet_fetch_add64(&region.header.pointee.open, .max)
-        if limpet_load64(&region.header.pointee.waiting) != 0 {
+        if limpet_load64_ordered(&region.header.pointee.waiting) != 0 {
             let waiting = limpet_fetch_and64(&region.header.pointee.waiting, 0)
             for worker in allWakeUps.indices where waiting & (1 << UInt64(worker)) != 0 {
                 allWakeUps[worker].signal()

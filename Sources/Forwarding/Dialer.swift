@@ -133,10 +133,19 @@ extension Worker {
             }
             return
         }
-        if let failure = StreamSocket.takeError(record.pointee.descriptor.1) {
-            connectEnded(slot, failure)
-        } else if event.writable {
+        switch StreamSocket.takeError(record.pointee.descriptor.1) {
+        case nil:
+            if event.writable { established(slot) }
+        case .connectionReset?, .brokenPipe?:
+            // A refused connect is ECONNREFUSED: this one was accepted and reset before we looked. The client is told just
+            // that; what came before the RST is still in the socket, the error no longer is.
+            let generation = record.pointee.generation
             established(slot)
+            if record.pointee.generation == generation, record.pointee.state == UInt8(LIMPET_OPEN) {
+                sideReset(slot, 1)
+            }
+        case let failure?:
+            connectEnded(slot, failure)
         }
     }
 
@@ -146,9 +155,15 @@ extension Worker {
 
     private mutating func established(_ slot: Int) {
         let record = records + slot
+        let local = StreamSocket.localEndpoint(record.pointee.descriptor.1)
+        if let local, local == record.pointee.backend_address.endpoint {
+            // Nobody listens there, and the kernel gave us that very port: we are connected to ourselves (RFC 9293, 3.5:
+            // simultaneous open). RST, so that the port is free for the backend at once.
+            connectEnded(slot, .connectionRefused, resetting: true)
+            return
+        }
         let counters = counters(record.pointee.backend)
         let isAway = record.pointee.backend != record.pointee.home
-        let local = StreamSocket.localEndpoint(record.pointee.descriptor.1)
         limpet_write_begin(&record.pointee.sequence)
         record.pointee.backend_local.set(local)
         limpet_store8(&record.pointee.state, UInt8(LIMPET_OPEN))
@@ -165,9 +180,9 @@ extension Worker {
     }
 
     /// Ends a connect that was under way and goes on to the next backend.
-    private mutating func connectEnded(_ slot: Int, _ error: Errno) {
+    private mutating func connectEnded(_ slot: Int, _ error: Errno, resetting: Bool = false) {
         let backend = records[slot].backend
-        abandonConnect(slot)
+        abandonConnect(slot, resetting: resetting)
         connectFailed(slot, backend, error)
         noteAway(records + slot, backend, .connectFailed)
         dialNext(slot, failed: backend)

@@ -98,6 +98,23 @@ extension Worker {
         updateInterest(slot)
     }
 
+    /// The sides for which bytes wait in a pipe. If the connection ends now they are lost, and that must not look like an
+    /// end: these sides are to get RST.
+    private func cutShort(_ record: UnsafeMutablePointer<limpet_record>) -> Sides {
+        var sides: Sides = []
+        if record.pointee.direction.0.pipe_bytes > 0 { sides.insert(.backend) }
+        if record.pointee.direction.1.pipe_bytes > 0 { sides.insert(.client) }
+        return sides
+    }
+
+    /// Before the process ends, and with it all connections: ends those that the kernel would end wrongly.
+    mutating func endCutShort() {
+        for slot in 0..<free.highWater where !isFree(records + slot) {
+            let sides = cutShort(records + slot)
+            if !sides.isEmpty { finish(slot, resetting: sides) }
+        }
+    }
+
     /// Arms the timer of an open connection for whichever time-out comes first, if it has any.
     mutating func armTimer(_ slot: Int) {
         let record = records + slot
@@ -148,7 +165,7 @@ extension Worker {
         let isReset = record.pointee.flags & (resetFlag(0) | resetFlag(1)) != 0
         if now >= record.pointee.deadline {
             let sides: Sides =
-                !isReset ? [] : record.pointee.flags & resetFlag(0) != 0 ? .client : .backend
+                !isReset ? cutShort(record) : record.pointee.flags & resetFlag(0) != 0 ? .client : .backend
             finish(slot, resetting: sides)
             return
         }

@@ -8,6 +8,8 @@ struct PipePool: ~Copyable {
     static let wantedCapacity: Int32 = 256 * 1024
     /// Empty pipes to keep; more are closed.
     private static let kept = 64
+    /// A pipe that takes less than this is one of those that an unprivileged user gets when he has many, see pipe(7).
+    private static let small: Int32 = 65536
     /// Nanoseconds between two tries after the kernel refused one.
     private static let retryAfter: UInt64 = 100_000_000
 
@@ -16,6 +18,8 @@ struct PipePool: ~Copyable {
     private var existing = 0
     private let maximum: Int
     private var refusedUntil: UInt64 = 0
+    /// When to ask again for a larger one, in ns.
+    private var smallUntil: UInt64 = 0
     private let counters: UnsafeMutablePointer<limpet_worker>
 
     /// - Parameter maximum: pipes that may exist at once.
@@ -33,13 +37,13 @@ struct PipePool: ~Copyable {
     /// Bytes that the next pipe can take for certain; 0: there is none to be had, so nothing may be read for good.
     @inline(__always)
     mutating func reserve(now: UInt64) -> Int {
-        if freeCount == 0 { open(now: now) }
+        prepare(now: now)
         return freeCount > 0 ? Int(free[freeCount - 1].capacity) : 0
     }
 
     /// Takes an empty pipe; nil: there is none to be had.
     mutating func take(now: UInt64) -> Pipe? {
-        if freeCount == 0 { open(now: now) }
+        prepare(now: now)
         guard freeCount > 0 else { return nil }
         freeCount -= 1
         limpet_store64(&counters.pointee.pipes_held, UInt64(existing - freeCount))
@@ -48,7 +52,7 @@ struct PipePool: ~Copyable {
 
     /// Gives back a pipe that is known to be empty.
     mutating func giveBack(_ pipe: Pipe) {
-        let isSmall = pipe.capacity < 65536
+        let isSmall = pipe.capacity < PipePool.small
         if freeCount == PipePool.kept || (isSmall && freeCount > 0) {
             discard(pipe)
             return
@@ -64,6 +68,24 @@ struct PipePool: ~Copyable {
         existing -= 1
         limpet_store64(&counters.pointee.pipes, UInt64(existing))
         limpet_store64(&counters.pointee.pipes_held, UInt64(existing - freeCount))
+    }
+
+    /// Sees to it that the next pipe is there, and no smaller than it has to be.
+    @inline(__always)
+    private mutating func prepare(now: UInt64) {
+        if freeCount == 0 {
+            open(now: now)
+        } else if free[freeCount - 1].capacity < PipePool.small {
+            enlarge(now: now)
+        }
+    }
+
+    /// Asks again for what the kernel refused when the next pipe was opened: otherwise one small pipe, handed out and given
+    /// back, would keep the worker at small reads for good.
+    private mutating func enlarge(now: UInt64) {
+        if now < smallUntil { return }
+        smallUntil = now + PipePool.retryAfter
+        free[freeCount - 1].ask(for: PipePool.wantedCapacity)
     }
 
     private mutating func open(now: UInt64) {

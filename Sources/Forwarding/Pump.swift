@@ -125,8 +125,9 @@ extension Worker {
             return false
         }
         if sent < length {
-            spill(slot, way, from: sent, length)
+            let isKept = spill(way, from: sent, length)
             own.pointee.scratch_slot = .max
+            if !isKept { finish(slot, resetting: .both) }
             return false
         }
         own.pointee.scratch_slot = .max
@@ -138,19 +139,21 @@ extension Worker {
         return true
     }
 
-    /// Puts the rest of the scratch into the pipe that was kept for it; the sink is full.
+    /// Puts the rest of the scratch into the pipe that was kept for it; the sink is full. False: the kernel had room in
+    /// the pipe but no memory for the bytes, which are lost.
     private mutating func spill(
-        _ slot: Int, _ way: UnsafeMutablePointer<limpet_direction>, from sent: Int, _ length: Int
-    ) {
+        _ way: UnsafeMutablePointer<limpet_direction>, from sent: Int, _ length: Int
+    ) -> Bool {
         guard let pipe = pipes.take(now: now) else {
             preconditionFailure("the reserve pipe was there before the read")
         }
         name(pipe, way)
         guard case .moved(length - sent) = Transfer.write(pipe.write, from: scratch + sent, count: length - sent) else {
-            preconditionFailure("an empty pipe of \(pipe.capacity) bytes did not take \(length - sent)")
+            return false
         }
         limpet_store32(&way.pointee.pipe_bytes, UInt32(length - sent))
         set(way, LIMPET_DIRECTION_BLOCKED)
+        return true
     }
 
     /// One turn without a pipe: the bytes stay in the socket until they have been sent, so none needs a place to wait.
@@ -247,6 +250,8 @@ extension Worker {
         }
         if record.pointee.state == UInt8(LIMPET_OPEN) {
             limpet_store8(&record.pointee.state, UInt8(LIMPET_HALF_CLOSED))
+            // The half-close time-out runs from here: the connection may have been quiet for hours before.
+            limpet_store64(&record.pointee.active, now)
             armTimer(slot)
         }
     }

@@ -34,6 +34,8 @@ struct TimerWheel: ~Copyable {
     mutating func arm(_ slot: Int, at deadline: UInt64, now: UInt64) {
         cancel(slot)
         let current = now >> TimerWheel.shift
+        // Nobody turns the wheel while it is empty: a stale cursor would cut the horizon short, down to the past.
+        if armed == 0 { cursor = max(cursor, current) }
         let latest = cursor + TimerWheel.size - 1
         let tick = min(max((deadline >> TimerWheel.shift) + 1, current + 1), latest)
         let bucket = Int(tick % TimerWheel.size)

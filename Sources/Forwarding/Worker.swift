@@ -132,6 +132,7 @@ struct Worker: ~Copyable {
             case .stopListening:
                 stopListening()
             case .stop:
+                endCutShort()
                 running = false
             }
         }

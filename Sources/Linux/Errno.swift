@@ -40,6 +40,8 @@ public struct Errno: Error, Equatable, Hashable, Sendable, RawRepresentable {
     public static let noBufferSpace = Errno(rawValue: ENOBUFS)
     /// ENOMEM: no memory.
     public static let noMemory = Errno(rawValue: ENOMEM)
+    /// ENOSPC: no room; from epoll_ctl(2): the user watches as many descriptors as fs.epoll.max_user_watches allows.
+    public static let noSpace = Errno(rawValue: ENOSPC)
     /// EADDRNOTAVAIL: not our address; for a connect: no local port is left.
     public static let addressNotAvailable = Errno(rawValue: EADDRNOTAVAIL)
     /// EADDRINUSE: somebody else listens there.
@@ -56,7 +58,8 @@ public struct Errno: Error, Equatable, Hashable, Sendable, RawRepresentable {
     /// True for what is a lack of this machine and says nothing about the peer.
     public var isLocal: Bool {
         switch rawValue {
-        case EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL, EACCES, EPERM, EAFNOSUPPORT, EADDRINUSE, EAGAIN: true
+        case EMFILE, ENFILE, ENOBUFS, ENOMEM, ENOSPC, EADDRNOTAVAIL, EACCES, EPERM, EAFNOSUPPORT, EADDRINUSE, EAGAIN:
+            true
         default: false
         }
     }

@@ -27,6 +27,12 @@ import Glibc
         return Pipe(read: ends.0, write: ends.1, capacity: max(capacity, 0))
     }
 
+    /// Asks for another size; what the kernel really gave is in ``capacity`` afterwards. The pipe must be empty.
+    public mutating func ask(for wanted: Int32) {
+        let given = limpet_pipe_set_size(write, wanted)
+        if given > 0 { capacity = given }
+    }
+
     public func close() {
         Descriptor.close(read)
         Descriptor.close(write)

@@ -7,23 +7,25 @@ public enum UnixSocket {
     /// Bytes that a path may have: `sun_path` holds 108 with the closing zero.
     public static let maximumPathLength = 107
 
-    /// A blocking, close-on-exec stream socket.
-    public static func open() -> Result<Int32, Errno> {
-        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    /// A close-on-exec stream socket.
+    public static func open(isBlocking: Bool = true) -> Result<Int32, Errno> {
+        let mode = isBlocking ? 0 : SOCK_NONBLOCK.rawValue
+        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | mode), 0)
         return descriptor < 0 ? .failure(.last) : .success(descriptor)
     }
 
-    /// Binds and listens, which makes the file. nil: done.
+    /// Binds, which makes the file. Nobody can connect before ``listen(_:)``. nil: done.
     /// - Parameters:
     ///   - path: at most ``maximumPathLength`` bytes; a longer one is ENAMETOOLONG.
     ///   - permissions: of the file from its first moment on: Linux takes them from the unbound socket, less the umask.
-    public static func listen(_ descriptor: Int32, path: String, permissions: UInt32) -> Errno? {
+    public static func bind(_ descriptor: Int32, path: String, permissions: UInt32) -> Errno? {
         if fchmod(descriptor, mode_t(permissions)) != 0 { return .last }
-        let bound = withAddress(path) { Glibc.bind(descriptor, $0, $1) == 0 ? nil : Errno.last }
-        if let bound { return bound }
-        // The umask has had its way with it; connect(2) needs the permission to write.
-        if chmod(path, mode_t(permissions)) != 0 { return .last }
-        return Glibc.listen(descriptor, 128) == 0 ? nil : .last
+        return withAddress(path) { Glibc.bind(descriptor, $0, $1) == 0 ? nil : .last }
+    }
+
+    /// listen(2). nil: done.
+    public static func listen(_ descriptor: Int32) -> Errno? {
+        Glibc.listen(descriptor, 128) == 0 ? nil : .last
     }
 
     /// connect(2). nil: connected.

@@ -50,12 +50,19 @@ public struct StandardErrorLog: LogHandler {
     }
 
     private func text(_ level: Logger.Level, _ message: String, _ metadata: Logger.Metadata) -> String {
-        var line = isJournal ? "<\(StandardErrorLog.priority(level))>" : "\(Moment.now) \(level) "
-        line += StandardErrorLog.escaped(message, quoting: false)
+        let start = isJournal ? "<\(StandardErrorLog.priority(level))>" : "\(Moment.now) \(level) "
+        return start + StandardErrorLog.text(message, metadata)
+    }
+
+    /// A line for people, after its time and level.
+    static func text(_ message: String, _ metadata: Logger.Metadata) -> String {
+        var line = escaped(message, quoting: false)
         for (key, value) in metadata.sorted(by: { $0.key < $1.key }) {
             let value = "\(value)"
-            let needsQuotes = value.isEmpty || value.utf8.contains { $0 <= 0x20 || $0 == 0x22 || $0 == 0x3d }
-            line += needsQuotes ? " \(key)=\"\(StandardErrorLog.escaped(value, quoting: true))\"" : " \(key)=\(value)"
+            let needsQuotes =
+                value.isEmpty || value.utf8.contains { $0 <= 0x20 || [0x22, 0x3d, 0x5c].contains($0) }
+                || value.unicodeScalars.contains(where: isUnsafe)
+            line += needsQuotes ? " \(key)=\"\(escaped(value, quoting: true))\"" : " \(key)=\(value)"
         }
         return line
     }

@@ -17,7 +17,7 @@ struct Failure: Error {
 
     init(_ error: ControlError) {
         let force = error.code == .needsForce ? "; refused; --force would" : ""
-        self.init(message: error.description + force, exitStatus: error.exit)
+        self.init(message: Printable.line(error.description) + force, exitStatus: error.exit)
     }
 }
 
@@ -29,7 +29,7 @@ enum Diagnostics {
     }
 
     static func say(_ line: String) {
-        _ = Terminal.write(Array((line + "\n").utf8), to: 2)
+        _ = Terminal.write(Printable.lines(Array((line + "\n").utf8)), to: 2)
     }
 
     /// Help goes to stdout with 0, a mistake to stderr with 2.

@@ -58,7 +58,7 @@ extension ActingVerb {
             return try body(force)
         } catch {
             guard error.code == .needsForce, Terminal.isTerminal(0), Terminal.isTerminal(2) else { throw error }
-            _ = Terminal.write(Array("\(error.message). Go on? [y/N] ".utf8), to: 2)
+            _ = Terminal.write(Array("\(Printable.line(error.message)). Go on? [y/N] ".utf8), to: 2)
             let answer = Terminal.readLine(0)?.lowercased() ?? ""
             guard answer == "y" || answer == "yes" else { throw Failure(message: "nothing was done", exitStatus: 1) }
         }

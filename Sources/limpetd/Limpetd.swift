@@ -6,6 +6,7 @@ import Glibc
 @main
 struct Limpetd {
     static func main() {
+        guard StandardDescriptors.fill() else { exit(ExitStatus.failed) }
         let options: Options
         switch CommandLineReading.read(Array(CommandLine.arguments.dropFirst())) {
         case .options(let read): options = read

@@ -68,6 +68,19 @@ import Testing
         }
     }
 
+    @Test func `The answer to HEAD has no body that could pass for the next answer`() throws {
+        try TestDaemon.run { (daemon) throws in
+            let client = try RawClient(daemon.path)
+            try client.send(
+                "HEAD /v1/status HTTP/1.1\r\nHost: l\r\n\r\n"
+                    + "GET /v1/version HTTP/1.1\r\nHost: l\r\nConnection: close\r\n\r\n")
+            let text = try client.readToEnd()
+            client.close()
+            let parts = text.components(separatedBy: "\r\n\r\n")
+            #expect(parts[0].hasPrefix("HTTP/1.1 405") && parts[1].hasPrefix("HTTP/1.1 200"), "\(text)")
+        }
+    }
+
     @Test func `A client of HTTP 1.0 gets a stream that ends with the connection`() throws {
         try TestDaemon.run { (daemon) throws in
             let client = try RawClient(daemon.path)
@@ -108,6 +121,32 @@ import Testing
         }
     }
 
+    /// Its answers would otherwise pile up in memory, at hundreds of times the size of what it sends.
+    @Test func `A client that pipelines and does not read is answered no further`() throws {
+        try TestDaemon.run { (daemon) throws in
+            let greedy = try RawClient(daemon.path)
+            let body = #"{"backend":"chat/ws1"}"#
+            let head = "POST /v1/undrain HTTP/1.1\r\nHost: l\r\nContent-Length: \(body.utf8.count)\r\n"
+            let count = 1000
+            try greedy.send(String(repeating: head + "\r\n" + body, count: count - 1))
+            try greedy.send(head + "Connection: close\r\n\r\n" + body)
+            // Others are served between its requests, until it stands still.
+            var (seen, still) = (0, 0)
+            while seen == 0 || still < 20 {
+                #expect(try daemon.ask("GET", "/v1/version").status == 200)
+                let now = daemon.plane.with { $0.changes.count }
+                still = now == seen ? still + 1 : 0
+                seen = now
+            }
+            #expect(seen < count)
+            // Once it reads, it gets all that it asked for.
+            let text = try greedy.readToEnd()
+            greedy.close()
+            #expect(text.components(separatedBy: "HTTP/1.1 200 OK").count == count + 1)
+            #expect(daemon.plane.with { $0.changes.count } == count)
+        }
+    }
+
     @Test func `One client too many is told so, and room is made when one leaves`() throws {
         var limits = ControlLimits()
         limits.clients = 2
@@ -126,6 +165,61 @@ import Testing
             while status == 503 { status = try daemon.ask("GET", "/v1/version").status }
             #expect(status == 200)
             stay[1].close()
+        }
+    }
+
+    @Test func `Past as many again clients are let go without a word`() throws {
+        var limits = ControlLimits()
+        limits.clients = 1
+        try TestDaemon.run(limits: limits) { (daemon) throws in
+            let stay = try RawClient(daemon.path)
+            try stay.send("GET /v1/version HTTP/1.1\r\nHost: l\r\n\r\n")
+            #expect(!(try stay.readSome()).isEmpty)
+            // One that is being told is let go after a second, so that this may take more than one look.
+            let answers = try (0..<20).map { _ in
+                let waiting = try RawClient(daemon.path)
+                let surplus = try RawClient(daemon.path)
+                defer {
+                    waiting.close()
+                    surplus.close()
+                }
+                try? surplus.send("GET /v1/version HTTP/1.1\r\nHost: l\r\n\r\n")
+                return try surplus.readToEnd()
+            }
+            #expect(answers.contains(""))
+            stay.close()
+        }
+    }
+
+    @Test(.enabled(if: getuid() == 0)) func `Those who only read leave room for those who may change`() throws {
+        var limits = ControlLimits()
+        limits.clients = 2
+        limits.readers = 1
+        try TestDaemon.run(access: AccessPolicy(user: 65532, group: 65531), limits: limits) { (daemon) throws in
+            chmod(daemon.path, 0o666)
+            // Holds one place, and says so by what it prints, until its input ends.
+            let holder = Process()
+            holder.executableURL = URL(fileURLWithPath: "/usr/bin/setpriv")
+            let member = ["--reuid", "65530", "--regid", "65531", "--clear-groups"]
+            let request = #"GET /v1/version HTTP/1.1\r\nHost: l\r\n\r\n"#
+            holder.arguments =
+                member + [
+                    "/usr/bin/python3", "-c",
+                    "import socket,sys;s=socket.socket(socket.AF_UNIX);s.connect(sys.argv[1]);"
+                        + "s.sendall(b'\(request)');print(s.recv(9),flush=True);sys.stdin.read()", daemon.path,
+                ]
+            let (input, output) = (Pipe(), Pipe())
+            holder.standardInput = input
+            holder.standardOutput = output
+            try holder.run()
+            #expect(!output.fileHandleForReading.availableData.isEmpty)
+            let curl = ["-s", "-o", "/dev/null", "-w", "%{http_code}", "--unix-socket", daemon.path]
+            let read = "http://limpet/v1/backends"
+            let refused = try run("/usr/bin/setpriv", member + ["/usr/bin/curl"] + curl + [read])
+            #expect(refused.output == "503")
+            #expect(try daemon.ask("GET", "/v1/version").status == 200)
+            try input.fileHandleForWriting.close()
+            holder.waitUntilExit()
         }
     }
 

@@ -40,6 +40,31 @@ import Testing
         #expect(result.error.contains("lisseners: no such verb (did you mean listeners?)"))
     }
 
+    /// What answers on the socket need not be limpetd, and who asks may be root.
+    @Test func `A name cannot write to the terminal`() throws {
+        try TestDaemon.run { (daemon) throws in
+            daemon.plane.with { state in
+                state.backends[0].name = "x\u{1B}]0;y\u{07}\u{9B}2J\nz"
+                state.rows[0].backend = "x\u{1B}]0;y\u{07}\u{9B}2J\nz"
+                state.drainError = ControlError(.refused, "no\u{1B}[2J\nlimpetctl: done")
+            }
+            for verb in ["backends", "connections"] {
+                for form in [[], ["--plain"], ["--json"]] {
+                    let result = try run(
+                        LimpetctlTests.program, [verb] + form, environment: ["LIMPET_CONTROL": daemon.path])
+                    #expect(result.status == 0 && result.output.contains("]0;y"), "\(result)")
+                    let unsafe = result.output.unicodeScalars.filter {
+                        $0.properties.generalCategory == .control && $0 != "\n" && $0 != "\t"
+                    }
+                    #expect(unsafe.isEmpty, "\(result.output.debugDescription)")
+                    #expect(!result.output.contains("\nz"))
+                }
+            }
+            let refused = try ctl(daemon, "drain", "mqtt/broker")
+            #expect(refused.error == "limpetctl: no\\u001b[2J\\u000alimpetctl: done\n")
+        }
+    }
+
     @Test func `No daemon is 3 and names the path`() throws {
         let result = try ctl(nil, "--control", "/nonexistent/control.sock", "status")
         #expect(result.status == 3)

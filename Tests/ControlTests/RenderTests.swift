@@ -23,6 +23,14 @@ import Testing
         FakePlane.backend("a-service-with-a-long-name", "a-backend-with-a-long-name", port: 9001, connections: 1)
     }
 
+    @Test func `Our own colours are let through and nothing else`() {
+        let painted = Style(isOn: true).paint("up", .good)
+        #expect(Printable.line(painted + "\u{1B}[2J", withColours: true) == painted + "\\u001b[2J")
+        #expect(Printable.line(painted) == "\\u001b[32mup\\u001b[0m")
+        #expect(Printable.line("ü…\t\n") == "ü…\\u0009\\u000a")
+        #expect(Printable.lines([0x41, 0x9B, 0x0A]) == Array("A\u{FFFD}\n".utf8))
+    }
+
     @Test func `Headings stand alone where there are no rows`() {
         #expect(table(nil, []) == ["BACKEND  ADDRESS  STATE  WEIGHT  CONNS  AWAY  TOTAL  SINCE"])
     }

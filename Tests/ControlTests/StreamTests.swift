@@ -73,7 +73,39 @@ import Testing
             }
             #expect(try ids(daemon, "?sort=age&limit=2") == ["4e20", "4e1f"])
             #expect(try ids(daemon, "?sort=backend&limit=1") == ["2"])
-            #expect(try ids(daemon, "?sort=id").count == 20_000)
+        }
+    }
+
+    @Test func `Many, sorted, are all there and in order`() throws {
+        let count = 20_000
+        try TestDaemon.run(FakePlane(FakePlane.many(count))) { (daemon) throws in
+            // In an order of their own, over several runs.
+            daemon.plane.with { state in
+                for index in state.rows.indices { state.rows[index].ageSeconds = Double(index * 7919 % count) }
+            }
+            let ages = try daemon.ask("GET", "/v1/connections?sort=age").lines.compactMap {
+                ($0["age_seconds"] as? NSNumber)?.doubleValue
+            }
+            #expect(ages == (0..<count).reversed().map(Double.init))
+            #expect(try ids(daemon, "?sort=age&limit=15000").count == 15_000)
+        }
+    }
+
+    /// It keeps every row in memory: 64 clients that ask for it together must not have it together.
+    @Test func `All of many are sorted for one client at a time`() throws {
+        try TestDaemon.run(FakePlane(FakePlane.many(20_000))) { (daemon) throws in
+            let first = try RawClient(daemon.path)
+            try first.send("GET /v1/connections?sort=age HTTP/1.1\r\nHost: l\r\n\r\n")
+            #expect(!(try first.readSome()).isEmpty)
+            let refused = try daemon.ask("GET", "/v1/connections?sort=age")
+            #expect(refused.status == 503)
+            #expect((refused.error["message"] as? String)?.contains("limit") == true)
+            #expect(try ids(daemon, "?sort=age&limit=10000").count == 10_000)
+            #expect(try ids(daemon, "").count == 20_000)
+            first.close()
+            var status = 503
+            while status == 503 { status = try daemon.ask("GET", "/v1/connections?sort=age").status }
+            #expect(status == 200)
         }
     }
 }

@@ -72,6 +72,22 @@ import Testing
         }
     }
 
+    /// A worker that was given a small pipe once must not read in small bites for ever.
+    @Test func aSmallPipeIsReplacedWhenALargerOneCanBeHad() {
+        withPool(maximum: 8) { pool, counters in
+            guard let first = pool.take(now: 0), let small = try? Pipe.open(capacity: 4096) else {
+                Issue.record("no pipe")
+                return
+            }
+            #expect(small.capacity == 4096)
+            first.close()
+            pool.giveBack(small)  // in the place of the first
+            #expect(pool.reserve(now: 0) == Int(PipePool.wantedCapacity))
+            #expect(pool.take(now: 0)?.capacity == PipePool.wantedCapacity)
+            #expect(counters.pointee.pipes == 1)
+        }
+    }
+
     @Test func smallPipesDoNotPileUp() {
         withPool(maximum: 8) { pool, counters in
             guard let first = pool.take(now: 0), let second = pool.take(now: 0) else {

@@ -37,6 +37,19 @@ import Testing
         }
     }
 
+    /// Nobody turned the wheel while nothing was armed.
+    @Test func norAfterALongTimeWithoutTimers() {
+        withRecords(1) { records in
+            var wheel = TimerWheel(records: records, now: 0)
+            let start = 100_000 * Self.tick
+            wheel.arm(0, at: start + 20 * Self.tick, now: start)
+            #expect(wheel.takeDue(now: start) == nil)
+            #expect(wheel.wait(now: start) > 0)
+            #expect(wheel.takeDue(now: start + 19 * Self.tick) == nil)
+            #expect(wheel.takeDue(now: start + 22 * Self.tick) == 0)
+        }
+    }
+
     @Test func waitReachesTheDeadlineAndNotFarPastIt() {
         withRecords(1) { records in
             let start: UInt64 = 12_345 * Self.tick

@@ -77,6 +77,20 @@ struct CloseTests {
         try lane.finish()
     }
 
+    /// Bytes that limpetd took and cannot deliver in time are missing at the end: that must not look like an end.
+    @Test(arguments: Way.allCases)
+    func aStreamThatIsCutShortEndsWithAReset(_ way: Way) throws {
+        let lane = try Lane(receiveBuffer: way == .upstream ? 16_384 : nil)
+        let pair = try lane.open(receiveBuffer: way == .downstream ? 16_384 : nil)
+        let (sender, receiver) = pair.ends(way)
+        try lane.fill(sender)
+        try lane.daemon.ctl.expect("close", try lane.daemon.connections(1)[0].id)
+        try lane.daemon.waitUntilIdle()
+        #expect(try receiver.receiveToEnd().end == .reset)
+        pair.close()
+        try lane.finish()
+    }
+
     /// A peer that neither reads nor closes does not keep the connection.
     @Test func aStubbornPeerDoesNotKeepIt() throws {
         let lane = try Lane(receiveBuffer: 16_384)

@@ -4,6 +4,23 @@ import Testing
 /// Nothing stays behind.
 @Suite(.ownThread, .fence)
 struct DescriptorTests {
+    /// The next file or socket gets the number of a standard descriptor that is closed, and then the log.
+    @Test(arguments: ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+    func standardDescriptorsThatAreClosedAreMade(_ closing: String) throws {
+        let backend = try BackendServer(.echo)
+        var setup = Daemon.Setup()
+        setup.backends = [Daemon.Backend(name: "b1", address: backend.address)]
+        setup.wrapper = ["sh", "-c", #"exec "$@" "# + closing, "sh"]
+        let daemon = try Daemon(setup)
+        for fd in 0...2 {
+            let target = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(daemon.pid)/fd/\(fd)")
+            #expect(!target.contains("socket:") && !target.hasSuffix("/lock"), "\(fd): \(target)")
+        }
+        let lock = try FileManager.default.attributesOfItem(atPath: "\(daemon.directory)/state/lock")
+        #expect(lock[.size] as? Int == 0)
+        try daemon.stop()
+    }
+
     /// All the ways in which a connection can end, many times over: then the daemon has what it had before.
     @Test func nothingLeaksOverChurn() throws {
         let (lane, refusing) = (try Listener(), try Listener.refusing())

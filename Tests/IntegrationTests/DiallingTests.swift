@@ -182,4 +182,24 @@ struct DiallingTests {
             try daemon.stop()
         }.value()
     }
+
+    /// Where the kernel gives a connect the very port that it goes to, and nobody listens there, the socket gets connected
+    /// to itself and echoes.
+    @Test(.enabled(if: isRoot)) func aSocketConnectedToItselfIsNoBackend() throws {
+        try Background("a network of its own") {
+            try PrivateNetwork.enter()
+            let daemon = try Daemon([SocketAddress("127.0.0.1", 50_000)])
+            try PrivateNetwork.setting("net.ipv4.ip_local_port_range", "50000 50000")
+            let client = try TCPSocket(for: daemon.address, source: SocketAddress("127.0.0.2", 20_000))
+            try client.startConnecting(to: daemon.address)
+            try client.finishConnecting()
+            try? client.send("anyone?")
+            #expect(try client.receiveToEnd() == ([], .reset))
+            try daemon.waitUntilIdle()
+            let row = try daemon.ctl.backend("b1")
+            #expect(row.total == 0 && row.connectFailures == 1 && row.connecting == 0)
+            #expect(daemon.logLines(containing: "b1", "refused").count == 1)
+            try daemon.stop()
+        }.value()
+    }
 }

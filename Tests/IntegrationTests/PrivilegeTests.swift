@@ -33,7 +33,7 @@ struct PrivilegeTests {
             #expect(facts.field("Uid", thread: thread) == ids(user.pw_uid))
             #expect(facts.field("Gid", thread: thread) == ids(user.pw_gid))
             #expect(facts.field("Groups", thread: thread) == "\(user.pw_gid)")
-            for set in ["CapEff", "CapPrm", "CapBnd", "CapAmb"] {
+            for set in ["CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb"] {
                 #expect(facts.field(set, thread: thread) == Self.bindServiceOnly, "\(set) of thread \(thread)")
             }
             #expect(facts.field("NoNewPrivs", thread: thread) == "1")
@@ -41,6 +41,43 @@ struct PrivilegeTests {
         // One line says what it still has.
         #expect(daemon.logLines(containing: "nobody", "CAP_NET_BIND_SERVICE").count == 1)
         try daemon.stop()
+    }
+
+    /// The key of the hash is in it, and the clients' bytes.
+    @Test func otherProcessesOfItsUserCannotReadItsMemory() throws {
+        let backend = try BackendServer(.echo)
+        let daemon = try Daemon(setup(user: "nobody", backend.address))
+        var status = stat()
+        #expect(stat("/proc/\(daemon.pid)/mem", &status) == 0 && status.st_uid == 0)
+        try daemon.stop()
+    }
+
+    /// Every place where text comes out: log, --check, and what the control socket answers.
+    @Test func theKeyIsShownNowhere() throws {
+        let directory = try temporaryDirectory()
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let (path, key) = ("\(directory)/key", "c0ffee00112233445566778899aabbcc")
+        try (key + "\n").write(toFile: path, atomically: false, encoding: .utf8)
+        chmod(path, 0o640)
+        let backend = try BackendServer(.echo)
+        var setup = setup(user: "root", backend.address)
+        setup.arguments = ["--hash-key-file", path, "--log-level", "trace"]
+        let daemon = try Daemon(setup)
+        var texts = try ["config", "status", "backends", "listeners", "version"].map {
+            try daemon.ctl.expect($0, "--json")
+        }
+        texts.append(try daemon.ctl.expect("where", "127.0.0.1", "--json"))
+        try daemon.stop()
+        texts.append(daemon.log)
+        setup.arguments.append("--check")
+        let check = try Daemon.refuses(setup)
+        #expect(check.status == 0 && check.stdout.contains(path), "\(check)")
+        texts += [check.stdout, check.stderr]
+        // One digit short: the error says so without showing the rest.
+        try key.dropLast().write(toFile: path, atomically: false, encoding: .utf8)
+        let refused = try Daemon.refuses(setup)
+        #expect(refused.status == 7 && refused.stderr.contains(path), "\(refused)")
+        for text in texts + [refused.stderr] { #expect(!text.lowercased().contains("c0ffee")) }
     }
 
     @Test func theGroupMayBeNamed() throws {
@@ -106,6 +143,18 @@ struct PrivilegeTests {
         let outcome = try Daemon.refuses(setup)
         #expect(outcome.ending == .exit(1) && outcome.stderr.contains(key), "\(outcome)")
         #expect(outcome.stderr.contains("nobody"), "\(outcome)")
+    }
+
+    /// The unit that ships sets a umask that would keep the group out of the directory of the control socket.
+    @Test func theUmaskDoesNotKeepTheGroupOut() throws {
+        let backend = try BackendServer(.echo)
+        var setup = setup(user: "nobody", backend.address)
+        setup.wrapper = ["sh", "-c", #"umask 0077 && exec "$@""#, "sh"]
+        let daemon = try Daemon(setup)
+        var status = stat()
+        #expect(stat("\(daemon.directory)/run", &status) == 0 && status.st_mode & 0o777 == 0o750)
+        #expect(stat(daemon.ctl.control, &status) == 0 && status.st_mode & 0o777 == 0o660)
+        try daemon.stop()
     }
 
     // MARK: An ordinary user

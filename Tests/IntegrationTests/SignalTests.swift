@@ -70,6 +70,18 @@ struct SignalTests {
         try lane.daemon.ended()
     }
 
+    /// Bytes that limpetd took and cannot deliver before its end are missing: that must not look like an end.
+    @Test(arguments: Way.allCases)
+    func aStreamThatIsCutShortEndsWithAReset(_ way: Way) throws {
+        let lane = try Lane(receiveBuffer: way == .upstream ? 16_384 : nil)
+        let pair = try lane.open(receiveBuffer: way == .downstream ? 16_384 : nil)
+        let (sender, receiver) = pair.ends(way)
+        try lane.fill(sender)
+        try lane.daemon.stop()
+        #expect(try receiver.receiveToEnd().end == .reset)
+        pair.close()
+    }
+
     @Test func shutdownDrainWaitsForConnectionsAndRefusesNewOnes() throws {
         let lane = try Lane(["--shutdown-drain", "60s"])
         let pair = try lane.open()

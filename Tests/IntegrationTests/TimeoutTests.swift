@@ -76,6 +76,26 @@ struct TimeoutTests {
         try daemon.stop()
     }
 
+    /// A connection may be quiet for as long as it likes before one side finishes: the time-out runs from the FIN.
+    @Test(arguments: Way.allCases)
+    func theHalfCloseTimeOutRunsFromTheFIN(_ way: Way) throws {
+        let listener = try Listener()
+        let daemon = try Daemon(chat("half-close-timeout = \"4s\"", listener))
+        let pair = Pair(client: try daemon.connect(), backend: try listener.accept())
+        let (first, second) = pair.ends(way)
+        try eventually("it has been quiet for longer than the time-out") {
+            try daemon.connections(1)[0].idleSeconds > 4.5
+        }
+        try first.finish()
+        #expect(try second.receiveToEnd() == ([], .fin))
+        #expect(holds(for: .milliseconds(300)) { first.isQuiet })
+        try second.send("a late answer")
+        #expect(try first.receiveText(13) == "a late answer")
+        pair.close()
+        try daemon.waitUntilIdle()
+        try daemon.stop()
+    }
+
     @Test func keepaliveRunsOnBothSides() throws {
         let lane = try Lane()
         let pair = try lane.open()

@@ -15,13 +15,18 @@ static inline void limpet_bump64(uint64_t *_Nonnull word, uint64_t by) {
 }
 /* For a word with many writers. Returns the value before. */
 static inline uint64_t limpet_fetch_add64(uint64_t *_Nonnull word, uint64_t by) {
-    return __atomic_fetch_add(word, by, __ATOMIC_ACQ_REL);
+    return __atomic_fetch_add(word, by, __ATOMIC_SEQ_CST);
 }
 static inline uint64_t limpet_fetch_or64(uint64_t *_Nonnull word, uint64_t bits) {
     return __atomic_fetch_or(word, bits, __ATOMIC_SEQ_CST);
 }
 static inline uint64_t limpet_fetch_and64(uint64_t *_Nonnull word, uint64_t bits) {
     return __atomic_fetch_and(word, bits, __ATOMIC_SEQ_CST);
+}
+/* For "I changed mine, now what is yours": of two threads that each change one word and then read the other's with this,
+ * at least one sees the other's change. */
+static inline uint64_t limpet_load64_ordered(const uint64_t *_Nonnull word) {
+    return __atomic_load_n(word, __ATOMIC_SEQ_CST);
 }
 /* Adds one unless the word has reached the limit. Returns whether it did. */
 static inline _Bool limpet_take(uint64_t *_Nonnull word, uint64_t limit) {

@@ -84,7 +84,7 @@ typedef struct {
     /* line 1 */
     uint64_t delivered[2];   /* bytes handed to the receiving socket, per direction */
     uint64_t opened;         /* CLOCK_BOOTTIME ns of the accept */
-    uint64_t active;         /* CLOCK_BOOTTIME ns of the last byte */
+    uint64_t active;         /* CLOCK_BOOTTIME ns of the last byte, or of the first FIN after it */
     uint64_t deadline;       /* CLOCK_BOOTTIME ns of the state's own time-out (connect, half-close, reset); 0: none */
     uint64_t source_key;     /* the hashed key: where in the preference order the client stands can be told again */
     uint16_t service;        /* slots, stable while the configuration lives */

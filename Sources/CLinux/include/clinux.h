@@ -45,7 +45,9 @@ enum {
     LIMPET_SPLICE_NONBLOCK = 2,
     LIMPET_MFD_CLOEXEC = 1,
     LIMPET_SO_PEERGROUPS = 59,
-    LIMPET_TCP_USER_TIMEOUT = 18
+    LIMPET_TCP_USER_TIMEOUT = 18,
+    LIMPET_O_PATH = 010000000,
+    LIMPET_AT_EMPTY_PATH = 0x1000
 };
 
 /* The credentials that SO_PEERCRED answers with; GNU-only in the C library. */

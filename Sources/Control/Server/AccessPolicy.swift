@@ -17,9 +17,12 @@ public struct AccessPolicy: Sendable, Equatable {
         self.group = group
     }
 
+    /// Whether the caller may change what it likes.
+    public func mayChange(_ caller: Caller) -> Bool { caller.uid == 0 || caller.uid == user }
+
     /// Throws ``ControlError/Code/permission``, with the cure, where the caller may not.
     public func check(_ caller: Caller, _ action: Action) throws(ControlError) {
-        if caller.uid == 0 || caller.uid == user { return }
+        if mayChange(caller) { return }
         let isMember = caller.gid == group || caller.groups.contains(group)
         switch (action, isMember) {
         case (.read, true): return

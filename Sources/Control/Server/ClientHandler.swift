@@ -18,6 +18,8 @@ final class ClientHandler: ChannelInboundHandler {
     private var isAnswering = false
     private var stream: ConnectionStream?
     private var isPumpPlanned = false
+    /// True while a reply is complete but for its end, which lets the next request of a pipeline in.
+    private var isEndHeldBack = false
     private var closesAfterReply = false
     private var deadline: Scheduled<Void>?
 
@@ -77,6 +79,7 @@ final class ClientHandler: ChannelInboundHandler {
         if isAnswering, context.channel.isWritable {
             closeUnlessDone(within: limits.stallTime, context)
             pump(context)
+            if isEndHeldBack { planEnd(context) }
         }
         context.fireChannelWritabilityChanged()
     }
@@ -113,7 +116,8 @@ final class ClientHandler: ChannelInboundHandler {
             headers.add(name: "Content-Length", value: String(body.readableBytes))
             if let allow { headers.add(name: "Allow", value: allow) }
             write(.head(HTTPResponseHead(version: httpVersion, status: status, headers: headers)), context)
-            write(.body(.byteBuffer(body)), context)
+            // The answer to HEAD ends with its header, whatever that says of a body (RFC 9112 section 6.3).
+            if head?.method != .HEAD { write(.body(.byteBuffer(body)), context) }
             finish(context)
         case .stream(let stream):
             headers.add(name: "Content-Type", value: "application/x-ndjson")
@@ -156,14 +160,33 @@ final class ClientHandler: ChannelInboundHandler {
         context.write(wrapOutboundOut(part), promise: nil)
     }
 
+    /// Sends what there is of a complete reply, and its end once the client has taken most of it: the next request of a
+    /// pipeline is not looked at before, or a client that asks and does not read would be answered into memory.
     private func finish(_ context: ChannelHandlerContext) {
+        head = nil
+        isEndHeldBack = true
+        context.flush()
+        planEnd(context)
+    }
+
+    /// Lets the loop serve everybody else, and then ends the reply unless the client has still to read.
+    private func planEnd(_ context: ChannelHandlerContext) {
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        context.eventLoop.execute {
+            let (handler, context) = bound.value
+            handler.end(context)
+        }
+    }
+
+    private func end(_ context: ChannelHandlerContext) {
+        guard isEndHeldBack, context.channel.isActive, context.channel.isWritable else { return }
+        isEndHeldBack = false
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         let done = context.eventLoop.makePromise(of: Void.self)
         done.futureResult.whenComplete { _ in
             let (handler, context) = bound.value
             handler.replied(context)
         }
-        head = nil
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: done)
     }
 
@@ -171,7 +194,7 @@ final class ClientHandler: ChannelInboundHandler {
         guard context.channel.isActive else { return }
         if closesAfterReply { return context.close(promise: nil) }
         // A pipelined request may already be under way.
-        if stream == nil, head == nil {
+        if stream == nil, head == nil, !isEndHeldBack {
             isAnswering = false
             closeUnlessDone(within: limits.requestTime, context)
         }

@@ -5,7 +5,7 @@ internal import NIOFoundationEssentialsCompat
 /// Rows on their way to one client, a slice at a time. Lives on the control event loop.
 ///
 /// Unsorted rows are encoded as the walk meets them and never kept. Sorted ones are collected first, and only as many as
-/// are wanted.
+/// are wanted; where those are many, in sorted runs that are merged on the way out, so that no step takes long.
 final class ConnectionStream {
     /// What a step has brought.
     enum Step {
@@ -22,20 +22,32 @@ final class ConnectionStream {
     private let encoder: JSONEncoder
     private let allocator: ByteBufferAllocator
     private var left: Int
-    /// Rows kept for sorting, later: still to be sent.
+    /// Rows kept for sorting.
     private var kept: [ConnectionRow] = []
-    private var sent = 0
+    /// Rows to be sent, sorted each by itself; none is empty.
+    private var runs: [ArraySlice<ConnectionRow>] = []
+    /// Held as long as all rows may have to be kept.
+    private let ticket: SortingTicket?
+    /// Rows that are sorted at once at most, where there are many.
+    private static let runLength = 8192
+    /// Sorted rows that any client may ask for at any time; for more there is one ticket.
+    static let freelySorted = 10_000
 
     init(
         walk: any ConnectionCursor, filter: ConnectionFilter, slice: Int, encoder: JSONEncoder,
-        allocator: ByteBufferAllocator
+        allocator: ByteBufferAllocator, ticket: SortingTicket?
     ) {
         self.walk = walk
         self.filter = filter
         self.slice = slice
         self.encoder = encoder
         self.allocator = allocator
+        self.ticket = ticket
         left = filter.limit
+    }
+
+    deinit {
+        ticket?.isTaken = false
     }
 
     /// Looks at one slice of the table, or encodes one slice of what was sorted.
@@ -47,18 +59,36 @@ final class ConnectionStream {
         }
         if let rows = walk?.next(limit: slice) {
             kept += rows.lazy.filter(filter.matches)
-            // Sorting only now and then keeps this linear in practice, and the rows within twice what is wanted.
-            if kept.count / 2 > max(left, 1024) { keepFirst(by: order) }
+            if ticket != nil {
+                if kept.count >= ConnectionStream.runLength { endRun(by: order) }
+            } else if kept.count / 2 > max(left, 1024) {
+                // Sorting only now and then keeps this linear in practice, and the rows within twice what is wanted.
+                keepFirst(by: order)
+            }
             return .nothingYet
         }
         if walk != nil {
             walk = nil
-            keepFirst(by: order)
+            endRun(by: order)
         }
-        guard sent < kept.count else { return .end }
-        let end = min(sent + slice, kept.count)
-        defer { sent = end }
-        return try encode(kept[sent..<end])
+        guard !runs.isEmpty else { return .end }
+        var rows: [ConnectionRow] = []
+        while rows.count < min(slice, left), let row = takeFirst(by: order) { rows.append(row) }
+        return try encode(rows)
+    }
+
+    private func endRun(by order: ConnectionFilter.Order) {
+        guard !kept.isEmpty else { return }
+        kept.sort(by: order.precedes)
+        runs.append(kept[...])
+        kept = []
+    }
+
+    private func takeFirst(by order: ConnectionFilter.Order) -> ConnectionRow? {
+        guard let run = runs.indices.min(by: { order.precedes(runs[$0].first!, runs[$1].first!) }) else { return nil }
+        let row = runs[run].popFirst()
+        if runs[run].isEmpty { runs.remove(at: run) }
+        return row
     }
 
     private func keepFirst(by order: ConnectionFilter.Order) {
@@ -74,5 +104,22 @@ final class ConnectionStream {
             left -= 1
         }
         return buffer.readableBytes > 0 ? .lines(buffer) : .nothingYet
+    }
+}
+
+/// The right to have all connections sorted, which takes hundreds of bytes for each: one client at a time has it. Lives on
+/// the control event loop.
+final class SortingTicket {
+    fileprivate(set) var isTaken = false
+
+    /// - Throws: ``ControlError/Code/busy`` where another client has it.
+    func take() throws(ControlError) {
+        guard !isTaken else {
+            throw ControlError(
+                .busy,
+                "another client is having all connections sorted: give a limit of at most "
+                    + "\(ConnectionStream.freelySorted), do not sort, or try again")
+        }
+        isTaken = true
     }
 }

@@ -4,6 +4,8 @@ public import NIOCore
 public struct ControlLimits: Sendable {
     /// Clients at a time; one more is answered 503 and let go.
     public var clients = 64
+    /// How many of them may be such as may not change anything: the rest is kept for those who may.
+    public var readers = 48
     /// Bytes of one header field.
     public var headerField = 8 * 1024
     /// Bytes of all header fields of one request together.

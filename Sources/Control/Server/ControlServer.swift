@@ -14,6 +14,10 @@ public final class ControlServer {
     private var socket: ControlSocket?
     private var listener: (any Channel)?
     private var clients: [ObjectIdentifier: any Channel] = [:]
+    /// How many of them may only read.
+    private var readers = 0
+    /// Clients that are being told that there are too many.
+    private var turnedAway = 0
 
     /// - Parameters:
     ///   - eventLoop: the loop that this is called on.
@@ -79,18 +83,27 @@ public final class ControlServer {
         try pipeline.configureHTTPServerPipeline(
             withPipeliningAssistance: true, withServerUpgrade: nil, withErrorHandling: false,
             withEncoderConfiguration: .init(), withDecoderLimitConfiguration: decoder)
-        guard clients.count < limits.clients else {
-            return try pipeline.addHandler(Turnaway(routes: routes, limit: limits.clients))
-        }
         let caller = try pipeline.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) {
             try ControlServer.caller(behind: $0)
         }
         guard let caller else { throw Errno.notPermitted }
+        let server = NIOLoopBound(self, eventLoop: eventLoop)
+        let mayChange = routes.mayChange(caller)
+        guard clients.count < limits.clients, mayChange || readers < limits.readers else {
+            // Each holds a descriptor that a connection could have: past this many they are let go without a word.
+            guard turnedAway < limits.clients else { throw Errno.tooManyFiles }
+            turnedAway += 1
+            channel.closeFuture.whenComplete { _ in server.value.turnedAway -= 1 }
+            return try pipeline.addHandler(Turnaway(routes: routes, limit: clients.count))
+        }
         try pipeline.addHandler(ClientHandler(routes: routes, limits: limits, version: version, caller: caller))
         let key = ObjectIdentifier(channel)
         clients[key] = channel
-        let server = NIOLoopBound(self, eventLoop: eventLoop)
-        channel.closeFuture.whenComplete { _ in server.value.clients[key] = nil }
+        if !mayChange { readers += 1 }
+        channel.closeFuture.whenComplete { _ in
+            server.value.clients[key] = nil
+            if !mayChange { server.value.readers -= 1 }
+        }
     }
 
     private static func caller(behind descriptor: Int32) throws(Errno) -> Caller {

@@ -51,19 +51,27 @@ public struct ControlSocket: Sendable {
     private static func listen(
         _ descriptor: Int32, path: String, owner: (user: UInt32, group: UInt32)?
     ) throws(ControlSocketError) -> ControlSocket {
-        if let error = UnixSocket.listen(descriptor, path: path, permissions: 0o660) {
+        if let error = UnixSocket.bind(descriptor, path: path, permissions: 0o660) {
             if error == .addressInUse { throw .live(path: path) }
             throw .failed(path: path, SystemError("listen", error))
         }
-        if let owner, let error = PathEntry.changeOwner(of: path, uid: owner.user, gid: owner.group) {
-            _ = PathEntry.remove(path)
-            throw .failed(path: path, SystemError("give it to user \(owner.user), group \(owner.group)", error))
-        }
-        switch PathEntry.look(at: path) {
-        case .success(let entry):
+        // From here on by the inode: whoever may write to the directory could put something else in its place.
+        do throws(Errno) {
+            let file = try PinnedFile(path: path)
+            let made = try file.look().get()
+            guard made.kind == .socket, made.uid == Account.effectiveUID, made.linkCount == 1 else {
+                throw .exists
+            }
+            // The umask has had its way with it; connect(2) needs the permission to write.
+            if made.permissions != 0o660, let error = file.changePermissions(0o660) { throw error }
+            if let owner, let error = file.changeOwner(uid: owner.user, gid: owner.group) { throw error }
+            if let error = UnixSocket.listen(descriptor) { throw error }
+            let entry = try file.look().get()
             return ControlSocket(descriptor: descriptor, path: path, group: entry.gid, entry: entry)
-        case .failure(let error):
-            throw .failed(path: path, SystemError("find it again", error))
+        } catch {
+            _ = PathEntry.remove(path)
+            let owner = owner.map { " and give it to user \($0.user), group \($0.group)" } ?? ""
+            throw .failed(path: path, SystemError("make it" + owner, error))
         }
     }
 
@@ -77,28 +85,42 @@ public struct ControlSocket: Sendable {
             if error == .exists { return }
             throw .failed(path: path, SystemError("make the directory \(directory)", error))
         }
-        if let owner, let error = PathEntry.changeOwner(of: directory, uid: owner.user, gid: owner.group) {
-            throw .failed(path: path, SystemError("give \(directory) to user \(owner.user)", error))
+        do throws(Errno) {
+            let made = try PinnedFile(path: directory)
+            let entry = try made.look().get()
+            guard entry.kind == .directory, entry.uid == Account.effectiveUID else { throw .exists }
+            // The group may pass whatever the umask, or it could not read.
+            if entry.permissions & 0o750 != 0o750, let error = made.changePermissions(0o750) { throw error }
+            if let owner, let error = made.changeOwner(uid: owner.user, gid: owner.group) { throw error }
+        } catch {
+            throw .failed(path: path, SystemError("set the owner and permissions of \(directory)", error))
         }
     }
 
     /// A socket file that nobody listens on is what a daemon leaves that was killed.
     private static func removeStale(_ path: String) throws(ControlSocketError) {
+        let found: PathEntry
         switch PathEntry.look(at: path) {
         case .failure(.noSuchFile): return
         case .failure(let error): throw .failed(path: path, SystemError("look at it", error))
         case .success(let entry):
             guard entry.kind == .socket else { throw .notASocket(path: path) }
+            found = entry
         }
+        // Without waiting: a process that is stopped, or that never accepts, still listens.
         let probe: Int32
-        switch UnixSocket.open() {
+        switch UnixSocket.open(isBlocking: false) {
         case .success(let value): probe = value
         case .failure(let error): throw .failed(path: path, SystemError("open a socket", error))
         }
         defer { Descriptor.close(probe) }
         switch UnixSocket.connect(probe, path: path) {
-        case .none: throw .live(path: path)
+        case .none, .some(.wouldBlock): throw .live(path: path)
         case .some(.connectionRefused):
+            // Another daemon that starts now may have replaced it already: that one is not stale.
+            if case .success(let now) = PathEntry.look(at: path), !now.isSameFile(as: found) {
+                throw .live(path: path)
+            }
             if let error = PathEntry.remove(path), error != .noSuchFile {
                 throw .failed(path: path, SystemError("remove the stale socket file", error))
             }

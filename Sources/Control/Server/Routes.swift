@@ -18,6 +18,7 @@ struct Routes {
     private let slice: Int
     private let encoder: JSONEncoder
     private let allocator = ByteBufferAllocator()
+    private let ticket = SortingTicket()
 
     init(plane: any ControlPlane, version: String, access: AccessPolicy, slice: Int) {
         self.plane = plane
@@ -49,6 +50,9 @@ struct Routes {
         }
     }
 
+    /// Whether the caller may change what it likes.
+    func mayChange(_ caller: Caller) -> Bool { access.mayChange(caller) }
+
     /// An unsuccessful reply.
     func failure(_ error: ControlError) -> Answer {
         reply(ErrorReport(error: error), status: .init(statusCode: error.code.httpStatus))
@@ -72,9 +76,12 @@ struct Routes {
             return reply(BackendsReport(backends: rows.filter { $0.fullName == name }))
         case "connections":
             let filter = try ConnectionFilter(request, names: NameDirectory(plane.backends()))
+            let isLarge = filter.order != nil && filter.limit > ConnectionStream.freelySorted
+            if isLarge { try ticket.take() }
             return .stream(
                 ConnectionStream(
-                    walk: plane.connections(), filter: filter, slice: slice, encoder: encoder, allocator: allocator))
+                    walk: plane.connections(), filter: filter, slice: slice, encoder: encoder, allocator: allocator,
+                    ticket: isLarge ? ticket : nil))
         case "listeners":
             try request.allow([])
             return reply(ListenersReport(listeners: plane.listeners()))

@@ -27,24 +27,24 @@ final class Output {
                 && Terminal.environment("TERM").map { $0 != "dumb" } ?? false)
     }
 
-    func write(_ text: String) {
-        buffer.append(contentsOf: text.utf8)
-        if buffer.count >= 32 * 1024 { flush() }
-    }
+    func write(_ text: String) { write(Array(text.utf8)) }
 
     func write(_ bytes: [UInt8]) {
-        buffer += bytes
+        buffer += Printable.lines(bytes, withColours: style.isOn)
         if buffer.count >= 32 * 1024 { flush() }
     }
 
-    func line(_ text: String) { write(text + "\n") }
+    func line(_ text: String) { write(Printable.line(text, withColours: style.isOn) + "\n") }
+
+    /// What moves the cursor: of ours alone.
+    private func control(_ sequence: String) { buffer.append(contentsOf: sequence.utf8) }
 
     /// One JSON object on a line of its own.
     func json(_ value: some Encodable) throws(ControlError) {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         do {
-            buffer += try encoder.encode(value)
+            write(Array(try encoder.encode(value)))
         } catch {
             throw ControlError(.failed, "cannot be written as JSON: \(error)")
         }
@@ -53,20 +53,21 @@ final class Output {
 
     /// A line that takes the place of the last one, where there is a terminal; a line of its own elsewhere.
     func progress(_ text: String) {
-        write(isTerminal ? "\r\u{1B}[K\(text)" : text + "\n")
+        if isTerminal { control("\r\u{1B}[K") }
+        write(Printable.line(text) + (isTerminal ? "" : "\n"))
         flush()
     }
 
     /// Ends the line that ``progress(_:)`` has left open.
     func endProgress() {
-        if isTerminal { write("\r\u{1B}[K") }
+        if isTerminal { control("\r\u{1B}[K") }
         flush()
     }
 
     /// A further page of --watch: on a terminal over the last one.
     func beginPage() {
         if isTerminal && form != .json {
-            write("\u{1B}[H\u{1B}[2J")
+            control("\u{1B}[H\u{1B}[2J")
         } else if pages > 0 && form != .json {
             line("")
         }
@@ -87,13 +88,16 @@ final class Output {
 
 /// Colours, where there are any.
 struct Style {
-    enum Tone: String {
+    enum Tone: String, CaseIterable {
         case none = ""
         case good = "32"
         case warning = "33"
         case bad = "31"
         case strong = "1"
     }
+
+    /// All that ``paint(_:_:)`` can add.
+    static let sequences = ["\u{1B}[0m"] + Tone.allCases.filter { $0 != .none }.map { "\u{1B}[\($0.rawValue)m" }
 
     let isOn: Bool
 

@@ -47,10 +47,10 @@ extension RankedPreference: PlainRow {
 extension Output {
     /// Fields with tabs between them, `-` for an empty one. A tab or newline inside a field becomes a space.
     func plain(_ fields: [String]) {
-        line(
+        write(
             fields.map { field in
                 field.isEmpty ? "-" : String(field.map { $0 == "\t" || $0.isNewline ? " " : $0 })
-            }.joined(separator: "\t"))
+            }.joined(separator: "\t") + "\n")
     }
 
     /// All rows, as a table or plain.

@@ -41,6 +41,14 @@ final class Lane: Sendable {
         return Pair(client: client, backend: backend)
     }
 
+    /// Sends until everything on the way to a receiver that does not read is full.
+    func fill(_ sender: TCPSocket) throws {
+        let block = [UInt8](repeating: 9, count: 1 << 18)
+        while try becomes(within: .milliseconds(300), { sender.ready(POLLOUT) }) {
+            _ = try block.withUnsafeBytes { try sender.trySend($0) }
+        }
+    }
+
     /// Waits until no connection is left, then ends the daemon.
     func finish(sourceLocation: SourceLocation = #_sourceLocation) throws {
         try daemon.waitUntilIdle()

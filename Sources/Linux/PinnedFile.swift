@@ -1,0 +1,34 @@
+internal import CLinux
+internal import Glibc
+
+/// A file or directory held by its inode (O_PATH, open(2)): what is looked at, given away and opened to others through
+/// this is one and the same thing, whatever its name is made to mean in between. For a process with more rights than the
+/// owner of the directory has. A symbolic link at the end of the path is not followed. Any thread may use it.
+public struct PinnedFile: ~Copyable, Sendable {
+    private let descriptor: Int32
+
+    public init(path: String) throws(Errno) {
+        descriptor = open(path, Int32(LIMPET_O_PATH) | O_NOFOLLOW | O_CLOEXEC)
+        if descriptor < 0 { throw .last }
+    }
+
+    deinit {
+        Descriptor.close(descriptor)
+    }
+
+    /// fstat(2).
+    public func look() -> Result<PathEntry, Errno> {
+        var status = stat()
+        return fstat(descriptor, &status) == 0 ? .success(PathEntry(status)) : .failure(.last)
+    }
+
+    /// fchownat(2). nil: done.
+    public func changeOwner(uid: UInt32, gid: UInt32) -> Errno? {
+        fchownat(descriptor, "", uid, gid, Int32(LIMPET_AT_EMPTY_PATH)) == 0 ? nil : .last
+    }
+
+    /// chmod(2), by way of /proc, as fchmod(2) does not take such a descriptor. nil: done.
+    public func changePermissions(_ permissions: UInt32) -> Errno? {
+        chmod("/proc/self/fd/\(descriptor)", mode_t(permissions)) == 0 ? nil : .last
+    }
+}
