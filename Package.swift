@@ -67,7 +67,7 @@ let package = Package(
         .executableTarget(
             name: "limpetd",
             dependencies: [
-                "Engine", "Configuration", "Control",
+                "Engine", "Configuration", "Control", "Linux",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: common),
         .executableTarget(

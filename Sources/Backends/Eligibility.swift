@@ -12,11 +12,11 @@ public enum AwayReason: UInt8, Sendable, CaseIterable {
     /// It was eligible, but could not be connected to.
     case connectFailed = 6
 
-    /// One word, for tables and JSON.
+    /// One word, for tables and JSON; where a state of a backend is the reason, that state's.
     public var word: String {
         switch self {
         case .home: "home"
-        case .drain: "drain"
+        case .drain: "draining"
         case .maintenance: "maintenance"
         case .down: "down"
         case .checking: "checking"

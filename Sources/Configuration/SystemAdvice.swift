@@ -34,8 +34,10 @@ public struct SystemAdvice: Sendable {
         let possible = range.count * addresses
         guard possible < connectionLimit else { return nil }
         let wider = range.count < 60000 ? "sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\", " : ""
+        let places =
+            addresses == 1 ? "the one backend address" : "each of \(addresses) backend addresses, \(possible) in all"
         return "net.ipv4.ip_local_port_range is \(range.lowerBound) to \(range.upperBound): \(range.count) connections "
-            + "to each of \(addresses) backend addresses, \(possible) in all, but max-connections is "
+            + "to \(places), but max-connections is "
             + "\(connectionLimit) (\(wider)more backend addresses, or a lower max-connections)"
     }
 

@@ -32,7 +32,7 @@ extension Controller {
             let amount = TimeAmount.nanoseconds(Int64(clamping: deadline.nanoseconds))
             drainDeadlines[slot] = eventLoop.scheduleTask(in: amount) { [self] in closeDrained(slot) }
         }
-        audit("drain \(request.backend)" + (request.deadline.map { " --deadline \($0)" } ?? ""), caller)
+        audit("drain \(request.backend)" + (request.deadline.map { " --deadline \(seconds($0))" } ?? ""), caller)
         return row(slot)
     }
 
@@ -72,14 +72,16 @@ extension Controller {
         var found: [ConnectionSnapshot] = []
         forEachConnection { if matches($0) { found.append($0) } }
         post(found, request.reset ? Forwarding.CloseMode.reset : .orderly)
-        audit("close \(text)" + (request.reset ? " --reset" : "") + ": \(found.count) connections", caller)
+        audit(
+            "close \(text)" + (request.reset ? " --reset" : "")
+                + ": \(found.count == 1 ? "1 connection" : "\(found.count) connections")", caller)
         guard case .ids(let ids) = request.selector else { return CloseReport(closed: found.count) }
         let met = Set(found.map(\.id))
         return CloseReport(closed: found.count, missing: ids.filter { !met.contains($0.value) })
     }
 
     func shutdown(_ request: ShutdownRequest, by caller: Caller) throws(ControlError) {
-        audit("shutdown" + (request.drain.map { " --drain \($0)" } ?? ""), caller)
+        audit("shutdown" + (request.drain.map { " --drain \(seconds($0))" } ?? ""), caller)
         beginShutdown(drain: request.drain ?? self.request.configuration.shutdownDrain)
     }
 
@@ -129,6 +131,12 @@ extension Controller {
             }
             if !commands.isEmpty { workers.post(commands, to: worker) }
         }
+    }
+
+    /// As a duration is written on a command line: whole seconds where it can be, else milliseconds.
+    private func seconds(_ duration: Duration) -> String {
+        let milliseconds = duration.nanoseconds / 1_000_000
+        return milliseconds % 1000 == 0 ? "\(milliseconds / 1000)s" : "\(milliseconds)ms"
     }
 
     private func audit(_ command: String, _ caller: Caller) {

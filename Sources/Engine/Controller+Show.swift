@@ -69,7 +69,10 @@ extension Controller {
                 accepted &+= limpet_load64(&counters.pointee.accepted)
                 refused &+= limpet_load64(&counters.pointee.refused)
             }
-            let reason = !isServing ? "shutting down" : atLimit ? "at the connection limit" : nil
+            let reason =
+                !isServing
+                ? "shutting down"
+                : atLimit ? "at the connection limit" : lacksDescriptors ? "no descriptor is left" : nil
             return ListenerRow(
                 service: topology.services[listener.service].configuration.name, name: "\(listener.address)",
                 address: listener.address, connections: Int(clamping: open), accepted: accepted, refused: refused,

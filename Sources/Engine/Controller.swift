@@ -31,6 +31,10 @@ final class Controller: ControlPlane, @unchecked Sendable {
     var drainDeadlines: [Int: Scheduled<Void>] = [:]
     /// The state each backend was last seen in, by slot: `since` is when that changed.
     var seenStates: [BackendState]
+    /// Accepts that failed for a lack of descriptors, as of the last second.
+    private var descriptorFailures: UInt64 = 0
+    /// Whether some failed during that second: while somebody waits, workers try again ten times a second.
+    private(set) var lacksDescriptors = false
     var phase = Phase.serving
 
     enum Phase {
@@ -119,6 +123,15 @@ final class Controller: ControlPlane, @unchecked Sendable {
                 limpet_store64(&region.backend(slot).pointee.since, Clock.wall())
             }
         }
+    }
+
+    /// Notes whether accepting pauses for a lack of descriptors. Called once a second.
+    func noteDescriptors() {
+        let failures = (0..<region.workerCount).reduce(into: UInt64(0)) {
+            $0 &+= limpet_load64(&region.worker($1).pointee.descriptor_failures)
+        }
+        lacksDescriptors = failures != descriptorFailures
+        descriptorFailures = failures
     }
 
     /// Calls `body` with every connection there is.

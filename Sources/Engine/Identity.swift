@@ -5,14 +5,14 @@ import Linux
 enum Identity: Sendable, Equatable {
     /// An ordinary user started it: nothing to drop.
     case unchanged
-    /// Started as root and told to stay so.
-    case root
+    /// Started as root and told to stay so, in this group; nil: in its own.
+    case root(gid: UInt32?)
     /// Started as root: becomes this user and this group.
     case account(Account, gid: UInt32)
 
     /// Finds out, from what was configured and who we are. Reads the user database.
     static func resolve(user: String?, group: String?) throws(StartError) -> Identity {
-        guard Account.effectiveUID == 0 else { return try resolveUnprivileged(user: user) }
+        guard Account.effectiveUID == 0 else { return try resolveUnprivileged(user: user, group: group) }
         let name = user ?? "limpet"
         guard let account = Account.named(name) else {
             if user == nil {
@@ -23,36 +23,46 @@ enum Identity: Sendable, Equatable {
             throw StartError(
                 "user \"\(name)\" does not exist; make it (useradd --system \(name)) or name another with --user")
         }
-        var gid = account.gid
+        var asked: UInt32?
         if let group {
             guard let number = Account.group(named: group) else {
                 throw StartError(
                     "group \"\(group)\" does not exist; make it (groupadd --system \(group)) or name another with --group"
                 )
             }
-            gid = number
+            asked = number
         }
-        return account.uid == 0 ? .root : .account(account, gid: gid)
+        return account.uid == 0 ? .root(gid: asked) : .account(account, gid: asked ?? account.gid)
     }
 
-    private static func resolveUnprivileged(user: String?) throws(StartError) -> Identity {
+    private static func resolveUnprivileged(user: String?, group: String?) throws(StartError) -> Identity {
         if let user, Account.named(user)?.uid != Account.effectiveUID {
             throw StartError("only root can run as user \"\(user)\"; start limpetd as root, or leave out --user")
+        }
+        if let group, Account.group(named: group) != Account.effectiveGID {
+            throw StartError("only root can take the group \"\(group)\"; start limpetd as root, or leave out --group")
         }
         return .unchanged
     }
 
     /// Owner of the files that are made before the drop; nil: they stay with whoever makes them.
     var owner: (user: UInt32, group: UInt32)? {
-        if case .account(let account, let gid) = self { return (account.uid, gid) }
-        return nil
+        switch self {
+        case .unchanged: nil
+        case .root(let gid): gid.map { (0, $0) }
+        case .account(let account, let gid): (account.uid, gid)
+        }
     }
 
-    /// Becomes that user, keeping CAP_NET_BIND_SERVICE alone. Before the first thread.
+    /// Becomes that user, keeping CAP_NET_BIND_SERVICE alone; or stays root, in that group. Before the first thread.
     func assume() throws(StartError) {
-        guard case .account(let account, let gid) = self else { return }
         do throws(SystemError) {
-            try Privileges.drop(to: account, gid: gid, keep: [Privileges.bindService])
+            switch self {
+            case .unchanged: break
+            case .root(let gid): if let gid { try Privileges.become(group: gid) }
+            case .account(let account, let gid):
+                try Privileges.drop(to: account, gid: gid, keep: [Privileges.bindService])
+            }
         } catch {
             throw StartError("\(error); run limpetd with the capabilities SETUID, SETGID and SETPCAP, or as that user")
         }

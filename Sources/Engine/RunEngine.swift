@@ -14,6 +14,7 @@ import Observability
 /// those that are started here.
 /// - Returns: the exit status.
 public func runEngine(_ request: EngineRequest) -> Int32 {
+    Signals.endAtFaults()
     Signals.block(EngineRun.signals)
     let configuration = request.configuration
     var log = Logger(label: "limpetd") { _ in
@@ -36,6 +37,18 @@ public func descriptorBudget(
     let budget = EngineRun.budget(configuration)
     let admitted = try budget.admitted(wanted: configuration.maxConnections)
     return (admitted, budget.summary(admitted: admitted))
+}
+
+/// Why a start as root would fail for want of a user or group, for `--check`; nil: it would not, or we are not root and
+/// cannot tell who will start it.
+public func identityProblem(of configuration: DaemonConfiguration) -> String? {
+    guard Account.effectiveUID == 0 else { return nil }
+    do throws(StartError) {
+        _ = try Identity.resolve(user: configuration.user, group: configuration.group)
+        return nil
+    } catch {
+        return error.description
+    }
 }
 
 /// One run of the daemon, from binding to the end.
@@ -136,7 +149,10 @@ struct EngineRun {
             request: request, topology: topology, region: region, workers: workers, listeners: listeners,
             budget: budget, eventLoop: eventLoop, log: log, finished: { ending.complete() })
         let server = try ControlService(controller, socket, eventLoop, version: limpetVersion)
-        eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in controller.noteStates() }
+        eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
+            controller.noteStates()
+            controller.noteDescriptors()
+        }
         do throws(SystemError) {
             _ = try Threads.start("signals") {
                 while true {

@@ -143,6 +143,8 @@ extension Worker {
 
     mutating func stopListening() {
         guard listening != .stopped else { return }
+        // Who has come in already is not turned away: closing the socket would reset the kernel's queue.
+        for position in listeners.indices { acceptBatch(position) }
         listening = .stopped
         for listener in listeners { Descriptor.close(listener.descriptor) }
         listeners.removeAll()

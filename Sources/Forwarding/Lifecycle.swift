@@ -217,11 +217,12 @@ extension Worker {
 
     // MARK: What epoll watches
 
-    /// Makes epoll watch each side for what its directions wait for. Costs a system call only where that has changed.
+    /// Makes epoll watch each side for what its directions wait for. Costs a system call only where that has changed. Ends
+    /// the connection where the kernel refuses.
     @inline(__always)
     mutating func updateInterest(_ slot: Int) {
         updateInterest(slot, 0)
-        updateInterest(slot, 1)
+        if !isFree(records + slot) { updateInterest(slot, 1) }
     }
 
     @inline(__always)
@@ -239,16 +240,22 @@ extension Worker {
         let descriptor = limpet_descriptor(record, Int32(side)).pointee
         let token = Token.record(slot, side: side, generation: record.pointee.generation)
         let watched = limpet_events(record, Int32(side))
+        var failure: Errno?
         if record.pointee.flags & absentFlag(side) == 0 {
-            if poller.modify(descriptor, token: token, interest: wanted) == nil { watched.pointee = wanted.rawValue }
+            failure = poller.modify(descriptor, token: token, interest: wanted)
+        } else {
+            // A side that was reset stays out of the set: its error cannot be masked.
+            if record.pointee.flags & resetFlag(1 - side) != 0 || wanted.isEmpty { return }
+            failure = poller.add(descriptor, token: token, interest: wanted)
+        }
+        if let failure {
+            // Nobody would ever look at it again.
+            reportLocal(failure)
+            finish(slot, resetting: .both)
             return
         }
-        // A side that was reset stays out of the set: its error cannot be masked.
-        if record.pointee.flags & resetFlag(1 - side) != 0 || wanted.isEmpty { return }
-        if poller.add(descriptor, token: token, interest: wanted) == nil {
-            record.pointee.flags &= ~absentFlag(side)
-            watched.pointee = wanted.rawValue
-        }
+        record.pointee.flags &= ~absentFlag(side)
+        watched.pointee = wanted.rawValue
     }
 
     private mutating func unwatch(_ slot: Int, _ side: Int) {

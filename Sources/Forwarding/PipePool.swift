@@ -6,8 +6,8 @@ import Linux
 struct PipePool: ~Copyable {
     /// What a new pipe asks the kernel for.
     static let wantedCapacity: Int32 = 256 * 1024
-    /// Empty pipes to keep; more are closed.
-    private static let kept = 64
+    /// Empty pipes to keep; more are closed. 4 MiB per worker at most: an ordinary user has 64 MiB of them (pipe(7)).
+    private static let kept = 16
     /// A pipe that takes less than this is one of those that an unprivileged user gets when he has many, see pipe(7).
     private static let small: Int32 = 65536
     /// Nanoseconds between two tries after the kernel refused one.

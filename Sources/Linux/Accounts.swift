@@ -78,6 +78,11 @@ public enum Privileges {
         if limpet_no_new_privileges() != 0 { throw SystemError("set no_new_privs", .last) }
     }
 
+    /// Stays who it is, in another group: all three group ids. Call it before the first thread is started.
+    public static func become(group gid: UInt32) throws(SystemError) {
+        if setresgid(gid, gid, gid) != 0 { throw SystemError("become group \(gid)", .last) }
+    }
+
     /// Whether the calling thread has the capability (a number of capabilities(7)) in its effective set.
     public static func has(_ capability: Int32) -> Bool { limpet_has_capability(capability) == 1 }
 

@@ -2,9 +2,14 @@ import Backends
 
 /// The order of words on the command line, which people may choose more freely than the argument parser takes them.
 enum Arguments {
+    /// Options that may stand before the verb.
+    private static let general = ["--control", "--json", "--plain", "--wide", "--watch", "--version", "--help"]
+    /// Options that the argument parser answers by itself.
+    private static let parsersOwn = ["--generate-completion-script", "--experimental-dump-help"]
+
     /// Moves the options that stand before the verb behind it, gives a bare `--watch` its number, and lets `--version`
     /// be the verb that it means.
-    /// - Throws: ``Failure`` for an unknown verb, and for none at all.
+    /// - Throws: ``Failure`` for an unknown verb, for none at all, and for an unknown option before it.
     static func arranged(_ given: [String], verbs: [String]) throws(Failure) -> [String] {
         var leading: [String] = []
         var rest = given[...]
@@ -19,9 +24,15 @@ enum Arguments {
                 if let path = rest.popFirst() { leading.append(path) }
             case _ where word.hasPrefix("--control=") || word.hasPrefix("--watch="):
                 leading.append(rest.removeFirst())
-            default:
-                // -h, --help, --generate-completion-script, or a mistake: the parser's affair.
+            case "-h", "--help",
+                _ where parsersOwn.contains { word.hasPrefix($0) }:
                 return leading + rest.map(withNumber)
+            default:
+                let name = String(word.prefix { $0 != "=" })
+                let guess = suggestion(for: name, among: general).map { " (did you mean \($0)?)" } ?? ""
+                throw Failure.usage(
+                    "\(name): no such option before a verb\(guess); a verb's own options stand after it; "
+                        + "limpetctl --help lists all verbs")
             }
         }
         guard let verb = rest.popFirst() else { throw Failure.usage("a verb is missing; limpetctl --help lists them") }

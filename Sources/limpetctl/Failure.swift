@@ -32,16 +32,17 @@ enum Diagnostics {
         _ = Terminal.write(Printable.lines(Array((line + "\n").utf8)), to: 2)
     }
 
-    /// Help goes to stdout with 0, a mistake to stderr with 2.
-    static func endParsing(with error: any Error, as command: any ParsableCommand.Type) -> Never {
-        var text = command.fullMessage(for: error)
-        while text.last?.isNewline == true { text.removeLast() }
+    /// Help goes to stdout with 0, a mistake to stderr with 2, in one line.
+    /// - Parameter verb: whose help tells more; nil: the program's own.
+    static func endParsing(with error: any Error, as command: any ParsableCommand.Type, verb: String?) -> Never {
         if command.exitCode(for: error).isSuccess {
+            var text = command.fullMessage(for: error)
+            while text.last?.isNewline == true { text.removeLast() }
             _ = Terminal.write(Array((text + "\n").utf8), to: 1)
             Terminal.exit(0)
         }
-        let prefix = "Error: "
-        say("limpetctl: " + (text.hasPrefix(prefix) ? String(text.dropFirst(prefix.count)) : text))
+        let help = (["limpetctl"] + (verb.map { [$0] } ?? []) + ["--help"]).joined(separator: " ")
+        say("limpetctl: \(command.message(for: error)) (\(help))")
         Terminal.exit(2)
     }
 }

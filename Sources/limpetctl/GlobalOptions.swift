@@ -30,7 +30,10 @@ struct GlobalOptions: ParsableArguments {
 
     /// The socket to talk to.
     func socketPath() throws(Failure) -> String {
-        if let control { return control }
+        if let control {
+            if control.isEmpty { throw Failure.usage("--control: the path is empty") }
+            return control
+        }
         if let named = Terminal.environment("LIMPET_CONTROL"), !named.isEmpty { return named }
         if Terminal.effectiveUser == 0 { return "/run/limpet/control.sock" }
         guard let runtime = Terminal.environment("XDG_RUNTIME_DIR"), !runtime.isEmpty else {
@@ -43,20 +46,22 @@ struct GlobalOptions: ParsableArguments {
 
     private static func seconds(_ text: String) throws -> Double {
         guard let seconds = Double(text), seconds >= 0.1, seconds <= 86_400 else {
-            throw ValidationError("--watch: \"\(text)\" is not a number of seconds from 0.1 to 86400")
+            throw ValidationError("a number of seconds from 0.1 to 86400 is wanted")
         }
         return seconds
     }
 }
 
 /// An option's value that is a duration, such as 500ms or 2h.
-struct DurationOption: ExpressibleByArgument {
+struct DurationOption {
     let duration: Duration
+    /// As it was typed.
     let text: String
 
-    init?(argument: String) {
-        guard let duration = DurationText.parse(argument) else { return nil }
-        self.duration = duration
-        text = argument
+    static func parse(_ text: String) throws -> DurationOption {
+        guard let duration = DurationText.parse(text) else {
+            throw ValidationError("a duration such as 500ms, 5s, 10m, 2h or 3d is wanted")
+        }
+        return DurationOption(duration: duration, text: text)
     }
 }

@@ -22,10 +22,14 @@ struct Limpetctl: ParsableCommand {
         ])
 
     static func main() {
+        StandardStreams.reserve()
         Terminal.ignoreBrokenPipe()
         let given = Array(CommandLine.arguments.dropFirst())
+        let verbs = configuration.subcommands.map { $0._commandName }
+        var verb: String?
         do {
-            let arguments = try Arguments.arranged(given, verbs: configuration.subcommands.map { $0._commandName })
+            let arguments = try Arguments.arranged(given, verbs: verbs)
+            verb = arguments.first.flatMap { verbs.contains($0) ? $0 : nil }
             var command = try parseAsRoot(arguments)
             try command.run()
             Terminal.exit(0)
@@ -33,7 +37,7 @@ struct Limpetctl: ParsableCommand {
             Diagnostics.report(error)
             Terminal.exit(error.exitStatus)
         } catch {
-            Diagnostics.endParsing(with: error, as: Limpetctl.self)
+            Diagnostics.endParsing(with: error, as: Limpetctl.self, verb: verb)
         }
     }
 }

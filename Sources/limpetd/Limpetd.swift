@@ -1,12 +1,13 @@
 import Configuration
 import Engine
 import Glibc
+import Linux
 
 /// The daemon's start: the command line, the configuration, then the engine.
 @main
 struct Limpetd {
     static func main() {
-        guard StandardDescriptors.fill() else { exit(ExitStatus.failed) }
+        StandardStreams.reserve()
         let options: Options
         switch CommandLineReading.read(Array(CommandLine.arguments.dropFirst())) {
         case .options(let read): options = read
@@ -41,6 +42,9 @@ struct Limpetd {
             return error.exitStatus
         }
         write("\(budget.summary)\n", to: STDERR_FILENO)
+        if let problem = identityProblem(of: configuration) {
+            write("warning: it would not start: \(problem)\n", to: STDERR_FILENO)
+        }
         let limits = SystemLimits.read()
         let advice = SystemAdvice(
             configuration: configuration, connectionLimit: budget.connections,

@@ -26,13 +26,37 @@ import Testing
         [], ["--jsno", "status"], ["statsu"], ["status", "extra"], ["status", "--json", "--plain"],
         ["--watch=0", "status"], ["connections", "--older", "5"], ["connections", "--limit", "0"], ["close"],
         ["close", "xyz"], ["close", "1", "--backend", "ws1"], ["drain"], ["drain", "ws1", "--timeout", "5s"],
-        ["drain", "ws1", "--watch"], ["where"], ["--control"],
+        ["drain", "ws1", "--watch"], ["where"], ["--control"], ["--control", "", "status"],
+        ["--backend", "ws1", "connections"],
+        ["drain", "ws1", "--deadline", "-1s"], ["shutdown", "--drain", "1w"],
     ])
     func `A usage error is 2, says what is wrong and asks nobody`(arguments: [String]) throws {
         let result = try run(LimpetctlTests.program, arguments, environment: ["LIMPET_CONTROL": "/nonexistent/s"])
         #expect(result.status == 2, "\(arguments): \(result.error)")
         #expect(result.error.hasPrefix("limpetctl: "))
+        #expect(result.error.split(separator: "\n").count == 1, "\(result.error)")
         #expect(result.output.isEmpty)
+    }
+
+    @Test func `A usage error names the cure`() throws {
+        let none = "/nonexistent/s"
+        #expect(
+            try ctl(nil, "--jsno", "status").error.contains(
+                "--jsno: no such option before a verb (did you mean --json?)"))
+        #expect(try ctl(nil, "status", "--jsno").error.contains("Did you mean '--json'? (limpetctl status --help)"))
+        #expect(
+            try ctl(nil, "connections", "--older", "5", "--control", none).error.contains(
+                "such as 500ms, 5s, 10m, 2h or 3d"))
+        #expect(try ctl(nil, "--watch=0", "status").error.contains("a number of seconds from 0.1 to 86400"))
+    }
+
+    @Test func `A stdout that is closed is an error and not another descriptor`() throws {
+        try TestDaemon.run { (daemon) throws in
+            let result = try run(
+                "/bin/bash", ["-c", "$0 status <&- >&-; echo $? >&2", LimpetctlTests.program],
+                environment: ["LIMPET_CONTROL": daemon.path])
+            #expect(result.error == "limpetctl: stdout: Bad file descriptor (EBADF)\n1\n")
+        }
     }
 
     @Test func `A misspelt verb is met with the right one`() throws {
@@ -107,6 +131,17 @@ import Testing
             #expect(close.status == 4)
             #expect(close.output == "closed 1 connection\n")
             #expect(close.error == "limpetctl: 77: no such connection\n")
+        }
+    }
+
+    /// As when xargs hands over a whole table: more than one request may hold.
+    @Test func `Any number of connections can be closed by number`() throws {
+        try TestDaemon.run { (daemon) throws in
+            let ids = (0x100001...0x102328).map { String($0, radix: 16) }
+            let result = try run(
+                LimpetctlTests.program, ["--plain", "close", "1"] + ids, environment: ["LIMPET_CONTROL": daemon.path])
+            #expect(result.status == 4)
+            #expect(result.output == (["1"] + ids).joined(separator: "\t") + "\n")
         }
     }
 
@@ -357,6 +392,33 @@ import Testing
             let lines = result.output.split(separator: "\n")
             #expect(lines.count == 3)
             #expect(try lines.allSatisfy { try object(String($0))["backends"] is [Any] })
+        }
+    }
+
+    @Test(
+        .enabled(if: access("/usr/bin/script", X_OK) == 0), arguments: ["--watch=0.1 connections", "drain ws1 --wait"])
+    func `A daemon that goes away leaves a terminal readable`(verb: String) throws {
+        let daemon = try TestDaemon()
+        let thread = Thread {
+            while daemon.plane.with({ $0.slotsSeen }) == 0 { usleep(1000) }
+            try? daemon.stop()
+        }
+        thread.start()
+        let output = try run(
+            "/bin/bash",
+            ["-c", "script -qec \"$0 \(verb)\" /dev/null < /dev/null; exit ${PIPESTATUS[0]}", LimpetctlTests.program],
+            environment: ["LIMPET_CONTROL": daemon.path, "PATH": "/usr/bin:/bin", "TERM": "xterm"]
+        )
+        #expect(output.status == 3)
+        let error = try #require(output.output.range(of: "limpetctl: limpetd is not running"))
+        let before = output.output[..<error.lowerBound]
+        if verb.hasPrefix("drain") {
+            // The line of progress has been cleared.
+            #expect(before.hasSuffix("\r\u{1B}[K"))
+        } else {
+            // The last table is still there, and the message stands below it.
+            let page = try #require(before.range(of: "\u{1B}[2J", options: .backwards))
+            #expect(before[page.upperBound...].contains("203.0.113.7:40000") && before.hasSuffix("\r\n"))
         }
     }
 

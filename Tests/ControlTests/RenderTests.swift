@@ -39,8 +39,13 @@ import Testing
         let narrow = table(70, [long])
         #expect(narrow[1].contains("…") && narrow[1].contains("127.0.0.1:9001"))
         #expect(narrow.allSatisfy { $0.count <= 70 })
-        // Narrower than the addresses: the name keeps six characters, and the line is what it is.
-        #expect(table(20, [long])[1].hasPrefix("a-ser…  127.0.0.1:9001  up"))
+        // Narrower than the addresses: the name keeps both ends, the heading is whole, and the line is what it is.
+        let least = table(20, [long])
+        #expect(least[0].hasPrefix("BACKEND  ADDRESS"))
+        #expect(least[1].hasPrefix("a-…name  127.0.0.1:9001  up"))
+        let others = table(
+            50, ["ws1", "ws2"].map { FakePlane.backend("default", $0, port: 9001, connections: 1) })
+        #expect(others[1].hasPrefix("de…/ws1 ") && others[2].hasPrefix("de…/ws2 "))
     }
 
     @Test func `Nothing is cut where there is no terminal`() {

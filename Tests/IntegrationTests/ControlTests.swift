@@ -214,6 +214,8 @@ struct ControlTests {
         #expect(staying.isQuiet)
         for each in leaving { each.close() }
         try eventually("b1 is drained") { try daemon.ctl.backend("b1").state == "drained" }
+        #expect(daemon.logLines(containing: "control: drain default/b1 --deadline 500ms").count == 1)
+        #expect(try daemon.ctl.locate(one).preference.first?.reason == "draining")
         // An undrain before the deadline takes it back.
         try daemon.ctl.expect("undrain", "b1")
         let again = try daemon.connect(from: one)

@@ -122,7 +122,14 @@ struct LimitTests {
         try eventually("limpetd says that it has no descriptor left") {
             !daemon.logLines(containing: "open files").isEmpty
         }
+        try eventually("the listener says that it is paused, and why") {
+            let row = try daemon.ctl.listeners()[0]
+            return row.state == "paused" && row.reason?.contains("descriptor") == true
+        }
+        // More control clients than can be served: they wait, and nothing spins.
+        var idle = try (0..<12).map { _ in try UnixSocket(daemon.ctl.control) }
         daemon.expectSleeping()
+        idle.removeAll()
         let lines = daemon.logLines(containing: "open files")
         #expect(lines.count <= 2, "\(lines)")
         // What is open goes on.
@@ -130,6 +137,7 @@ struct LimitTests {
         #expect(try first.receiveText(12) == "still there?")
         try setDescriptorLimit(of: daemon, hard, hard)
         for client in clients { #expect(try client.receiveLine().hasPrefix("b1 ")) }
+        try eventually("it accepts again") { try daemon.ctl.listeners()[0].state == "accepting" }
         for each in clients { each.close() }
         first.close()
         try daemon.waitUntilIdle()

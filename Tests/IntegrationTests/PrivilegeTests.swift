@@ -52,6 +52,16 @@ struct PrivilegeTests {
         try daemon.stop()
     }
 
+    /// Whoever starts it anew has to see its end; and what was in its memory is nobody's.
+    @Test(arguments: [SIGSEGV, SIGABRT, SIGILL]) func aFaultEndsItAtOnceAndSilently(_ fault: Int32) throws {
+        let backend = try BackendServer(.echo)
+        let daemon = try Daemon(setup(user: "nobody", backend.address))
+        let before = daemon.log
+        daemon.process.signal(fault)
+        #expect(try daemon.process.wait() == .signal(fault))
+        #expect(daemon.log == before)
+    }
+
     /// Every place where text comes out: log, --check, and what the control socket answers.
     @Test func theKeyIsShownNowhere() throws {
         let directory = try temporaryDirectory()
@@ -93,6 +103,29 @@ struct PrivilegeTests {
                     == true)
         }
         try daemon.stop()
+    }
+
+    /// Root that stays root takes the group as well; whoever cannot is told so.
+    @Test func theGroupIsNeverPassedOver() throws {
+        let backend = try BackendServer(.echo)
+        var setup = setup(user: "root", backend.address)
+        setup.arguments = ["--group", "daemon"]
+        let group = try #require(getgrnam("daemon")?.pointee)
+        let daemon = try Daemon(setup)
+        for thread in ProcessFacts(pid: daemon.pid).threadIDs {
+            let ids = ProcessFacts(pid: daemon.pid).field("Gid", thread: thread)
+            #expect(ids?.split(separator: "\t").allSatisfy { $0 == "\(group.gr_gid)" } == true)
+        }
+        var socket = stat()
+        #expect(stat(daemon.ctl.control, &socket) == 0 && socket.st_gid == group.gr_gid)
+        try daemon.stop()
+
+        let directory = try temporaryDirectory()
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        var ordinary = try ordinary("127.0.0.1:0", backend.address, in: directory)
+        ordinary.arguments = ["--group", "daemon"]
+        let outcome = try Daemon.refuses(ordinary)
+        #expect(outcome.status == 1 && outcome.stderr.contains("only root can take the group \"daemon\""), "\(outcome)")
     }
 
     @Test func aPrivilegedPortIsBoundBeforeTheDrop() throws {

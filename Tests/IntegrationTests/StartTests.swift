@@ -143,6 +143,13 @@ struct StartTests {
         #expect(try FileManager.default.contentsOfDirectory(atPath: directory).isEmpty)
     }
 
+    @Test(.enabled(if: isRoot)) func checkWarnsOfAUserThatDoesNotExist() throws {
+        let outcome = try run([Programs.limpetd, "--check", "--user", "no-such-user"] + Self.good)
+        #expect(outcome.ending == .exit(0), "\(outcome)")
+        #expect(
+            outcome.stderr.contains("warning: it would not start: user \"no-such-user\" does not exist"), "\(outcome)")
+    }
+
     /// What --check prints is a configuration that means the same.
     @Test func whatCheckPrintsCanBeUsed() throws {
         let backend = try BackendServer(.greet("ws1"))

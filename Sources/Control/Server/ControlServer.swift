@@ -13,6 +13,7 @@ public final class ControlServer {
     private let limits: ControlLimits
     private var socket: ControlSocket?
     private var listener: (any Channel)?
+    private let reserve = AcceptReserve()
     private var clients: [ObjectIdentifier: any Channel] = [:]
     /// How many of them may only read.
     private var readers = 0
@@ -42,8 +43,14 @@ public final class ControlServer {
         self.socket = socket
         let server = NIOLoopBound(self, eventLoop: eventLoop)
         return ServerBootstrap(group: eventLoop)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(server.value.reserve)
+                }
+            }
             .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try server.value.admit(channel) }
+                channel.closeFuture.whenComplete { _ in server.value.reserve.refill() }
+                return channel.eventLoop.makeCompletedFuture { try server.value.admit(channel) }
             }
             // Rows wait in the table and not in memory: a client that does not read holds this much and no more.
             .childChannelOption(.writeBufferWaterMark, value: .init(low: 16 * 1024, high: 64 * 1024))

@@ -5,7 +5,7 @@ extension Column where Row == BackendRow {
     /// - Parameter now: the moment that `since` is measured to.
     static func backends(at now: Timestamp) -> [Column] {
         [
-            Column(title: "BACKEND", mayShrink: true) { $0.fullName.description },
+            Column(title: "BACKEND", cut: .middle) { $0.fullName.description },
             Column(title: "ADDRESS") { $0.address.description },
             Column(title: "STATE", text: { $0.state.rawValue }, tone: { $0.state.tone }),
             Column(title: "INTENT", isWideOnly: true) { $0.intent.rawValue },
@@ -34,7 +34,7 @@ extension Column where Row == ConnectionRow {
             Column(title: "CLIENT") { $0.client.description },
             Column(title: "PEER", isWideOnly: true) { $0.peer.description },
             Column(title: "CLIENT-LOCAL", isWideOnly: true) { $0.clientLocal.description },
-            Column(title: "BACKEND", mayShrink: true) { $0.service + "/" + $0.backend },
+            Column(title: "BACKEND", cut: .middle) { $0.service + "/" + $0.backend },
             Column(title: "HOME", isWideOnly: true) { $0.home },
             Column(title: "BACKEND-ADDRESS", isWideOnly: true) { $0.backendAddress.description },
             Column(title: "BACKEND-LOCAL", isWideOnly: true) { $0.backendLocal?.description ?? "-" },
@@ -52,14 +52,14 @@ extension Column where Row == ConnectionRow {
 extension Column where Row == ListenerRow {
     static var listeners: [Column] {
         [
-            Column(title: "SERVICE", mayShrink: true) { $0.service },
+            Column(title: "SERVICE", cut: .middle) { $0.service },
             Column(title: "NAME", isWideOnly: true) { $0.name },
             Column(title: "ADDRESS") { $0.address.description },
             Column(title: "STATE", text: { $0.state.rawValue }, tone: { $0.state == .paused ? .warning : .good }),
             Column(title: "CONNS", alignment: .right) { String($0.connections) },
             Column(title: "ACCEPTED", alignment: .right) { String($0.accepted) },
             Column(title: "REFUSED", alignment: .right) { String($0.refused) },
-            Column(title: "REASON", mayShrink: true) { $0.reason ?? "-" },
+            Column(title: "REASON", cut: .end) { $0.reason ?? "-" },
         ]
     }
 }
@@ -76,10 +76,10 @@ extension Column where Row == RankedPreference {
         [
             Column(title: "ORDER", alignment: .right) { String($0.rank) },
             Column(
-                title: "BACKEND", mayShrink: true, text: { $0.preference.backend },
+                title: "BACKEND", cut: .middle, text: { $0.preference.backend },
                 tone: { $0.isChosen ? .good : .none }),
             Column(title: "ELIGIBLE") { $0.preference.eligible ? "yes" : "no" },
-            Column(title: "REASON", mayShrink: true) { $0.preference.reason ?? ($0.isChosen ? "chosen" : "-") },
+            Column(title: "REASON", cut: .end) { $0.preference.reason ?? ($0.isChosen ? "chosen" : "-") },
         ]
     }
 }

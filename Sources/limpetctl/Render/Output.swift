@@ -16,6 +16,9 @@ final class Output {
     private let isTerminal: Bool
     private var buffer: [UInt8] = []
     private var pages = 0
+    /// Comes before whatever is written next: what parts a page of --watch from the one before.
+    private var separator = ""
+    private var isProgressOpen = false
 
     init(_ options: GlobalOptions) {
         form = options.json ? .json : options.plain ? .plain : .table
@@ -30,6 +33,8 @@ final class Output {
     func write(_ text: String) { write(Array(text.utf8)) }
 
     func write(_ bytes: [UInt8]) {
+        control(separator)
+        separator = ""
         buffer += Printable.lines(bytes, withColours: style.isOn)
         if buffer.count >= 32 * 1024 { flush() }
     }
@@ -55,22 +60,20 @@ final class Output {
     func progress(_ text: String) {
         if isTerminal { control("\r\u{1B}[K") }
         write(Printable.line(text) + (isTerminal ? "" : "\n"))
+        isProgressOpen = isTerminal
         flush()
     }
 
-    /// Ends the line that ``progress(_:)`` has left open.
+    /// Clears the line that ``progress(_:)`` has left open, if it has.
     func endProgress() {
-        if isTerminal { control("\r\u{1B}[K") }
+        if isProgressOpen { control("\r\u{1B}[K") }
+        isProgressOpen = false
         flush()
     }
 
-    /// A further page of --watch: on a terminal over the last one.
+    /// A further page of --watch: on a terminal in place of the last one, which stays until this one has something.
     func beginPage() {
-        if isTerminal && form != .json {
-            control("\u{1B}[H\u{1B}[2J")
-        } else if pages > 0 && form != .json {
-            line("")
-        }
+        if form != .json { separator = isTerminal ? "\u{1B}[H\u{1B}[2J" : pages > 0 ? "\n" : "" }
         pages += 1
     }
 

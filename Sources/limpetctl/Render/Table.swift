@@ -4,10 +4,17 @@ struct Column<Row> {
         case left, right
     }
 
+    enum Cut {
+        /// For names, which often differ at their end alone: `de…ws1`.
+        case middle
+        /// For sentences.
+        case end
+    }
+
     let title: String
     var alignment = Alignment.left
-    /// Whether it may be cut on a narrow terminal. Never an address.
-    var mayShrink = false
+    /// How it gives way on a narrow terminal; nil: not at all. Never an address.
+    var cut: Cut?
     /// Whether it stands only under --wide.
     var isWideOnly = false
     let text: (Row) -> String
@@ -20,7 +27,7 @@ struct Table<Row> {
     /// Rows that are looked at before the widths are settled.
     static var rowsForWidths: Int { 500 }
     private static var gap: String { "  " }
-    /// What a shrunken column keeps at least.
+    /// What a shrunken column keeps at least, beside the room for its heading.
     private static var minimum: Int { 6 }
 
     private let columns: [Column<Row>]
@@ -58,30 +65,27 @@ struct Table<Row> {
         var widths = columns.map { column in
             waiting.reduce(column.title.count) { max($0, column.text($1).count) }
         }
-        if let available { Table.shrink(&widths, columns.map(\.mayShrink), to: available) }
+        if let available { shrink(&widths, to: available) }
         self.widths = widths
-        emit(line(columns.map { ($0.title, .strong, $0.alignment, $0.mayShrink) }, widths))
+        emit(line(columns.map { ($0.title, .strong) }))
         waiting.forEach(print)
         waiting = []
     }
 
     private func print(_ row: Row) {
-        emit(line(columns.map { ($0.text(row), $0.tone(row), $0.alignment, $0.mayShrink) }, widths ?? []))
+        emit(line(columns.map { ($0.text(row), $0.tone(row)) }))
     }
 
-    private func line(
-        _ cells: [(text: String, tone: Style.Tone, alignment: Column<Row>.Alignment, mayShrink: Bool)], _ widths: [Int]
-    ) -> String {
+    private func line(_ cells: [(text: String, tone: Style.Tone)]) -> String {
         var result = ""
         for (index, cell) in cells.enumerated() {
-            let width = widths[index]
-            let text =
-                cell.mayShrink && available != nil && cell.text.count > width
-                ? cell.text.prefix(width - 1) + "…" : cell.text[...]
+            let column = columns[index]
+            let width = widths?[index] ?? 0
+            let text = available == nil ? cell.text : Table.cut(cell.text, to: width, column.cut)
             let padding = String(repeating: " ", count: max(0, width - text.count))
-            let painted = style.paint(String(text), cell.tone)
+            let painted = style.paint(text, cell.tone)
             let isLast = index == cells.count - 1
-            switch cell.alignment {
+            switch column.alignment {
             case .left: result += isLast ? painted : painted + padding
             case .right: result += padding + painted
             }
@@ -90,10 +94,19 @@ struct Table<Row> {
         return result
     }
 
+    private static func cut(_ text: String, to width: Int, _ cut: Column<Row>.Cut?) -> String {
+        guard let cut, text.count > width else { return text }
+        let kept = max(0, width - 1)
+        let tail = cut == .middle ? kept * 2 / 3 : 0
+        return text.prefix(kept - tail) + "…" + text.suffix(tail)
+    }
+
     /// Takes from the widest column that may give, one by one, until the line fits or nobody can give more.
-    private static func shrink(_ widths: inout [Int], _ mayShrink: [Bool], to available: Int) {
-        while widths.reduce(0, +) + gap.count * (widths.count - 1) > available {
-            let candidates = widths.indices.filter { mayShrink[$0] && widths[$0] > minimum }
+    private func shrink(_ widths: inout [Int], to available: Int) {
+        while widths.reduce(0, +) + Table.gap.count * (widths.count - 1) > available {
+            let candidates = widths.indices.filter {
+                columns[$0].cut != nil && widths[$0] > max(Table.minimum, columns[$0].title.count)
+            }
             guard let widest = candidates.max(by: { widths[$0] < widths[$1] }) else { return }
             widths[widest] -= 1
         }

@@ -33,13 +33,28 @@ struct Close: ActingVerb {
         }
     }
 
+    /// Any number of them: a request holds so many that its body stays well below what limpetd takes.
+    private func closeNamed(_ client: ControlClient) throws(ControlError) -> Reply<CloseReport> {
+        let perRequest = 1000
+        var rest = ids.compactMap { ConnectionID($0) }[...]
+        var total = try client.close(Array(rest.prefix(perRequest)), reset: reset)
+        rest = rest.dropFirst(perRequest)
+        while !rest.isEmpty {
+            let reply = try client.close(Array(rest.prefix(perRequest)), reset: reset)
+            total.body.closed += reply.body.closed
+            total.body.missing += reply.body.missing
+            rest = rest.dropFirst(perRequest)
+        }
+        return total
+    }
+
     func act(_ client: ControlClient, _ output: Output) throws {
         let reply =
             ids.isEmpty
             ? try confirming(force: force) { force throws(ControlError) in
                 try client.close(
                     backend: backend, client: self.client, reset: reset, force: force)
-            } : try client.close(ids.compactMap { ConnectionID($0) }, reset: reset)
+            } : try closeNamed(client)
         let report = reply.body
         switch output.form {
         case .json: try output.json(reply)

@@ -20,10 +20,12 @@ struct Connections: ShowingVerb {
     @Option(help: ArgumentHelp("Only those in this state: connecting, open, half_closed, closing.", valueName: "state"))
     var state: String?
 
-    @Option(help: ArgumentHelp("Only those at least this old.", valueName: "duration"))
+    @Option(help: ArgumentHelp("Only those at least this old.", valueName: "duration"), transform: DurationOption.parse)
     var older: DurationOption?
 
-    @Option(help: ArgumentHelp("Only those without a byte for at least this time.", valueName: "duration"))
+    @Option(
+        help: ArgumentHelp("Only those without a byte for at least this time.", valueName: "duration"),
+        transform: DurationOption.parse)
     var idle: DurationOption?
 
     @Option(

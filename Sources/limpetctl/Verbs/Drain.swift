@@ -14,13 +14,17 @@ struct Drain: ActingVerb {
     @Argument(help: "SERVICE/BACKEND, or the backend's name where only one service has it.")
     var backend: String
 
-    @Option(help: ArgumentHelp("Close what is left after this time.", valueName: "duration"))
+    @Option(
+        help: ArgumentHelp("Close what is left after this time.", valueName: "duration"),
+        transform: DurationOption.parse)
     var deadline: DurationOption?
 
     @Flag(help: "Wait until no connection is left, and show how many are.")
     var wait = false
 
-    @Option(help: ArgumentHelp("With --wait: give up after this time, with exit status 6.", valueName: "duration"))
+    @Option(
+        help: ArgumentHelp("With --wait: give up after this time, with exit status 6.", valueName: "duration"),
+        transform: DurationOption.parse)
     var timeout: DurationOption?
 
     @Flag(help: "Drain even the last eligible backend of its service.")

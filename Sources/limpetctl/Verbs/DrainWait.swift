@@ -11,6 +11,8 @@ struct DrainWait {
     private static let interval = 500
 
     func run(_ client: ControlClient, _ output: Output) throws(ControlError) {
+        // However it ends, what follows begins on a clear line.
+        defer { output.endProgress() }
         let start = Clock.now()
         var first: Int?
         var last: Int?
@@ -26,7 +28,6 @@ struct DrainWait {
                 last = left
             }
             guard row.intent == .drain else {
-                output.endProgress()
                 throw ControlError(.refused, "\(name): no longer draining: its state is \(row.state.rawValue)")
             }
             if left == 0 {
@@ -35,7 +36,6 @@ struct DrainWait {
                 return
             }
             if let limit, Clock.now() - start >= limit.nanoseconds {
-                output.endProgress()
                 throw ControlError(
                     .timeout, "\(name): \(Units.connections(left)) left after \(limitText ?? ""); it stays draining")
             }

@@ -11,7 +11,8 @@ struct Shutdown: ActingVerb {
 
     @Option(
         help: ArgumentHelp(
-            "Time that connections have to end by themselves (default: as configured).", valueName: "duration"))
+            "Time that connections have to end by themselves (default: as configured).", valueName: "duration"),
+        transform: DurationOption.parse)
     var drain: DurationOption?
 
     @Flag(help: "Do not ask, even where there are connections.")
