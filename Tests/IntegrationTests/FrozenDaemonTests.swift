@@ -14,7 +14,7 @@ struct FrozenDaemonTests {
         let pattern = Pattern(seed: 80)
         try lane.daemon.frozen {
             try sender.send(pattern, count: size)
-            try lane.waitUntilReceived(sender)
+            try waitUntilReceived(sender)
             sender.reset()
         }
         let (bytes, end) = try receiver.receiveToEnd()
@@ -32,7 +32,7 @@ struct FrozenDaemonTests {
         try lane.daemon.frozen {
             try sender.send("last words")
             try sender.finish()
-            try lane.waitUntilReceived(sender)
+            try waitUntilReceived(sender)
             sender.reset()
         }
         #expect(try receiver.receive(exactly: 10) == Array("last words".utf8))
@@ -110,6 +110,29 @@ struct FrozenDaemonTests {
         try daemon.waitUntilIdle()
         try daemon.stop()
     }
+
+    /// A backend takes the connection and resets it before the daemon knows that it has one. That is the backend's answer: it goes
+    /// to the client with what the backend had said, and not to another backend.
+    @Test(arguments: ["", "too busy"])
+    func aBackendResetsBeforeTheConnectHasBeenNoticed(_ text: String) throws {
+        let (first, second) = (try HangingListener(), try Listener())
+        let daemon = try Daemon([first.address, second.address], "--connect-timeout", "60s")
+        let client = try daemon.connect(from: daemon.source(preferring: "b1"))
+        try eventually("it is being connected") { try daemon.ctl.backend("b1").connecting == 1 }
+        try daemon.frozen {
+            // The next SYN gets in, without the daemon's doing.
+            let backend = try first.acceptOther()
+            try backend.send(text)
+            try waitUntilReceived(backend)
+            backend.reset()
+        }
+        #expect(try client.receiveToEnd() == (Array(text.utf8), .reset))
+        #expect(!second.hasWaiting)
+        try daemon.waitUntilIdle()
+        let row = try daemon.ctl.backend("b1")
+        #expect(row.connectFailures == 0 && row.fallbacks == 0 && row.total == 1, "\(row)")
+        try daemon.stop()
+    }
 }
 
 extension Daemon {
@@ -122,10 +145,8 @@ extension Daemon {
     }
 }
 
-extension Lane {
-    /// Waits until the daemon's kernel has everything that one end of a connection has sent, whether it is read or not.
-    func waitUntilReceived(_ sender: TCPSocket) throws {
-        let (local, peer) = (sender.local, try sender.peer ?? SocketFailure.thrown("getpeername", ENOTCONN))
-        try eventually("everything is acknowledged") { KernelSocket.between(local, peer)?.unsent == 0 }
-    }
+/// Waits until the daemon's kernel has everything that one end of a connection has sent, whether it is read or not.
+private func waitUntilReceived(_ sender: TCPSocket) throws {
+    let (local, peer) = (sender.local, try sender.peer ?? SocketFailure.thrown("getpeername", ENOTCONN))
+    try eventually("everything is acknowledged") { KernelSocket.between(local, peer)?.unsent == 0 }
 }
