@@ -37,7 +37,7 @@ SCENES  := $(wildcard Tests/Scenes/*.py Benchmarks/*/*.py)
 BIN      = $(RELEASE)/release
 DEMO     = $(BIN)/limpet-echo demo --limpetd $(BIN)/limpetd --limpetctl $(BIN)/limpetctl
 
-.PHONY: all deps check check-all test sanitize hotpath lint demo run install install-strip uninstall clean help
+.PHONY: all deps check check-all test sanitize hotpath soak lint demo run install install-strip uninstall clean help
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -86,6 +86,14 @@ test: $(STAMPS)/deps-build $(STAMPS)/deps-check $(STAMPS)/venv
 check-all: check
 	@$(MAKE) --no-print-directory sanitize
 	@$(MAKE) --no-print-directory hotpath
+	@$(MAKE) --no-print-directory soak
+
+# What the tests do in seconds, for longer: a reader that stops for a minute, thousands of random connections.
+soak: export LIMPET_WARNINGS_AS_ERRORS = 1
+soak: $(STAMPS)/deps-build
+	$(SWIFT) build --build-tests --scratch-path $(CHECK) $(SWIFTFLAGS)
+	LIMPET_STALL_SECONDS=60 LIMPET_ROUNDS=800 $(SWIFT) test --skip-build --scratch-path $(CHECK) \
+	    --filter '^IntegrationTests[.](ForwardingTests/backpressure|RandomTests)' $(SWIFTFLAGS)
 
 # The unit tests once more, watched by each sanitizer. Those that start limpetctl are left out: a process that exits at
 # once leaks what it holds, and says so in place of its exit status.
@@ -166,8 +174,9 @@ help:
 	@echo 'make             limpetd, limpetctl and limpet-echo, release, in $(BIN)'
 	@echo 'make deps        what building and checking need; as root: installs what is missing'
 	@echo 'make check       lint, then all tests: unit, manual pages, the real daemon on real sockets'
-	@echo 'make check-all   check, then the unit tests under AddressSanitizer and ThreadSanitizer, then hotpath'
+	@echo 'make check-all   check, then the unit tests under AddressSanitizer and ThreadSanitizer, hotpath, soak'
 	@echo 'make hotpath     counts what a forwarded message costs in allocations: nothing'
+	@echo 'make soak        stalled readers and random connections, for minutes'
 	@echo 'make test        the tests alone'
 	@echo 'make lint        the form of sources, manual pages and scripts'
 	@echo 'make demo        shows in a minute what Limpet does, on real connections'

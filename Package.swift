@@ -108,7 +108,7 @@ let package = Package(
             name: "ManualTests", dependencies: ["Configuration", "Control", "limpetd", "limpetctl"],
             swiftSettings: common),
         .testTarget(
-            name: "IntegrationTests", dependencies: ["Linux", "Addressing", "limpetd", "limpetctl", "EchoBackend"],
+            name: "IntegrationTests", dependencies: ["limpetd", "limpetctl", "EchoBackend"],
             swiftSettings: common),
     ],
     swiftLanguageModes: [.v6]

@@ -180,7 +180,8 @@ struct BulkTests {
         try daemon.stop()
     }
 
-    /// A reader that stops, stops the sender; and the daemon does not grow.
+    /// A reader that stops, stops the sender; and the daemon does not grow. LIMPET_STALL_SECONDS makes it stop for as long
+    /// as one likes.
     @Test(arguments: Way.allCases)
     func backpressure(_ way: Way) throws {
         let lane = try Lane(receiveBuffer: way == .upstream ? 65_536 : nil)
@@ -200,6 +201,8 @@ struct BulkTests {
             if count == 0 { stalled = try !becomes(within: .seconds(1)) { sender.ready(POLLOUT) } }
         }
         #expect(stalled, "the sender got rid of \(sent) bytes although nobody read one")
+        let pause = ProcessInfo.processInfo.environment["LIMPET_STALL_SECONDS"].flatMap { Int($0) } ?? 0
+        #expect(try !becomes(within: .seconds(pause)) { sender.ready(POLLOUT) })
         lane.daemon.expectSleeping()
         #expect(!sender.ready(POLLOUT))
         #expect(facts.residentBytes - residentBefore < 8 << 20)
