@@ -93,7 +93,7 @@ soak: export LIMPET_WARNINGS_AS_ERRORS = 1
 soak: $(STAMPS)/deps-build
 	$(SWIFT) build --build-tests --scratch-path $(CHECK) $(SWIFTFLAGS)
 	LIMPET_STALL_SECONDS=60 LIMPET_ROUNDS=800 $(SWIFT) test --skip-build --scratch-path $(CHECK) \
-	    --filter '^IntegrationTests[.](ForwardingTests/backpressure|RandomTests)' $(SWIFTFLAGS)
+	    --filter '^IntegrationTests[.](BulkTests/backpressure|RandomTests)' $(SWIFTFLAGS)
 
 # The unit tests once more, watched by each sanitizer. Those that start limpetctl are left out: a process that exits at
 # once leaks what it holds, and says so in place of its exit status.

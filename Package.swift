@@ -98,7 +98,10 @@ let package = Package(
             swiftSettings: common),
         .testTarget(
             name: "EngineTests",
-            dependencies: ["Engine", "Observability", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "Engine", "Observability", "Configuration", "Addressing",
+                .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: common),
         .testTarget(
             name: "ControlTests",

@@ -34,6 +34,7 @@ public func runEngine(_ request: EngineRequest) -> Int32 {
 public func descriptorBudget(
     of configuration: DaemonConfiguration
 ) throws(StartError) -> (connections: Int, summary: String) {
+    try EngineRun.checkCounts(configuration)
     let budget = EngineRun.budget(configuration)
     let admitted = try budget.admitted(wanted: configuration.maxConnections)
     return (admitted, budget.summary(admitted: admitted))
@@ -75,6 +76,7 @@ struct EngineRun {
 
     func run() throws(StartError) -> Int32 {
         let configuration = request.configuration
+        try EngineRun.checkCounts(configuration)
         let workerCount = EngineRun.workers(configuration)
         let budget = EngineRun.budget(configuration)
         let limit = try budget.admitted(wanted: configuration.maxConnections)
@@ -95,13 +97,29 @@ struct EngineRun {
         }
 
         // As the user that we are from here on.
-        try identity.assume()
-        try checkReadable()
-        log.info("\(Identity.summary)")
-        log.info("\(budget.summary(admitted: limit))")
-        let status = try serve(workerCount, limit, budget, listeners, socket)
-        withExtendedLifetime(state) {}
-        return status
+        defer { withExtendedLifetime(state) {} }
+        do throws(StartError) {
+            try identity.assume()
+            try checkReadable()
+            log.info("\(Identity.summary)")
+            log.info("\(budget.summary(admitted: limit))")
+            return try serve(workerCount, limit, budget, listeners, socket)
+        } catch {
+            socket.remove()
+            throw error
+        }
+    }
+
+    /// Slots of the shared region are numbered and their number is fixed: what a configuration may name has a limit.
+    static func checkCounts(_ configuration: DaemonConfiguration) throws(StartError) {
+        let counts = [
+            ("backends", configuration.services.reduce(0) { $0 + $1.backends.count }, SharedRegion.maximumBackends),
+            ("listeners", configuration.services.reduce(0) { $0 + $1.listeners.count }, SharedRegion.maximumListeners),
+        ]
+        for (what, count, maximum) in counts where count > maximum {
+            throw StartError(
+                "\(count) \(what) are configured, and one limpetd takes \(maximum); divide them among several")
+        }
     }
 
     /// What a reload would read must be readable by the user that will read it; better to fail now than then.

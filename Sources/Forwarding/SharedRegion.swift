@@ -19,8 +19,8 @@ public struct SharedRegion: @unchecked Sendable {
     private let scratchBase: UnsafeMutableRawPointer
     private let recordBase: UnsafeMutablePointer<limpet_record>
 
-    /// Slots for backends, more than any configuration may name: they are given out once and never used again while
-    /// the region lives.
+    /// Slots for backends: what a configuration may name at most. They are given out once and never used again while the
+    /// region lives.
     public static let maximumBackends = 16384
     /// Slots for listeners.
     public static let maximumListeners = 1024

@@ -172,13 +172,17 @@ struct PrivilegeTests {
         try "00112233445566778899aabbccddeeff\n".write(toFile: key, atomically: false, encoding: .utf8)
         chmod(key, 0o600)
         var setup = setup(user: "nobody", SocketAddress("127.0.0.1", 9))
-        setup.arguments = ["--hash-key-file", key]
+        let control = "\(directory)/run/control.sock"
+        setup.arguments = ["--hash-key-file", key, "--control", control]
         let outcome = try Daemon.refuses(setup)
         #expect(outcome.ending == .exit(1) && outcome.stderr.contains(key), "\(outcome)")
         #expect(outcome.stderr.contains("nobody"), "\(outcome)")
+        // It got as far as making the directory, and leaves no socket in it that looks like a daemon's.
+        #expect(FileManager.default.fileExists(atPath: "\(directory)/run"))
+        #expect(!FileManager.default.fileExists(atPath: control))
     }
 
-    /// The unit that ships sets a umask that would keep the group out of the directory of the control socket.
+    /// A service manager may set a umask that would keep the group out of the directory of the control socket.
     @Test func theUmaskDoesNotKeepTheGroupOut() throws {
         let backend = try BackendServer(.echo)
         var setup = setup(user: "nobody", backend.address)
