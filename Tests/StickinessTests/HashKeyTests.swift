@@ -28,17 +28,14 @@ import Testing
     }
 
     @Test func nothingThatPrintsItRevealsIt() throws {
-        struct Holder {
-            var key: HashKey
-        }
         let key = try #require(HashKey(hexadecimal: HashKeyTests.digits))
-        var texts = ["\(key)", String(reflecting: key), "\(Holder(key: key))", String(reflecting: Holder(key: key))]
+        var texts = ["\(key)", String(reflecting: key), "\([key])", String(reflecting: [key])]
         texts.append("")
-        dump(Holder(key: key), to: &texts[4])
+        dump([key], to: &texts[4])
         for text in texts {
             #expect(text.contains("secret"))
             // Neither as hexadecimal nor as the numbers that it is kept in, of either byte order.
-            for part in ["fa79", "f442", "10220", "18049", "17358", "625"] { #expect(!text.contains(part), "\(text)") }
+            for part in ["fa79", "f442", "102268", "180487", "173586", "625200"] { #expect(!text.contains(part), "\(text)") }
         }
         #expect("\(HashKey.published)" == "published")
     }
