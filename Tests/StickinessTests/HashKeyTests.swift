@@ -35,7 +35,9 @@ import Testing
         for text in texts {
             #expect(text.contains("secret"))
             // Neither as hexadecimal nor as the numbers that it is kept in, of either byte order.
-            for part in ["fa79", "f442", "102268", "180487", "173586", "625200"] { #expect(!text.contains(part), "\(text)") }
+            for part in ["fa79", "f442", "102268", "180487", "173586", "625200"] {
+                #expect(!text.contains(part), "\(text)")
+            }
         }
         #expect("\(HashKey.published)" == "published")
     }
