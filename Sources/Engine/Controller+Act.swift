@@ -27,10 +27,10 @@ extension Controller {
                     + " new connections")
         }
         setIntent(.drain, slot)
-        drainDeadlines.removeValue(forKey: slot)?.cancel()
+        forgetDeadline(slot)
         if let deadline = request.deadline {
             let amount = TimeAmount.nanoseconds(Int64(clamping: deadline.nanoseconds))
-            drainDeadlines[slot] = eventLoop.scheduleTask(in: amount) { [self] in closeDrained(slot) }
+            drainDeadlines[slot] = [eventLoop.scheduleTask(in: amount) { [self] in closeDrained(slot) }]
         }
         audit("drain \(request.backend)" + (request.deadline.map { " --deadline \(seconds($0))" } ?? ""), caller)
         return row(slot)
@@ -38,7 +38,7 @@ extension Controller {
 
     func undrain(_ request: BackendRequest, by caller: Caller) throws(ControlError) -> BackendRow {
         let slot = try find(request.backend)
-        drainDeadlines.removeValue(forKey: slot)?.cancel()
+        forgetDeadline(slot)
         if intent(slot) == .drain { setIntent(.ready, slot) }
         audit("undrain \(request.backend)", caller)
         return row(slot)
@@ -107,7 +107,6 @@ extension Controller {
     /// A drain's deadline has come: what is left gets FIN, in random order over a second.
     private func closeDrained(_ slot: Int) {
         drainDeadlines[slot] = nil
-        guard intent(slot) == .drain else { return }
         var left: [ConnectionSnapshot] = []
         forEachConnection { if Int($0.record.backend) == slot { left.append($0) } }
         guard !left.isEmpty else { return }
@@ -118,10 +117,14 @@ extension Controller {
         let perStep = (left.count + Controller.closingSteps - 1) / Controller.closingSteps
         for (step, start) in stride(from: 0, to: left.count, by: perStep).enumerated() {
             let part = Array(left[start..<min(start + perStep, left.count)])
-            eventLoop.scheduleTask(in: Controller.closingStep * step) { [self] in
-                if intent(slot) == .drain { post(part, .orderly) }
-            }
+            drainDeadlines[slot, default: []].append(
+                eventLoop.scheduleTask(in: Controller.closingStep * step) { [self] in post(part, .orderly) })
         }
+    }
+
+    /// Another drain, or an undrain: the deadline before it counts no more, even where its closing has begun.
+    private func forgetDeadline(_ slot: Int) {
+        for task in drainDeadlines.removeValue(forKey: slot) ?? [] { task.cancel() }
     }
 
     private func post(_ connections: [ConnectionSnapshot], _ mode: Forwarding.CloseMode) {

@@ -50,7 +50,7 @@ extension Controller {
         case .serving, .ended:
             return
         case .draining(let until):
-            if open == 0 {
+            if open == 0 && workers.haveStoppedListening {
                 end()
                 return
             }

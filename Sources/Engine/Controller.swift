@@ -27,8 +27,8 @@ final class Controller: ControlPlane, @unchecked Sendable {
     /// Ends the process. Called once, when nothing is left to do.
     let finished: @Sendable () -> Void
 
-    /// Deadlines of drains, by backend slot.
-    var drainDeadlines: [Int: Scheduled<Void>] = [:]
+    /// What a drain's deadline will do, by backend slot: the deadline itself, then the steps of the closing.
+    var drainDeadlines: [Int: [Scheduled<Void>]] = [:]
     /// The state each backend was last seen in, by slot: `since` is when that changed.
     var seenStates: [BackendState]
     /// Accepts that failed for a lack of descriptors, as of the last second.

@@ -148,6 +148,7 @@ extension Worker {
         listening = .stopped
         for listener in listeners { Descriptor.close(listener.descriptor) }
         listeners.removeAll()
+        mailbox.hasStoppedListening.with { $0 = true }
     }
 
     /// Gives back one place under the connection limit and wakes the workers that wait for one.

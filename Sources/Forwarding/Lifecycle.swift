@@ -54,7 +54,10 @@ extension Worker {
         let record = records + slot
         let target = record.pointee.flags & resetFlag(0) != 0 ? 0 : 1
         let way = limpet_direction_of(record, Int32(1 - target))
-        guard has(way, LIMPET_DIRECTION_EOF), way.pointee.pipe_bytes == 0 else { return }
+        // Where the connection was being closed by order, nothing more is owed than what is in the pipe.
+        guard has(way, LIMPET_DIRECTION_EOF) || has(way, LIMPET_DIRECTION_DISCARD), way.pointee.pipe_bytes == 0 else {
+            return
+        }
         if StreamSocket.unacknowledged(limpet_descriptor(record, Int32(target)).pointee) == 0 {
             finish(slot, resetting: target == 0 ? .client : .backend)
         }

@@ -6,7 +6,7 @@ public enum WorkerCommand: Sendable {
     case close(slot: UInt32, generation: UInt32, CloseMode)
     /// Ends all connections.
     case closeAll(CloseMode)
-    /// Closes the listening sockets. What waits in their queues is refused by the kernel.
+    /// Takes in who waits at the listening sockets and closes them.
     case stopListening
     /// Leaves the loop after the commands before it. Connections still open are closed with the process.
     case stop
@@ -23,6 +23,8 @@ public enum CloseMode: Sendable {
 /// Commands on their way to one worker. Any thread may post; the worker takes them all when its eventfd wakes it.
 final class Mailbox: Sendable {
     let wakeUp: WakeUp
+    /// Set by the worker once it has no listening socket any more and has taken in who waited there.
+    let hasStoppedListening = Locked(false)
     private let commands = Locked<[WorkerCommand]>([])
 
     init() throws(SystemError) {

@@ -55,6 +55,11 @@ public final class WorkerPool: Sendable {
         for mailbox in mailboxes { mailbox.post(CollectionOfOne(command)) }
     }
 
+    /// Whether every worker has carried out `stopListening`: only then can the number of connections only fall.
+    public var haveStoppedListening: Bool {
+        mailboxes.allSatisfy { $0.hasStoppedListening.with { $0 } }
+    }
+
     /// Waits until all have stopped; `stop` must have been posted.
     public func join() {
         for thread in threads.with({ $0 }) { Threads.join(thread) }

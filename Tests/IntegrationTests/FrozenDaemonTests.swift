@@ -133,6 +133,39 @@ struct FrozenDaemonTests {
         #expect(row.connectFailures == 0 && row.fallbacks == 0 && row.total == 1, "\(row)")
         try daemon.stop()
     }
+
+    /// Clients that the kernel has taken in and the daemon has not, when it is told to end: they are connections like any
+    /// other, and the drain waits for them.
+    @Test func whoWaitsAtAStopIsServed() throws {
+        let lane = try Lane(["--shutdown-drain", "60s"])
+        let clients = try lane.daemon.frozen {
+            let clients = try (0..<8).map { _ in try TCPSocket.connect(to: lane.daemon.address) }
+            lane.daemon.process.signal(SIGTERM)
+            return clients
+        }
+        for client in clients { try client.send("hello") }
+        for _ in clients {
+            let backend = try lane.listener.accept()
+            #expect(try backend.receiveText(5) == "hello")
+            backend.close()
+        }
+        for client in clients {
+            #expect(try client.receiveToEnd() == ([], .fin))
+            client.close()
+        }
+        try lane.daemon.ended()
+    }
+
+    /// A side that answers the FIN of a close by order with a reset: the other hears of it.
+    @Test func aResetDuringAnOrderlyCloseEndsIt() throws {
+        let lane = try Lane()
+        let pair = try lane.open()
+        try lane.daemon.ctl.expect("close", try lane.daemon.connections(1)[0].id)
+        #expect(try pair.client.receiveToEnd() == ([], .fin))
+        pair.client.reset()
+        try eventually("the reset arrives") { pair.backend.ready(POLLERR) }
+        try lane.finish()
+    }
 }
 
 extension Daemon {
