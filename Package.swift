@@ -9,6 +9,9 @@ let common: [SwiftSetting] =
         .enableUpcomingFeature("InternalImportsByDefault"),
     ] + (Context.environment["LIMPET_WARNINGS_AS_ERRORS"] == "1" ? [.treatAllWarnings(as: .error)] : [])
 
+/// Debug builds can be told to die at labelled points, see Tests/IntegrationTests; release builds have none of it.
+let injecting: [CSetting] = [.define("LIMPET_INJECT", .when(configuration: .debug))]
+
 /// The pure modules do no I/O and say `unsafe` wherever they leave memory safety.
 let pure: [SwiftSetting] = common + [.strictMemorySafety()]
 
@@ -39,13 +42,20 @@ let package = Package(
         // The kernel.
         .target(name: "CLinux", linkerSettings: [.linkedLibrary("cap")]),
         .target(name: "CLayout"),
+        .target(name: "CContinuity", dependencies: ["CLayout"], cSettings: injecting),
         .target(name: "Linux", dependencies: ["CLinux", "Addressing"], swiftSettings: common),
 
         // The work.
         .target(
             name: "Forwarding",
-            dependencies: ["Linux", "CLinux", "CLayout", "Addressing", "Stickiness", "Backends"],
+            dependencies: ["Linux", "CLinux", "CLayout", "CContinuity", "Addressing", "Stickiness", "Backends"],
             swiftSettings: common),
+        .target(
+            name: "Continuity",
+            dependencies: [
+                "Linux", "CLinux", "CLayout", "CContinuity", "Forwarding",
+                .product(name: "Logging", package: "swift-log"),
+            ], swiftSettings: common),
         .target(
             name: "Observability", dependencies: ["Linux", .product(name: "Logging", package: "swift-log")],
             swiftSettings: common),
@@ -58,8 +68,9 @@ let package = Package(
         .target(
             name: "Engine",
             dependencies: [
-                "Addressing", "Stickiness", "Backends", "Configuration", "Linux", "CLayout", "Forwarding",
-                "Control", "Observability", nio("NIOCore"), nio("NIOPosix"),
+                "Addressing", "Stickiness", "Backends", "Configuration", "Linux", "CLayout", "CContinuity",
+                "Forwarding",
+                "Continuity", "Control", "Observability", nio("NIOCore"), nio("NIOPosix"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: common),
 
@@ -67,7 +78,7 @@ let package = Package(
         .executableTarget(
             name: "limpetd",
             dependencies: [
-                "Engine", "Configuration", "Control", "Linux",
+                "Engine", "Continuity", "Configuration", "Control", "Linux",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: common),
         .executableTarget(
@@ -95,6 +106,9 @@ let package = Package(
             swiftSettings: common),
         .testTarget(
             name: "ForwardingTests", dependencies: ["Forwarding", "Linux", "CLayout", "Addressing"],
+            swiftSettings: common),
+        .testTarget(
+            name: "ContinuityTests", dependencies: ["Continuity", "Forwarding", "Linux", "CLayout", "CContinuity"],
             swiftSettings: common),
         .testTarget(
             name: "EngineTests",

@@ -12,5 +12,8 @@ _Static_assert(offsetof(limpet_record, client) == 128, "addresses have the last 
 _Static_assert(sizeof(limpet_worker) == 128, "worker");
 _Static_assert(sizeof(limpet_listener_counters) == 32, "listener counters");
 _Static_assert(sizeof(limpet_backend_counters) == 128, "backend counters");
-_Static_assert(sizeof(limpet_backend_state) == 32, "backend state");
-_Static_assert(sizeof(limpet_shared_header) == 128, "header");
+_Static_assert(sizeof(limpet_backend_state) == 64, "backend state");
+_Static_assert(sizeof(limpet_listener_state) == 320, "listener state");
+_Static_assert(sizeof(limpet_shared_header) == 192, "header");
+_Static_assert(sizeof(limpet_continuity) <= 4096, "continuity has one page");
+_Static_assert(offsetof(limpet_continuity, upgrade) % 8 == 0, "words are aligned");

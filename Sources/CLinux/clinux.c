@@ -9,7 +9,6 @@
 
 _Static_assert(sizeof(struct limpet_ucred) == sizeof(struct ucred), "ucred");
 _Static_assert(LIMPET_SPLICE_MOVE == SPLICE_F_MOVE && LIMPET_SPLICE_NONBLOCK == SPLICE_F_NONBLOCK, "splice flags");
-_Static_assert(LIMPET_MFD_CLOEXEC == MFD_CLOEXEC, "memfd flags");
 _Static_assert(LIMPET_TCP_USER_TIMEOUT == TCP_USER_TIMEOUT, "TCP_USER_TIMEOUT");
 _Static_assert(LIMPET_O_PATH == O_PATH && LIMPET_AT_EMPTY_PATH == AT_EMPTY_PATH, "path descriptors");
 #ifdef SO_PEERGROUPS

@@ -7,6 +7,8 @@ public import Linux
 public struct SharedRegion: @unchecked Sendable {
     public let memory: SharedMemory
     public let header: UnsafeMutablePointer<limpet_shared_header>
+    /// Processes, their descriptors, deaths and upgrades.
+    public let continuity: UnsafeMutablePointer<limpet_continuity>
     public let workerCount: Int
     public let recordsPerWorker: Int
     public let backendSlots: Int
@@ -14,6 +16,7 @@ public struct SharedRegion: @unchecked Sendable {
 
     private let workerBase: UnsafeMutableRawPointer
     private let backendStateBase: UnsafeMutablePointer<limpet_backend_state>
+    private let listenerStateBase: UnsafeMutablePointer<limpet_listener_state>
     private let backendCounterBase: UnsafeMutablePointer<limpet_backend_counters>
     private let listenerCounterBase: UnsafeMutablePointer<limpet_listener_counters>
     private let scratchBase: UnsafeMutableRawPointer
@@ -34,45 +37,93 @@ public struct SharedRegion: @unchecked Sendable {
         let backends = SharedRegion.maximumBackends
         let listeners = SharedRegion.maximumListeners
         var size = 4096
-        func reserve(_ bytes: Int) -> Int {
+        func reserve(_ bytes: Int) -> UInt64 {
             defer { size += (bytes + 4095) / 4096 * 4096 }
-            return size
+            return UInt64(size)
         }
-        let workerOffset = reserve(workers * MemoryLayout<limpet_worker>.stride)
-        let stateOffset = reserve(backends * MemoryLayout<limpet_backend_state>.stride)
-        let backendOffset = reserve(workers * backends * MemoryLayout<limpet_backend_counters>.stride)
-        let listenerOffset = reserve(workers * listeners * MemoryLayout<limpet_listener_counters>.stride)
-        let scratchOffset = reserve(workers * Int(LIMPET_SCRATCH_BYTES))
-        let recordOffset = reserve(workers * records * MemoryLayout<limpet_record>.stride)
+        var layout = limpet_shared_header()
+        layout.continuity_offset = reserve(MemoryLayout<limpet_continuity>.stride)
+        layout.worker_offset = reserve(workers * MemoryLayout<limpet_worker>.stride)
+        layout.backend_state_offset = reserve(backends * MemoryLayout<limpet_backend_state>.stride)
+        layout.listener_state_offset = reserve(listeners * MemoryLayout<limpet_listener_state>.stride)
+        layout.backend_counter_offset = reserve(workers * backends * MemoryLayout<limpet_backend_counters>.stride)
+        layout.listener_counter_offset = reserve(workers * listeners * MemoryLayout<limpet_listener_counters>.stride)
+        layout.scratch_offset = reserve(workers * Int(LIMPET_SCRATCH_BYTES))
+        layout.record_offset = reserve(workers * records * MemoryLayout<limpet_record>.stride)
+        layout.size = UInt64(size)
+        layout.magic = LIMPET_LAYOUT_MAGIC
+        layout.version = LIMPET_LAYOUT_VERSION
+        layout.record_bytes = UInt32(MemoryLayout<limpet_record>.stride)
+        layout.workers = UInt32(workers)
+        layout.records_per_worker = UInt32(records)
+        layout.backends = UInt32(backends)
+        layout.listeners = UInt32(listeners)
+        layout.next_id = 1
+        layout.limit = UInt64(limit)
+        layout.started = Clock.wall()
 
-        memory = try SharedMemory(name: "limpet", size: size)
+        let memory = try SharedMemory(name: "limpet", size: size)
+        memory.base.assumingMemoryBound(to: limpet_shared_header.self).pointee = layout
+        self.init(memory: memory)
+        nameNothing()
+    }
+
+    /// Maps a region that another process has made.
+    /// - Parameter descriptor: its memfd; stays open.
+    /// - Throws: where it is none of ours or of another layout than ``LIMPET_LAYOUT_VERSION``.
+    public init(adopting descriptor: Int32) throws(SystemError) {
+        let memory = try SharedMemory(adopting: descriptor)
+        let header = memory.base.assumingMemoryBound(to: limpet_shared_header.self)
+        guard memory.size >= 4096, header.pointee.magic == LIMPET_LAYOUT_MAGIC,
+            header.pointee.version == LIMPET_LAYOUT_VERSION, header.pointee.size == UInt64(memory.size),
+            header.pointee.record_bytes == UInt32(MemoryLayout<limpet_record>.stride)
+        else { throw SystemError("adopt the shared region", .invalidArgument) }
+        self.init(memory: memory)
+    }
+
+    private init(memory: SharedMemory) {
+        self.memory = memory
         let base = memory.base
         header = base.assumingMemoryBound(to: limpet_shared_header.self)
-        workerBase = base + workerOffset
-        backendStateBase = (base + stateOffset).assumingMemoryBound(to: limpet_backend_state.self)
-        backendCounterBase = (base + backendOffset).assumingMemoryBound(to: limpet_backend_counters.self)
-        listenerCounterBase = (base + listenerOffset).assumingMemoryBound(to: limpet_listener_counters.self)
-        scratchBase = base + scratchOffset
-        recordBase = (base + recordOffset).assumingMemoryBound(to: limpet_record.self)
-        workerCount = workers
-        recordsPerWorker = records
-        backendSlots = backends
-        listenerSlots = listeners
+        let layout = header.pointee
+        continuity = (base + Int(layout.continuity_offset)).assumingMemoryBound(to: limpet_continuity.self)
+        workerBase = base + Int(layout.worker_offset)
+        backendStateBase = (base + Int(layout.backend_state_offset)).assumingMemoryBound(to: limpet_backend_state.self)
+        listenerStateBase = (base + Int(layout.listener_state_offset)).assumingMemoryBound(
+            to: limpet_listener_state.self)
+        backendCounterBase = (base + Int(layout.backend_counter_offset)).assumingMemoryBound(
+            to: limpet_backend_counters.self)
+        listenerCounterBase = (base + Int(layout.listener_counter_offset)).assumingMemoryBound(
+            to: limpet_listener_counters.self)
+        scratchBase = base + Int(layout.scratch_offset)
+        recordBase = (base + Int(layout.record_offset)).assumingMemoryBound(to: limpet_record.self)
+        workerCount = Int(layout.workers)
+        recordsPerWorker = Int(layout.records_per_worker)
+        backendSlots = Int(layout.backends)
+        listenerSlots = Int(layout.listeners)
+    }
 
-        header.pointee.magic = LIMPET_LAYOUT_MAGIC
-        header.pointee.version = LIMPET_LAYOUT_VERSION
-        header.pointee.record_bytes = UInt32(MemoryLayout<limpet_record>.stride)
-        header.pointee.workers = UInt32(workers)
-        header.pointee.records_per_worker = UInt32(records)
-        header.pointee.backends = UInt32(backends)
-        header.pointee.listeners = UInt32(listeners)
-        header.pointee.next_id = 1
-        header.pointee.limit = UInt64(limit)
-        header.pointee.started = Clock.wall()
-        for index in 0..<workers {
+    /// The first state of every word whose "none" is not zero.
+    private func nameNothing() {
+        for index in 0..<workerCount {
             worker(index).pointee.hand_slot = .max
             worker(index).pointee.scratch_slot = .max
+            worker(index).pointee.fault_slot = .max
+            worker(index).pointee.poller = -1
+            worker(index).pointee.wake_up = -1
         }
+        continuity.pointee.region = memory.descriptor
+        continuity.pointee.document = (-1, -1)
+        continuity.pointee.lock = -1
+        continuity.pointee.control = -1
+        continuity.pointee.executable = -1
+        continuity.pointee.executable_previous = -1
+        continuity.pointee.executable_next = -1
+        continuity.pointee.keeper_pidfd = -1
+        continuity.pointee.engine_pidfd = -1
+        continuity.pointee.death.worker = -1
+        continuity.pointee.death.slot = .max
+        continuity.pointee.started = Clock.now()
     }
 
     @inline(__always)
@@ -94,6 +145,12 @@ public struct SharedRegion: @unchecked Sendable {
     @inline(__always)
     public func backend(_ slot: Int) -> UnsafeMutablePointer<limpet_backend_state> {
         backendStateBase + slot
+    }
+
+    /// A listening address. Its descriptors say "none" by −1 only from the first use of the slot on.
+    @inline(__always)
+    public func listener(_ slot: Int) -> UnsafeMutablePointer<limpet_listener_state> {
+        listenerStateBase + slot
     }
 
     @inline(__always)

@@ -83,7 +83,7 @@ struct Worker: ~Copyable {
         while running {
             let count = poller.wait(milliseconds: timeout())
             now = Clock.now()
-            limpet_store64(&own.pointee.heartbeat, now)
+            limpet_bump64(&own.pointee.heartbeat, 1)
             for position in 0..<count {
                 dispatch(poller.event(position))
             }

@@ -54,6 +54,8 @@ public struct Errno: Error, Equatable, Hashable, Sendable, RawRepresentable {
     public static let noSuchFile = Errno(rawValue: ENOENT)
     /// EEXIST: it exists already.
     public static let exists = Errno(rawValue: EEXIST)
+    /// EINVAL: not what the call takes.
+    public static let invalidArgument = Errno(rawValue: EINVAL)
 
     /// True for what is a lack of this machine and says nothing about the peer.
     public var isLocal: Bool {

@@ -8,14 +8,27 @@ public struct SharedMemory: Sendable {
     public nonisolated(unsafe) let base: UnsafeMutableRawPointer
     public let size: Int
 
+    /// Not close-on-exec: an upgrade inherits it.
     /// - Parameter size: bytes; all zero at first.
     public init(name: String, size: Int) throws(SystemError) {
-        descriptor = memfd_create(name, UInt32(LIMPET_MFD_CLOEXEC))
+        descriptor = memfd_create(name, 0)
         if descriptor < 0 { throw SystemError("create the shared region", .last) }
         if ftruncate(descriptor, size) != 0 { throw SystemError("size the shared region", .last) }
         let address = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)
         if address == MAP_FAILED { throw SystemError("map the shared region", .last) }
         base = address!
         self.size = size
+    }
+
+    /// Maps a memfd that another process has made, all of it. The descriptor stays open.
+    public init(adopting descriptor: Int32) throws(SystemError) {
+        var status = stat()
+        if fstat(descriptor, &status) != 0 { throw SystemError("look at the shared region", .last) }
+        guard status.st_size > 0 else { throw SystemError("map the shared region", .invalidArgument) }
+        let address = mmap(nil, Int(status.st_size), PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)
+        if address == MAP_FAILED { throw SystemError("map the shared region", .last) }
+        base = address!
+        size = Int(status.st_size)
+        self.descriptor = descriptor
     }
 }

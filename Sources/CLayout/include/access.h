@@ -21,6 +21,9 @@ static inline uint64_t *_Nonnull limpet_backend_bytes(limpet_backend_counters *_
 static inline uint64_t *_Nonnull limpet_backend_failures(limpet_backend_counters *_Nonnull counters, int class_) {
     return &counters->failures[class_];
 }
+static inline int32_t *_Nonnull limpet_listener_descriptor(limpet_listener_state *_Nonnull listener, int worker) {
+    return &listener->descriptor[worker];
+}
 static inline void limpet_address_set(limpet_address *_Nonnull address, uint8_t family, uint64_t high, uint64_t low,
                                       uint16_t port) {
     uint64_t words[2] = {__builtin_bswap64(high), __builtin_bswap64(low)};

@@ -47,6 +47,26 @@ static inline uint16_t limpet_load16(const uint16_t *_Nonnull word) { return __a
 static inline void limpet_store16(uint16_t *_Nonnull word, uint16_t value) {
     __atomic_store_n(word, value, __ATOMIC_RELAXED);
 }
+/* Stores that no earlier store of this thread may be moved behind, by the compiler: whoever dies after it has made all of
+ * them. (The processor needs no telling: memory survives the death of a process in program order.) */
+static inline void limpet_publish8(uint8_t *_Nonnull byte, uint8_t value) {
+    __atomic_store_n(byte, value, __ATOMIC_RELEASE);
+}
+static inline void limpet_publish16(uint16_t *_Nonnull word, uint16_t value) {
+    __atomic_store_n(word, value, __ATOMIC_RELEASE);
+}
+static inline void limpet_publish32(uint32_t *_Nonnull word, uint32_t value) {
+    __atomic_store_n(word, value, __ATOMIC_RELEASE);
+}
+static inline void limpet_publish64(uint64_t *_Nonnull word, uint64_t value) {
+    __atomic_store_n(word, value, __ATOMIC_RELEASE);
+}
+/* Keeps the compiler from moving any store over this point, either way. */
+static inline void limpet_order(void) { __atomic_signal_fence(__ATOMIC_SEQ_CST); }
+/* Takes a word from 0 to 1. Returns whether it was this caller that did. */
+static inline _Bool limpet_claim(uint32_t *_Nonnull word) {
+    return __atomic_exchange_n(word, 1, __ATOMIC_SEQ_CST) == 0;
+}
 /* The writer's half of a sequence lock: begin makes it odd, end makes it even again. */
 static inline void limpet_write_begin(uint32_t *_Nonnull sequence) {
     __atomic_store_n(sequence, __atomic_load_n(sequence, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED);

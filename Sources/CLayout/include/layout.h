@@ -105,7 +105,7 @@ typedef struct {
 
 /* What a worker has in its hands: after a crash this says whose bytes lie in the scratch. */
 typedef struct {
-    uint64_t heartbeat;          /* CLOCK_BOOTTIME ns of the last turn of the loop */
+    uint64_t heartbeat;          /* turns of the loop: a count, which cannot be mistaken after a suspend */
     uint32_t hand_slot;          /* breadcrumb: record being worked on; UINT32_MAX: none */
     uint32_t hand_generation;
     uint32_t scratch_slot;       /* owner of the scratch's contents; UINT32_MAX: empty */
@@ -119,7 +119,13 @@ typedef struct {
     uint64_t pipes_refused;      /* times that the kernel gave none */
     uint64_t local_failures;     /* sockets that could not be had for a local reason */
     uint64_t descriptor_failures; /* accepts that found no descriptor */
-    uint64_t reserved[5];
+    int32_t poller;              /* its epoll set; -1: none yet. Survives the engine with all that is in it */
+    int32_t wake_up;             /* its mailbox's eventfd; -1: none yet */
+    uint32_t fault_slot;         /* connection that was in hand at the last fault; UINT32_MAX: none */
+    uint32_t fault_generation;
+    uint32_t fault_count;        /* faults in a row with that very connection in hand */
+    uint32_t reserved_half;
+    uint64_t reserved[2];
 } limpet_worker;
 
 /* Counters of one listener on one worker. */
@@ -157,12 +163,39 @@ typedef struct {
 typedef struct {
     uint8_t intent; /* Intent.rawValue */
     uint8_t health; /* Health.rawValue */
-    uint8_t used;   /* 1: this slot belongs to a backend of the configuration */
-    uint8_t reserved[5];
+    uint8_t used;   /* LIMPET_SLOT_x */
+    uint8_t reserved;
+    uint16_t weight; /* set at run time, 1 to 256; 0: the configuration's counts */
+    uint16_t weight_base; /* what the configuration said when `weight` was set: another word of the file beats it */
     uint64_t load;  /* connections and connects on all workers: the one number that a limit is held against */
     uint64_t limit; /* 0: none */
     uint64_t since; /* wall-clock ns since 1970 of the last change of state */
+    uint64_t intent_since; /* wall-clock ns since 1970 of the last change of intent or weight by an operator; 0: none */
+    uint64_t drain_deadline; /* CLOCK_BOOTTIME ns at which what is left of a drain is closed; 0: never */
+    uint64_t removed_deadline; /* retired: CLOCK_BOOTTIME ns at which what is left is closed; 0: never */
+    uint64_t reserved_word;
 } limpet_backend_state;
+
+/* What a slot of a backend, listener or service is used for. Slots are given once and never again while the region lives. */
+enum {
+    LIMPET_SLOT_FREE = 0,
+    LIMPET_SLOT_LIVE = 1,
+    LIMPET_SLOT_RETIRED = 2 /* gone from the configuration; connections of it may be open */
+};
+
+#define LIMPET_MAXIMUM_WORKERS 64
+
+/* A listening address and its sockets. */
+typedef struct {
+    int32_t descriptor[LIMPET_MAXIMUM_WORKERS]; /* by worker; -1: none */
+    uint8_t used;     /* LIMPET_SLOT_x */
+    uint8_t reserved;
+    uint16_t service;
+    uint32_t reserved_half;
+    uint64_t removed_deadline; /* retired: as of a backend */
+    limpet_address address;
+    uint64_t reserved_words[3];
+} limpet_listener_state;
 
 /* Start of the region. */
 typedef struct {
@@ -178,7 +211,98 @@ typedef struct {
     uint64_t limit; /* of `open` */
     uint64_t started; /* wall-clock ns since 1970 */
     uint64_t waiting; /* bit per worker that has paused accepting at the limit */
-    uint64_t reserved[7];
+    /* Bytes from the start of the region: where another build finds the rest. */
+    uint64_t size;
+    uint64_t continuity_offset;
+    uint64_t worker_offset;
+    uint64_t backend_state_offset;
+    uint64_t listener_state_offset;
+    uint64_t backend_counter_offset;
+    uint64_t listener_counter_offset;
+    uint64_t scratch_offset;
+    uint64_t record_offset;
+    uint64_t reserved[6];
 } limpet_shared_header;
+
+#define LIMPET_RETURN_ADDRESSES 32
+
+/* Why the last engine died, written by its fault handler or, for what the handler cannot see, by the keeper. */
+typedef struct {
+    uint32_t claimed;    /* 1: a thread is writing it or has; taken with an atomic exchange, freed by the keeper */
+    int32_t signal;      /* 0: the process exited by itself */
+    int32_t code;        /* si_code, or the exit status where signal is 0 */
+    int32_t worker;      /* whose thread; -1: none */
+    uint32_t slot;       /* the connection in hand; UINT32_MAX: none */
+    uint32_t generation;
+    uint64_t connection; /* its id */
+    uint64_t address;    /* si_addr */
+    uint64_t load_base;  /* where the program lies: subtract it from the return addresses for addr2line(1) */
+    uint64_t time;       /* wall-clock ns since 1970; 0: no engine has died */
+    uint32_t watchdog;   /* 1: the keeper ended it because it stood still */
+    uint32_t returns;    /* how many of the addresses below count */
+    uint64_t return_address[LIMPET_RETURN_ADDRESSES];
+} limpet_death;
+
+/* How an upgrade stands. */
+enum {
+    LIMPET_UPGRADE_NONE = 0,
+    LIMPET_UPGRADE_CANARY = 1,      /* the new executable is being asked */
+    LIMPET_UPGRADE_PARKING = 2,     /* the workers are being stopped */
+    LIMPET_UPGRADE_PARKED = 3,      /* the engine has ended for it: the keeper is to exec `executable_next` */
+    LIMPET_UPGRADE_STARTED = 4,     /* the new image runs */
+    LIMPET_UPGRADE_SERVING = 5,     /* done */
+    LIMPET_UPGRADE_REFUSED = 6,     /* nothing has changed; see `reason` */
+    LIMPET_UPGRADE_ROLLED_BACK = 7  /* the new version failed and the old one serves again; see `reason` */
+};
+
+typedef struct {
+    uint64_t id;         /* of the last request; 0: none */
+    uint32_t state;
+    uint32_t no_rollback;
+    uint64_t asked;      /* CLOCK_BOOTTIME ns */
+    uint64_t parked;     /* of the moment at which the first worker was told to stop */
+    uint64_t serving;    /* of the moment at which the last worker served again */
+    uint64_t connections; /* kept */
+    uint32_t deaths;     /* of engines of the new version, since it took over */
+    uint32_t reserved;
+    char old_version[32];
+    char new_version[32];
+    char reason[512];
+} limpet_upgrade;
+
+/* Processes and descriptors: what is found again after a process has died or another image has taken over. A
+ * descriptor is named here (or in limpet_worker, limpet_listener_state, limpet_record) after it was opened and un-named
+ * before it is closed; what nothing names is closed when the next engine starts. */
+typedef struct {
+    int32_t keeper;  /* process ids; 0: none */
+    int32_t engine;
+    int32_t guard;   /* holds the table during an exec */
+    int32_t safe;    /* keeper's id once its image needs no guard any more */
+    uint32_t generation; /* engines so far */
+    uint32_t ending; /* 1: the next end of the engine is the end of the daemon, with `exit_status` */
+    int32_t exit_status;
+    uint32_t serving; /* 1: the engine's workers serve */
+    int32_t region;  /* descriptors; -1: none */
+    int32_t document[2];
+    int32_t lock;    /* of the state directory */
+    int32_t control; /* listening socket of the control plane */
+    int32_t executable; /* of the running image */
+    int32_t executable_previous; /* to roll back to */
+    int32_t executable_next; /* of an upgrade under way */
+    int32_t keeper_pidfd;
+    int32_t engine_pidfd;
+    uint32_t document_current; /* 0 or 1: which of the two counts */
+    uint32_t document_length[2];
+    uint32_t deaths; /* engines that died, not counting ends for an upgrade */
+    uint64_t died;    /* CLOCK_BOOTTIME ns of the last death, as the keeper saw it */
+    uint64_t resumed; /* CLOCK_BOOTTIME ns at which the workers served again after it */
+    uint64_t engine_started; /* CLOCK_BOOTTIME ns of the last clone */
+    uint64_t control_heartbeat; /* turns of the control loop's own timer: a count, not a time */
+    uint64_t recent_death[5]; /* CLOCK_BOOTTIME ns of the last deaths, newest first */
+    uint64_t started; /* CLOCK_BOOTTIME ns of the daemon's first start */
+    uint64_t reserved[8];
+    limpet_death death;
+    limpet_upgrade upgrade;
+} limpet_continuity;
 
 #endif

@@ -43,7 +43,6 @@ int pthread_setname_np(pthread_t thread, const char *_Nonnull name);
 enum {
     LIMPET_SPLICE_MOVE = 1,
     LIMPET_SPLICE_NONBLOCK = 2,
-    LIMPET_MFD_CLOEXEC = 1,
     LIMPET_SO_PEERGROUPS = 59,
     LIMPET_TCP_USER_TIMEOUT = 18,
     LIMPET_O_PATH = 010000000,

@@ -1,0 +1,8 @@
+/* What must be C because Swift cannot run there: on the thread that a raw clone(2) leaves behind, between a clone and an
+ * exec, and in a signal handler. System calls and plain memory only. */
+#ifndef LIMPET_CCONTINUITY_H
+#define LIMPET_CCONTINUITY_H
+
+#include "inject.h"
+
+#endif
