@@ -93,8 +93,8 @@ typedef struct {
     uint8_t attempt;       /* connects started so far */
     uint8_t away_reason;   /* AwayReason.rawValue of the home backend at accept; 0: at home */
     uint8_t events[2];     /* what epoll watches for each side: bit 0 in, bit 1 out */
-    uint8_t header;        /* bytes of the PROXY header that was queued ahead of the client's; 0: none yet */
-    uint8_t header_left;   /* of these, not yet handed to the backend's socket */
+    uint8_t header;        /* bytes of the PROXY header that was queued ahead of the client's bytes; 0: none (yet) */
+    uint8_t header_left;   /* of these, bytes still in the pipe */
     limpet_direction direction[2]; /* in: client to backend; out: backend to client */
     /* line 1 */
     uint64_t delivered[2];   /* bytes handed to the receiving socket, per direction */
