@@ -54,6 +54,8 @@ public struct Errno: Error, Equatable, Hashable, Sendable, RawRepresentable {
     public static let noSuchFile = Errno(rawValue: ENOENT)
     /// EEXIST: it exists already.
     public static let exists = Errno(rawValue: EEXIST)
+    /// ENXIO: from lseek(2): there is no data behind this.
+    public static let noSuchAddress = Errno(rawValue: ENXIO)
     /// EINVAL: not what the call takes.
     public static let invalidArgument = Errno(rawValue: EINVAL)
 
@@ -72,7 +74,7 @@ public struct Errno: Error, Equatable, Hashable, Sendable, RawRepresentable {
     }
 
     private static let names: [Int32: String] = [
-        EPERM: "EPERM", ENOENT: "ENOENT", EINTR: "EINTR", EIO: "EIO", EBADF: "EBADF", EAGAIN: "EAGAIN",
+        EPERM: "EPERM", ENOENT: "ENOENT", ENXIO: "ENXIO", EINTR: "EINTR", EIO: "EIO", EBADF: "EBADF", EAGAIN: "EAGAIN",
         ENOMEM: "ENOMEM", EACCES: "EACCES", EEXIST: "EEXIST", ENOTDIR: "ENOTDIR", EISDIR: "EISDIR",
         EINVAL: "EINVAL", ENFILE: "ENFILE", EMFILE: "EMFILE", ENOSPC: "ENOSPC", EROFS: "EROFS", EPIPE: "EPIPE",
         ENAMETOOLONG: "ENAMETOOLONG", EADDRINUSE: "EADDRINUSE", EADDRNOTAVAIL: "EADDRNOTAVAIL",

@@ -46,7 +46,9 @@ enum {
     LIMPET_SO_PEERGROUPS = 59,
     LIMPET_TCP_USER_TIMEOUT = 18,
     LIMPET_O_PATH = 010000000,
-    LIMPET_AT_EMPTY_PATH = 0x1000
+    LIMPET_AT_EMPTY_PATH = 0x1000,
+    LIMPET_SEEK_DATA = 3,
+    LIMPET_SEEK_HOLE = 4
 };
 
 /* The credentials that SO_PEERCRED answers with; GNU-only in the C library. */
