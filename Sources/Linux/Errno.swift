@@ -52,6 +52,10 @@ public struct Errno: Error, Equatable, Hashable, Sendable, RawRepresentable {
     public static let notPermitted = Errno(rawValue: EPERM)
     /// ENOENT: no such file.
     public static let noSuchFile = Errno(rawValue: ENOENT)
+    /// ENOTDIR: a part of the path that should be a directory is none.
+    public static let notADirectory = Errno(rawValue: ENOTDIR)
+    /// ELOOP: too many symbolic links.
+    public static let tooManyLinks = Errno(rawValue: ELOOP)
     /// EEXIST: it exists already.
     public static let exists = Errno(rawValue: EEXIST)
     /// ENXIO: from lseek(2): there is no data behind this.
@@ -80,7 +84,7 @@ public struct Errno: Error, Equatable, Hashable, Sendable, RawRepresentable {
         ENAMETOOLONG: "ENAMETOOLONG", EADDRINUSE: "EADDRINUSE", EADDRNOTAVAIL: "EADDRNOTAVAIL",
         EAFNOSUPPORT: "EAFNOSUPPORT", ENETUNREACH: "ENETUNREACH", ECONNABORTED: "ECONNABORTED",
         ECONNRESET: "ECONNRESET", ENOBUFS: "ENOBUFS", ENOTCONN: "ENOTCONN", ETIMEDOUT: "ETIMEDOUT",
-        ECONNREFUSED: "ECONNREFUSED", EHOSTUNREACH: "EHOSTUNREACH", EHOSTDOWN: "EHOSTDOWN",
+        ECONNREFUSED: "ECONNREFUSED", EHOSTUNREACH: "EHOSTUNREACH", ELOOP: "ELOOP", EHOSTDOWN: "EHOSTDOWN",
         EINPROGRESS: "EINPROGRESS", EPROTO: "EPROTO", ENETDOWN: "ENETDOWN",
     ]
 }
