@@ -47,6 +47,8 @@ enum {
     LIMPET_TCP_USER_TIMEOUT = 18,
     LIMPET_O_PATH = 010000000,
     LIMPET_AT_EMPTY_PATH = 0x1000,
+    LIMPET_SEEK_DATA = 3,
+    LIMPET_SEEK_HOLE = 4,
     LIMPET_SIGNAL_HANDED_ON = 40 /* a real-time signal that the C library leaves alone */
 };
 
