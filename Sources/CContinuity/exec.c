@@ -195,9 +195,9 @@ int limpet_take_adoption(limpet_adoption *adoption) {
     return 1;
 }
 
-int limpet_claim_safety(limpet_continuity *continuity) {
+int limpet_claim_safety(int32_t *safe) {
     int32_t nobody = 0;
-    return __atomic_compare_exchange_n(&continuity->safe, &nobody, getpid(), 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    return __atomic_compare_exchange_n(safe, &nobody, getpid(), 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
 void limpet_dismiss_guard(limpet_continuity *continuity) {

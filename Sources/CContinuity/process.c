@@ -55,6 +55,7 @@ __attribute__((noreturn)) static void replace_keeper(limpet_shared_header *regio
     if (limpet_load32(&continuity->ending)) _exit(continuity->exit_status);
     limpet_pid_store(&continuity->engine, 0);
     int is_upgrade = limpet_load32(&continuity->upgrade.state) == LIMPET_UPGRADE_PARKED;
+    if (!is_upgrade) limpet_store32(&continuity->unnoted, 1);
     for (;;) {
         int32_t next = is_upgrade ? continuity->executable_next : continuity->executable;
         limpet_exec_guarded(region, next, continuity->executable, is_upgrade ? LIMPET_UPGRADE_MILLISECONDS : 0);

@@ -1,3 +1,4 @@
+import CContinuity
 import CLayout
 import Configuration
 import Continuity
@@ -16,6 +17,9 @@ import Observability
 /// Call it on a thread that a cloned engine has started afresh (process.h), never in the keeper: it starts NIO.
 /// - Returns: the exit status. Where that is the end of the daemon, `ending` says so in the region.
 public func runEngine(_ region: SharedRegion) -> Int32 {
+    limpet_fault_prepare(region.header)
+    limpet_fault_thread(-1)
+    limpet_inject_prepare(region.continuity.pointee.generation)
     let status: Int32
     do throws(StartError) {
         try EngineRun(region).run()
@@ -63,6 +67,7 @@ private struct EngineRun {
         let topology = Topology(request.configuration)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let eventLoop = group.next()
+        eventLoop.execute { limpet_fault_thread(-1) }
         let incidents = IncidentLog(topology: topology, log: log, eventLoop: eventLoop)
         // The board must exist before the workers, and its reader after them.
         let board = Locked<IncidentBoard?>(nil)
@@ -109,6 +114,7 @@ private struct EngineRun {
     private func takeSignals(_ body: @escaping @Sendable (Int32) -> Void) throws(StartError) {
         do throws(SystemError) {
             _ = try Threads.start("signals") { [region] in
+                limpet_fault_thread(-1)
                 let others = [Signals.terminate, Signals.interrupt, Signals.hangUp, Signals.userTwo]
                 while true {
                     guard let signal = Signals.wait(others + [Signals.handedOn]) else { continue }
@@ -131,6 +137,7 @@ private struct EngineRun {
                 "serving again",
                 metadata: [
                     "engine": "\(region.continuity.pointee.generation)", "connections": "\(region.open)",
+                    "pause_ms": "\((region.continuity.pointee.resumed - region.continuity.pointee.died) / 1_000_000)",
                 ])
             return
         }

@@ -39,8 +39,9 @@ int limpet_end_is_asked(void);
  * gives the process back what an exec takes away: its name, and that nobody may look into it. Call it before all else. */
 int limpet_take_adoption(limpet_adoption *_Nonnull adoption);
 
-/* In the new image, once it could serve: says that it is safe. 0: the guard has lost patience; the process must end. */
-int limpet_claim_safety(limpet_continuity *_Nonnull continuity);
+/* In the new image, once it could serve: says that it is safe, in `safe` of the region that was handed down. 0: the
+ * guard has lost patience; the process must end. */
+int limpet_claim_safety(int32_t *_Nonnull safe);
 
 /* After that: ends the guard and waits until it has let go of its table, then lets the engine go on that has been
  * cloned meanwhile. */

@@ -332,7 +332,7 @@ typedef struct {
     uint64_t started; /* CLOCK_BOOTTIME ns of the daemon's first start */
     uint64_t reexecuted; /* CLOCK_BOOTTIME ns at which the keeper last executed itself anew for the number of deaths */
     uint32_t backoff; /* deaths in a row that came too fast: each makes the next start wait longer */
-    uint32_t reserved_half;
+    uint32_t unnoted; /* 1: an engine has died, and no keeper has taken note of it yet */
     uint64_t reserved[6];
     limpet_death death;
     limpet_upgrade upgrade;

@@ -69,6 +69,9 @@ int limpet_unacknowledged(int fd);
 /* Sends LIMPET_SIGNAL_HANDED_ON with another signal's number. 0, or -1 with errno. */
 int limpet_signal_hand_on(pid_t process, int number);
 
+/* tgkill(2): 0, or -1 with errno. */
+int limpet_signal_thread(pid_t process, pid_t thread, int number);
+
 /* sigtimedwait(2): 0, or -1 with errno. nanoseconds: -1 waits for ever. */
 typedef struct {
     int number;
