@@ -24,6 +24,11 @@ int limpet_unacknowledged(int fd) {
     return ioctl(fd, SIOCOUTQ, &bytes) < 0 ? -1 : bytes;
 }
 
+int limpet_unread(int fd) {
+    int bytes = 0;
+    return ioctl(fd, FIONREAD, &bytes) < 0 ? -1 : bytes;
+}
+
 int limpet_no_new_privileges(void) { return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); }
 
 int limpet_is_no_new_privileges(void) { return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0); }

@@ -34,12 +34,11 @@ struct ListenerSet: Sendable {
         self.listeners = listeners
     }
 
-    /// What one worker gets.
-    func forWorker(_ worker: Int) -> [WorkerListener] {
-        listeners.enumerated().map { slot, listener in
-            WorkerListener(
-                descriptor: listener.descriptors[worker], listener: UInt16(slot), service: UInt16(listener.service),
-                local: listener.address.address.isUnspecified ? nil : SocketAddress(listener.address))
+    /// Names all of them in the region, where the workers find them.
+    func name(in region: SharedRegion) {
+        for (slot, listener) in listeners.enumerated() {
+            region.nameListener(
+                slot, service: listener.service, address: listener.address, descriptors: listener.descriptors)
         }
     }
 

@@ -154,9 +154,9 @@ struct EngineRun {
         do throws(SystemError) {
             region = try SharedRegion(workers: workerCount, records: limit, limit: limit)
             topology.initialise(region)
+            listeners.name(in: region)
             workers = try WorkerPool(
                 region: region, table: topology.forwardingTable(),
-                listeners: (0..<workerCount).map { listeners.forWorker($0) },
                 maximumPipes: max(4, budget.pipeCap / workerCount), incidents: board.with { $0! })
         } catch {
             throw StartError("\(error)")
