@@ -59,7 +59,9 @@ private struct EngineRun {
 
     private func serve() throws(StartError) {
         let continuity = region.continuity
-        let isFirst = continuity.pointee.generation == 1
+        let isFirst = continuity.pointee.resumed == 0
+        // Before anything is opened: what nothing names is what the engine before had for itself alone.
+        let accepted = OrphanSweep.run(region)
         let listeners = ListenerSet(region)
         let budget = DescriptorBudget(
             limit: Descriptor.raiseLimit(), workers: region.workerCount, listeners: listeners.listeners.count)
@@ -78,17 +80,22 @@ private struct EngineRun {
                 }
             })
         }
+        let serving = Completion()
         let workers: WorkerPool
         do throws(SystemError) {
             workers = try WorkerPool(
-                region: region, table: topology.forwardingTable(),
-                listeners: (0..<region.workerCount).map { listeners.forWorker($0) },
-                maximumPipes: max(4, budget.pipeCap / region.workerCount), incidents: board.with { $0! })
+                region: region, table: topology.forwardingTable(), accepted: accepted,
+                maximumPipes: max(4, budget.pipeCap / region.workerCount), incidents: board.with { $0! },
+                whenServing: { [region] in
+                    region.continuity.pointee.resumed = Clock.now()
+                    limpet_publish32(&region.continuity.pointee.serving, 1)
+                    serving.complete()
+                })
         } catch {
             throw StartError("\(error)")
         }
-        continuity.pointee.resumed = Clock.now()
-        limpet_publish32(&continuity.pointee.serving, 1)
+        // Clients first.
+        serving.wait()
 
         let ending = Completion()
         let controller = Controller(
