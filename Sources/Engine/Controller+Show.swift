@@ -36,7 +36,9 @@ extension Controller {
             },
             lastDeath: death.time == 0
                 ? nil
-                : EngineDeath(time: Timestamp(milliseconds: Int64(death.time / 1_000_000)), reason: death.reason))
+                : EngineDeath(
+                    time: Timestamp(milliseconds: Int64(death.time / 1_000_000)), reason: death.reason,
+                    trace: death.trace))
     }
 
     func backends() -> [BackendRow] {

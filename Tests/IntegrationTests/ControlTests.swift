@@ -197,7 +197,7 @@ struct ControlTests {
         _ = try client.receiveLine()
         let drain = try ChildProcess([Programs.limpetctl, "--control", daemon.ctl.control, "drain", "b1", "--wait"])
         try eventually("b1 drains") { try daemon.ctl.backend("b1").state == "draining" }
-        try daemon.kill()
+        try daemon.endAll()
         #expect(try drain.wait() == .exit(3), "\(drain.stdout) \(drain.stderr)")
         #expect(drain.stderr.contains(daemon.ctl.control))
     }

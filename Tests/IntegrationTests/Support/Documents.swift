@@ -14,6 +14,13 @@ struct StatusDocument: Decodable {
     var maxConnections: Int
     var configHash: String
     var services: [ServiceRow]
+    var lastDeath: Death?
+
+    struct Death: Decodable {
+        var time: String
+        var reason: String
+        var trace: [String]
+    }
 
     struct ServiceRow: Decodable {
         var name: String
