@@ -57,6 +57,7 @@ extension ServiceConfiguration {
             Setting(ConfigurationKeys.userTimeout, userTimeout.map(DurationText.render) ?? "off"),
             keepalive.map { Setting(ConfigurationKeys.keepalive, raw: $0.table) }
                 ?? Setting(ConfigurationKeys.keepalive, "off"),
+            Setting(ConfigurationKeys.sendProxy, sendProxy?.rawValue ?? "off"),
             Setting(ConfigurationKeys.receiveBuffer, receiveBuffer.map(SizeText.render) ?? "auto"),
             Setting(ConfigurationKeys.sendBuffer, sendBuffer.map(SizeText.render) ?? "auto"),
         ]

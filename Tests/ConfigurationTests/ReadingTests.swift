@@ -30,7 +30,8 @@ import Testing
         (ConfigurationKeys.ipv6Prefix, "56"), (ConfigurationKeys.connectTimeout, "\"250ms\""),
         (ConfigurationKeys.connectAttempts, "5"), (ConfigurationKeys.idleTimeout, "\"2h\""),
         (ConfigurationKeys.halfCloseTimeout, "\"off\""), (ConfigurationKeys.userTimeout, "\"90s\""),
-        (ConfigurationKeys.keepalive, "\"off\""), (ConfigurationKeys.receiveBuffer, "\"256KiB\""),
+        (ConfigurationKeys.keepalive, "\"off\""), (ConfigurationKeys.sendProxy, "\"v2\""),
+        (ConfigurationKeys.receiveBuffer, "\"256KiB\""),
         (ConfigurationKeys.sendBuffer, "1000000"), (ConfigurationKeys.weight, "7"),
         (ConfigurationKeys.backendMaxConnections, "50"), (ConfigurationKeys.keepaliveIdle, "\"90s\""),
         (ConfigurationKeys.keepaliveInterval, "\"20s\""), (ConfigurationKeys.keepaliveCount, "9"),
@@ -140,6 +141,7 @@ import Testing
                 half-close-timeout = "5m"
                 user-timeout = "5m"
                 keepalive = { idle = "1m", interval = "10s", count = 6 }
+                send-proxy = "off"
                 receive-buffer = "65537"
                 send-buffer = "auto"
 
@@ -154,7 +156,7 @@ import Testing
 
     @Test func theHashIsFNVOfTheText() throws {
         // The hash of this very text by another implementation of FNV-1a (64 bits).
-        #expect(try read(document()).configHash == "f3893b3589d31c09")
+        #expect(try read(document()).configHash == "f17671fd2a5c4cfc")
     }
 }
 
