@@ -187,7 +187,7 @@ struct BulkTests {
         let lane = try Lane(receiveBuffer: way == .upstream ? 65_536 : nil)
         let pair = try lane.open(receiveBuffer: way == .downstream ? 65_536 : nil)
         let (sender, receiver) = pair.ends(way)
-        let facts = ProcessFacts(pid: lane.daemon.pid)
+        let facts = try lane.daemon.engine
         let (residentBefore, descriptorsBefore) = (facts.residentBytes, facts.descriptorCount)
         let pattern = Pattern(seed: 6)
         let size = try KernelLimits.socketBuffers() + (64 << 20)
@@ -203,7 +203,7 @@ struct BulkTests {
         #expect(stalled, "the sender got rid of \(sent) bytes although nobody read one")
         let pause = ProcessInfo.processInfo.environment["LIMPET_STALL_SECONDS"].flatMap { Int($0) } ?? 0
         #expect(try !becomes(within: .seconds(pause)) { sender.ready(POLLOUT) })
-        lane.daemon.expectSleeping()
+        try lane.daemon.expectSleeping()
         #expect(!sender.ready(POLLOUT))
         #expect(facts.residentBytes - residentBefore < 8 << 20)
         #expect(facts.descriptorCount - descriptorsBefore <= 16)
