@@ -2,8 +2,8 @@ import Addressing
 import Configuration
 import Continuity
 import Control
-import FoundationEssentials
 import Forwarding
+import FoundationEssentials
 import Linux
 import Stickiness
 

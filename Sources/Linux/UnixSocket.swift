@@ -11,7 +11,8 @@ public enum UnixSocket {
     /// - Parameter isInherited: by an upgrade; else it is close-on-exec.
     public static func open(isBlocking: Bool = true, isInherited: Bool = false) -> Result<Int32, Errno> {
         let mode = isBlocking ? 0 : SOCK_NONBLOCK.rawValue
-        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | mode | (isInherited ? 0 : SOCK_CLOEXEC.rawValue)), 0)
+        let descriptor = socket(
+            AF_UNIX, Int32(SOCK_STREAM.rawValue | mode | (isInherited ? 0 : SOCK_CLOEXEC.rawValue)), 0)
         return descriptor < 0 ? .failure(.last) : .success(descriptor)
     }
 

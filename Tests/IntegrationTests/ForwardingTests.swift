@@ -203,7 +203,7 @@ struct BulkTests {
         #expect(stalled, "the sender got rid of \(sent) bytes although nobody read one")
         let pause = ProcessInfo.processInfo.environment["LIMPET_STALL_SECONDS"].flatMap { Int($0) } ?? 0
         #expect(try !becomes(within: .seconds(pause)) { sender.ready(POLLOUT) })
-        try lane.daemon.expectSleeping()
+        lane.daemon.expectSleeping()
         #expect(!sender.ready(POLLOUT))
         #expect(facts.residentBytes - residentBefore < 8 << 20)
         #expect(facts.descriptorCount - descriptorsBefore <= 16)

@@ -171,10 +171,9 @@ struct FrozenDaemonTests {
 extension Daemon {
     /// Stops keeper and engine, runs `body`, and lets them go on.
     func frozen<R>(_ body: () throws -> R) throws -> R {
-        let processes = [ProcessFacts(pid: pid), try engine]
         process.signalGroup(SIGSTOP)
         defer { process.signalGroup(SIGCONT) }
-        try eventually("limpetd is stopped") { processes.allSatisfy(\.isStopped) }
+        try eventually("limpetd is stopped") { process.group.allSatisfy(\.isStopped) }
         return try body()
     }
 }

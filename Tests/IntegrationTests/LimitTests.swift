@@ -128,7 +128,7 @@ struct LimitTests {
         }
         // More control clients than can be served: they wait, and nothing spins.
         var idle = try (0..<12).map { _ in try UnixSocket(daemon.ctl.control) }
-        try daemon.expectSleeping()
+        daemon.expectSleeping()
         idle.removeAll()
         let lines = daemon.logLines(containing: "open files")
         #expect(lines.count <= 2, "\(lines)")

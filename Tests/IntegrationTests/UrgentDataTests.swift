@@ -61,7 +61,7 @@ struct UrgentDataTests {
         }
         #expect(try receiver.receive(pattern, upTo: size) == size)
         try work.value()
-        try lane.daemon.expectSleeping()
+        lane.daemon.expectSleeping()
         pair.close()
         try lane.finish()
     }
@@ -81,7 +81,7 @@ struct UrgentDataTests {
             let next = pattern.bytes(1, at: sent)
             sent += try next.withUnsafeBytes { try sender.trySend($0, flags: Int32(MSG_OOB)) }
         }
-        try lane.daemon.expectSleeping()
+        lane.daemon.expectSleeping()
         let size = sent
         let work = Background("the FIN is sent") { try sender.finish() }
         #expect(try receiver.receive(pattern) == size)

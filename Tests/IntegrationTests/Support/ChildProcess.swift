@@ -93,14 +93,10 @@ final class ChildProcess: Sendable {
     /// daemon whose one process starts the other anew.
     func signalGroup(_ number: Int32) { kill(-pid, number) }
 
-    /// Whether a process of the group is left that has not ended.
-    var groupLives: Bool {
+    /// The processes of the group that have not ended.
+    var group: [ProcessFacts] {
         let processes = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
-        return processes.contains { name in
-            guard let number = pid_t(name) else { return false }
-            let facts = ProcessFacts(pid: number)
-            return facts.group == pid && !facts.isZombie
-        }
+        return processes.compactMap { pid_t($0) }.map(ProcessFacts.init).filter { $0.group == pid && !$0.isZombie }
     }
 
     /// How it ended; nil while it runs.

@@ -128,7 +128,7 @@ final class Daemon: Sendable {
     func kill() throws {
         process.signalGroup(SIGKILL)
         _ = try process.wait()
-        try eventually("keeper and engine are gone") { !process.groupLives }
+        try eventually("keeper and engine are gone") { process.group.isEmpty }
     }
 
     /// Waits for its end, and checks that it was no crash and left nothing behind.
@@ -145,8 +145,8 @@ final class Daemon: Sendable {
     }
 
     /// Over a stretch of time in which nothing happens it uses far less processor time than a loop that spins would.
-    func expectSleeping(sourceLocation: SourceLocation = #_sourceLocation) throws {
-        let processes = [ProcessFacts(pid: pid), try engine]
+    func expectSleeping(sourceLocation: SourceLocation = #_sourceLocation) {
+        let processes = process.group
         let cpuTime = { processes.reduce(Duration.zero) { $0 + $1.cpuTime } }
         let (start, before) = (ContinuousClock.now, cpuTime())
         Thread.sleep(forTimeInterval: 1.5)
