@@ -12,13 +12,14 @@ import NIOCore
 ///
 /// Everything in it is touched on the control event loop alone; `@unchecked Sendable` because it is handed there.
 final class Controller: ControlPlane, @unchecked Sendable {
-    let request: EngineRequest
-    let topology: Topology
+    /// With the configuration that is active.
+    var request: EngineRequest
+    var topology: Topology
     let region: SharedRegion
     let table: ConnectionTable
     let workers: WorkerPool
-    let listenerSet: ListenerSet
-    let budget: DescriptorBudget
+    var listenerSet: ListenerSet
+    var budget: DescriptorBudget
     let eventLoop: any EventLoop
     let log: Logger
     /// Looked up once: the user database may be a server that does not answer.
@@ -29,7 +30,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
     /// What a drain's deadline will do, by backend slot: the deadline itself, then the steps of the closing.
     var drainDeadlines: [Int: [Scheduled<Void>]] = [:]
     /// The state each backend was last seen in, by slot: `since` is when that changed.
-    var seenStates: [BackendState]
+    var seenStates: [Int: BackendState] = [:]
     /// Accepts that failed for a lack of descriptors, as of the last second.
     private var descriptorFailures: UInt64 = 0
     /// Whether some failed during that second: while somebody waits, workers try again ten times a second.
@@ -59,7 +60,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
         self.log = log
         self.finished = finished
         table = ConnectionTable(region: region)
-        seenStates = topology.backends.map { _ in .up }
+        for slot in topology.backends.indices { seenStates[slot] = state(slot) }
     }
 
     var isServing: Bool {
@@ -115,7 +116,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
 
     /// Notes when a backend's state changes. Called at every look at it, and once a second.
     func noteStates() {
-        for slot in topology.backends.indices {
+        for slot in topology.backends.indices where topology.backends[slot].isLive {
             let now = state(slot)
             if now != seenStates[slot] {
                 seenStates[slot] = now

@@ -40,7 +40,8 @@ private struct EngineRun {
     init(_ region: SharedRegion) throws(StartError) {
         self.region = region
         active = try ActiveConfiguration.read(region)
-        request = EngineRequest(configuration: try active.parsed(), configurationPath: active.path)
+        request = EngineRequest(
+            configuration: try active.parsed(), configurationPath: active.path, flags: active.flags)
         log = Log.make(request.configuration)
     }
 
@@ -56,11 +57,13 @@ private struct EngineRun {
     private func serve() throws(StartError) {
         let continuity = region.continuity
         let isFirst = continuity.pointee.generation == 1
+        let topology = try Topology(request.configuration, active.slots, weight: region.effectiveWeight)
+        topology.settle(in: region, removedDeadline: request.configuration.removedDeadline)
+        topology.closeRetiredListeners(in: region)
         let listeners = ListenerSet(region)
         let budget = DescriptorBudget(
             limit: Descriptor.raiseLimit(), workers: region.workerCount, listeners: listeners.listeners.count)
         let socket = ControlSocket(adopting: continuity.pointee.control, file: active.control)
-        let topology = Topology(request.configuration)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let eventLoop = group.next()
         let incidents = IncidentLog(topology: topology, log: log, eventLoop: eventLoop)
