@@ -33,7 +33,7 @@ struct Routes {
         do throws(ControlError) {
             guard request.path.first == "v1", request.path.count > 1 else { throw unknownPath(request) }
             let (route, rest) = (request.path[1], Array(request.path.dropFirst(2)))
-            let isChange = ["drain", "undrain", "close", "shutdown"].contains(route)
+            let isChange = ["drain", "undrain", "close", "reload", "shutdown"].contains(route)
             let isShown =
                 rest.isEmpty
                 ? ["status", "backends", "connections", "listeners", "where", "config", "ready", "version"].contains(
@@ -116,6 +116,9 @@ struct Routes {
         case "close":
             let body = try request.json(CloseBody.self, fields: CloseBody.CodingKeys.self)
             return reply(try plane.close(try closeRequest(body), by: caller))
+        case "reload":
+            let body = try request.json(ReloadBody.self, fields: ReloadBody.CodingKeys.self)
+            return later(try plane.reload(ReloadRequest(dryRun: body.dryRun ?? false), by: caller))
         default:
             let body = try request.json(ShutdownBody.self, fields: ShutdownBody.CodingKeys.self)
             let connections = plane.status().connections
