@@ -30,7 +30,31 @@ extension Controller {
             configHash: request.configuration.configHash,
             services: topology.services.map {
                 ServiceStatus(name: $0.configuration.name, mappingHash: $0.mappingHash)
-            }, lastDeath: nil)
+            }, differences: differences(), unsaved: intents.unsaved, lastDeath: nil)
+    }
+
+    private func differences() -> [Difference] {
+        topology.backends.indices.flatMap { slot in
+            let backend = topology.backends[slot]
+            let service = topology.services[backend.service].configuration.name
+            func difference(
+                _ field: Difference.Field, _ value: String, _ configured: String, _ since: UInt64
+            ) -> Difference {
+                Difference(
+                    service: service, backend: backend.configuration.name, field: field, value: value,
+                    configured: configured, since: Timestamp(nanoseconds: since))
+            }
+            let set = region.operatorIntent(slot)
+            var found: [Difference] = []
+            if set.intent != .ready {
+                found.append(difference(.intent, set.intent.word, Backends.Intent.ready.word, set.intentSince))
+            }
+            if let weight = set.weight {
+                found.append(
+                    difference(.weight, "\(weight.value)", "\(backend.configuration.weight)", weight.since))
+            }
+            return found
+        }
     }
 
     func backends() -> [BackendRow] {
@@ -47,14 +71,18 @@ extension Controller {
             var copy = totals
             failures &+= limpet_backend_failures(&copy, failure).pointee
         }
+        let set = region.operatorIntent(slot)
         return BackendRow(
             service: topology.services[backend.service].configuration.name, name: backend.configuration.name,
             address: backend.configuration.address, state: wire(state(slot)), intent: wire(intent(slot)),
-            health: wire(health(slot)), weight: backend.configuration.weight,
+            health: wire(health(slot)), weight: set.weight?.value ?? backend.configuration.weight,
             weightConfigured: backend.configuration.weight, connections: Int(clamping: totals.open),
             connecting: Int(clamping: totals.connecting), away: Int(clamping: totals.away), total: totals.total,
             bytesIn: totals.bytes.0, bytesOut: totals.bytes.1, connectFailures: failures, fallbacks: totals.fallbacks,
-            since: Timestamp(milliseconds: Int64(limpet_load64(&region.backend(slot).pointee.since) / 1_000_000)))
+            since: Timestamp(nanoseconds: limpet_load64(&region.backend(slot).pointee.since)),
+            intentSince: set.intent == .ready ? nil : Timestamp(nanoseconds: set.intentSince),
+            closesAt: set.closesAt.map { Timestamp(nanoseconds: $0) },
+            weightSince: set.weight.map { Timestamp(nanoseconds: $0.since) })
     }
 
     func listeners() -> [ListenerRow] {

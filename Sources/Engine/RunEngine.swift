@@ -103,7 +103,7 @@ struct EngineRun {
             try checkReadable()
             log.info("\(Identity.summary)")
             log.info("\(budget.summary(admitted: limit))")
-            return try serve(workerCount, limit, budget, listeners, socket)
+            return try serve(workerCount, limit, budget, listeners, socket, statePath: state.intentFile)
         } catch {
             socket.remove()
             throw error
@@ -134,11 +134,21 @@ struct EngineRun {
     }
 
     private func serve(
-        _ workerCount: Int, _ limit: Int, _ budget: DescriptorBudget, _ listeners: ListenerSet, _ socket: ControlSocket
+        _ workerCount: Int, _ limit: Int, _ budget: DescriptorBudget, _ listeners: ListenerSet, _ socket: ControlSocket,
+        statePath: String
     ) throws(StartError) -> Int32 {
-        let topology = Topology(request.configuration)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let eventLoop = group.next()
+        let region: SharedRegion
+        do throws(SystemError) {
+            region = try SharedRegion(workers: workerCount, records: limit, limit: limit)
+        } catch {
+            throw StartError("\(error)")
+        }
+        let configured = Topology(request.configuration) { _ in nil }
+        configured.initialise(region)
+        IntentRestore(path: statePath, log: log).run(configured, region)
+        let topology = Topology(request.configuration) { region.operatorWeight($0)?.value }
         let incidents = IncidentLog(topology: topology, log: log, eventLoop: eventLoop)
         // The board must exist before the workers, and its reader after them.
         let board = Locked<IncidentBoard?>(nil)
@@ -149,11 +159,12 @@ struct EngineRun {
                 }
             })
         }
-        let region: SharedRegion
+        let intents = IntentKeeper(
+            writer: IntentWriter(path: statePath), eventLoop: eventLoop, log: log,
+            userName: Account.numbered(Account.effectiveUID)?.name ?? "\(Account.effectiveUID)")
         let workers: WorkerPool
         do throws(SystemError) {
-            region = try SharedRegion(workers: workerCount, records: limit, limit: limit)
-            topology.initialise(region)
+            try intents.start()
             workers = try WorkerPool(
                 region: region, table: topology.forwardingTable(),
                 listeners: (0..<workerCount).map { listeners.forWorker($0) },
@@ -165,11 +176,13 @@ struct EngineRun {
         let ending = Completion()
         let controller = Controller(
             request: request, topology: topology, region: region, workers: workers, listeners: listeners,
-            budget: budget, eventLoop: eventLoop, log: log, finished: { ending.complete() })
+            budget: budget, intents: intents, eventLoop: eventLoop, log: log, finished: { ending.complete() })
+        try? eventLoop.submit { controller.begin() }.wait()
         let server = try ControlService(controller, socket, eventLoop, version: limpetVersion)
         eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
             controller.noteStates()
             controller.noteDescriptors()
+            controller.noteClosings()
         }
         do throws(SystemError) {
             _ = try Threads.start("signals") {
@@ -198,6 +211,7 @@ struct EngineRun {
         workers.postToAll(.stop)
         workers.join()
         server.stop()
+        intents.finish(within: .seconds(5))
         log.notice("ended")
         return 0
     }

@@ -23,6 +23,9 @@ struct StateDirectory: Sendable {
         }
     }
 
+    /// The file of what operators have set.
+    var intentFile: String { path + "/" + IntentRestore.fileName }
+
     private static func make(_ path: String, owner: (user: UInt32, group: UInt32)?) throws(StartError) {
         if case .success = PathEntry.look(at: path) { return }
         var prefix = ""

@@ -28,7 +28,8 @@ struct Topology: Sendable {
     /// By slot.
     let backends: [Backend]
 
-    init(_ configuration: DaemonConfiguration) {
+    /// - Parameter operatorWeight: by slot, the weight that counts in place of the configuration's; nil: none.
+    init(_ configuration: DaemonConfiguration, operatorWeight: (Int) -> Int?) {
         var services: [Service] = []
         var backends: [Backend] = []
         for (index, service) in configuration.services.enumerated() {
@@ -36,7 +37,10 @@ struct Topology: Sendable {
             backends += service.backends.map { Backend(service: index, configuration: $0) }
             let rendezvous = Rendezvous(
                 key: configuration.hashKey,
-                members: service.backends.map { Rendezvous.Member(name: $0.name, weight: Double($0.weight)) })
+                members: service.backends.enumerated().map { position, backend in
+                    let weight = operatorWeight(first + position) ?? backend.weight
+                    return Rendezvous.Member(name: backend.name, weight: Double(weight))
+                })
             let hash = String(rendezvous.mappingHash(mask: service.mask, input: service.hashOn), radix: 16)
             services.append(
                 Service(
@@ -66,15 +70,13 @@ struct Topology: Sendable {
             })
     }
 
-    /// Writes the backends' first state into the shared region.
+    /// Writes the backends' first state into the shared region. Their intents follow, see ``IntentRestore``.
     func initialise(_ region: SharedRegion) {
         for (slot, backend) in backends.enumerated() {
             let state = region.backend(slot)
             state.pointee.used = 1
-            state.pointee.intent = Intent.ready.rawValue
             state.pointee.health = Health.unchecked.rawValue
             state.pointee.limit = UInt64(backend.configuration.maxConnections ?? 0)
-            state.pointee.since = Clock.wall()
         }
     }
 

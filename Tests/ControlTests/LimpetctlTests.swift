@@ -70,7 +70,7 @@ import Testing
             daemon.plane.with { state in
                 state.backends[0].name = "x\u{1B}]0;y\u{07}\u{9B}2J\nz"
                 state.rows[0].backend = "x\u{1B}]0;y\u{07}\u{9B}2J\nz"
-                state.drainError = ControlError(.refused, "no\u{1B}[2J\nlimpetctl: done")
+                state.changeError = ControlError(.refused, "no\u{1B}[2J\nlimpetctl: done")
             }
             for verb in ["backends", "connections"] {
                 for form in [[], ["--plain"], ["--json"]] {
@@ -147,7 +147,7 @@ import Testing
 
     @Test func `What needs force is 8 and changes nothing`() throws {
         var state = FakePlane.State()
-        state.drainError = ControlError(.needsForce, "chat would be left without an eligible backend")
+        state.changeError = ControlError(.needsForce, "chat would be left without an eligible backend")
         try TestDaemon.run(FakePlane(state)) { (daemon) throws in
             for arguments in [
                 ["close", "--backend", "ws1"], ["shutdown"], ["drain", "ws1"], ["shutdown", "--drain", "5s"],

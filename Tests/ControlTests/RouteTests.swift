@@ -119,7 +119,7 @@ import Testing
 
     @Test func `What the plane refuses comes through`() throws {
         var state = FakePlane.State()
-        state.drainError = ControlError(.needsForce, "chat would be left without a backend")
+        state.changeError = ControlError(.needsForce, "chat would be left without a backend")
         try TestDaemon.run(FakePlane(state)) { (daemon) throws in
             let refused = try daemon.ask("POST", "/v1/drain", body: #"{"backend":"ws1"}"#)
             #expect(refused.status == 409)
