@@ -122,6 +122,7 @@ struct ConfigurationBuilder {
         reader.read(ConfigurationKeys.idleTimeout, into: &service.idleTimeout)
         reader.read(ConfigurationKeys.halfCloseTimeout, into: &service.halfCloseTimeout)
         reader.read(ConfigurationKeys.userTimeout, into: &service.userTimeout)
+        reader.read(ConfigurationKeys.sendProxy, into: &service.sendProxy)
         reader.read(ConfigurationKeys.receiveBuffer, into: &service.receiveBuffer)
         reader.read(ConfigurationKeys.sendBuffer, into: &service.sendBuffer)
         readKeepalive(reader, into: &service.keepalive)

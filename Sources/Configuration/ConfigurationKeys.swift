@@ -81,6 +81,9 @@ public enum ConfigurationKeys {
     public static let keepalive = behaviour(
         "keepalive", .table(word: "off"), "on", flag: false,
         "TCP keepalive towards both sides.")
+    public static let sendProxy = behaviour(
+        "send-proxy", .choice(["v1", "v2", "off"]), "off", flag: true,
+        "Header of the PROXY protocol with which each connection to a backend begins, so that it knows the client.")
     public static let receiveBuffer = behaviour(
         "receive-buffer", .size(bufferSizes, word: "auto"), "auto", flag: false,
         "Receive buffer of both sockets (SO_RCVBUF); auto leaves it to the kernel.")
@@ -121,7 +124,7 @@ public enum ConfigurationKeys {
         defaults, service,
         serviceName, listen, backend,
         hashOn, ipv4Prefix, ipv6Prefix, connectTimeout, connectAttempts, idleTimeout, halfCloseTimeout, userTimeout,
-        keepalive, receiveBuffer, sendBuffer,
+        keepalive, sendProxy, receiveBuffer, sendBuffer,
         backendName, address, weight, backendMaxConnections,
         keepaliveIdle, keepaliveInterval, keepaliveCount,
     ]

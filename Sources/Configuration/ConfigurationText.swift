@@ -59,6 +59,7 @@ extension ServiceConfiguration {
         } else {
             text.add(ConfigurationKeys.keepalive, "off")
         }
+        text.add(ConfigurationKeys.sendProxy, sendProxy?.rawValue ?? "off")
         text.add(ConfigurationKeys.receiveBuffer, receiveBuffer.map(SizeText.render) ?? "auto")
         text.add(ConfigurationKeys.sendBuffer, sendBuffer.map(SizeText.render) ?? "auto")
         for backend in backends {

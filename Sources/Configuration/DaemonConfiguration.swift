@@ -65,6 +65,8 @@ public struct ServiceConfiguration: Sendable, Equatable {
     public var userTimeout: Duration? = .seconds(300)
     /// TCP keepalive of both sides; nil: off.
     public var keepalive: Keepalive? = Keepalive()
+    /// The PROXY header that backends get; nil: none.
+    public var sendProxy: ProxyVersion?
     /// SO_RCVBUF and SO_SNDBUF of both sides in bytes; nil: the kernel tunes by itself.
     public var receiveBuffer: Int?
     public var sendBuffer: Int?
@@ -74,6 +76,14 @@ public struct ServiceConfiguration: Sendable, Equatable {
         self.listeners = listeners
         self.backends = backends
     }
+}
+
+/// Forms of the PROXY protocol's header.
+public enum ProxyVersion: String, Sendable, CaseIterable {
+    /// A line of text.
+    case v1
+    /// Binary.
+    case v2
 }
 
 /// TCP keepalive probes, see tcp(7).

@@ -110,6 +110,11 @@ struct TableReader {
         if case .text(let text) = value(key), let choice = Choice(rawValue: text) { target = choice }
     }
 
+    /// A word that is none of the choices, such as `off`, stands for nil.
+    func read<Choice: RawRepresentable<String>>(_ key: ConfigurationKey, into target: inout Choice?) {
+        if case .text(let text) = value(key) { target = Choice(rawValue: text) }
+    }
+
     /// A required text; its absence is reported.
     func required(_ key: ConfigurationKey) -> String? {
         guard nodes[key.name] != nil else {

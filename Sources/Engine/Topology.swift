@@ -66,7 +66,8 @@ struct Topology: Sendable {
                     connectTimeout: service.configuration.connectTimeout.nanoseconds,
                     idleTimeout: service.configuration.idleTimeout?.nanoseconds ?? 0,
                     halfCloseTimeout: service.configuration.halfCloseTimeout?.nanoseconds ?? 0,
-                    connectAttempts: service.configuration.connectAttempts)
+                    connectAttempts: service.configuration.connectAttempts,
+                    sendProxy: service.configuration.sendProxy?.header)
             })
     }
 
@@ -95,5 +96,14 @@ struct Topology: Sendable {
     func fullName(_ slot: Int) -> String {
         let backend = backends[slot]
         return services[backend.service].configuration.name + "/" + backend.configuration.name
+    }
+}
+
+extension ProxyVersion {
+    fileprivate var header: ProxyHeader.Version {
+        switch self {
+        case .v1: .v1
+        case .v2: .v2
+        }
     }
 }

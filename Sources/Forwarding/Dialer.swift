@@ -139,11 +139,7 @@ extension Worker {
         case .connectionReset?, .brokenPipe?:
             // A refused connect is ECONNREFUSED: this one was accepted and reset before we looked. The client is told just
             // that; what came before the RST is still in the socket, the error no longer is.
-            let generation = record.pointee.generation
-            established(slot)
-            if record.pointee.generation == generation, record.pointee.state == UInt8(LIMPET_OPEN) {
-                sideReset(slot, 1)
-            }
+            established(slot, wasReset: true)
         case let failure?:
             connectEnded(slot, failure)
         }
@@ -153,7 +149,9 @@ extension Worker {
         connectEnded(slot, .timedOut)
     }
 
-    private mutating func established(_ slot: Int) {
+    /// The backend has accepted.
+    /// - Parameter wasReset: and has reset the connection since.
+    private mutating func established(_ slot: Int, wasReset: Bool = false) {
         let record = records + slot
         let local = StreamSocket.localEndpoint(record.pointee.descriptor.1)
         if let local, local == record.pointee.backend_address.endpoint {
@@ -161,6 +159,16 @@ extension Worker {
             // simultaneous open). RST, so that the port is free for the backend at once.
             connectEnded(slot, .connectionRefused, resetting: true)
             return
+        }
+        var wasReset = wasReset
+        if !wasReset, let version = table.services[Int(record.pointee.service)].sendProxy {
+            switch queueHeader(slot, version) {
+            case nil: break
+            case .connectionReset?, .brokenPipe?: wasReset = true
+            case let failure?:
+                connectEnded(slot, failure, resetting: true)
+                return
+            }
         }
         let counters = counters(record.pointee.backend)
         let isAway = record.pointee.backend != record.pointee.home
@@ -176,7 +184,47 @@ extension Worker {
         if isAway { limpet_bump64(&counters.pointee.away, 1) }
         wheel.cancel(slot)
         armTimer(slot)
+        if wasReset {
+            sideReset(slot, 1)
+            return
+        }
+        if record.pointee.header_left > 0 {
+            let generation = record.pointee.generation
+            pump(slot, LIMPET_IN)
+            if record.pointee.generation != generation || isFree(record) { return }
+        }
         updateInterest(slot)
+    }
+
+    /// Puts the PROXY header ahead of all that the client will say. nil: done.
+    ///
+    /// One write puts the whole of it into the named pipe, and `header` says so only then: whoever finds the pipe filled
+    /// and `header` 0 knows that it is in already. Without a pipe it is sent at once: the socket is new and takes it whole;
+    /// should it not, the next backend is tried, as nothing of the client's has been read yet.
+    private mutating func queueHeader(_ slot: Int, _ version: ProxyHeader.Version) -> Errno? {
+        let record = records + slot
+        let way = limpet_direction_of(record, Int32(LIMPET_IN))
+        let length = ProxyHeader.write(
+            version, client: record.pointee.client.endpoint, local: record.pointee.client_local.endpoint,
+            into: UnsafeMutableRawBufferPointer(start: scratch, count: Int(LIMPET_SCRATCH_BYTES)))
+        if let pipe = pipes.take(now: now) {
+            name(pipe, way)
+            if case .moved(length) = Transfer.write(pipe.write, from: scratch, count: length) {
+                limpet_store32(&way.pointee.pipe_bytes, UInt32(length))
+                limpet_store8(&record.pointee.header_left, UInt8(length))
+                limpet_publish8(&record.pointee.header, UInt8(length))
+                return nil
+            }
+            // No memory for it.
+            dropPipe(way)
+        }
+        switch Transfer.send(record.pointee.descriptor.1, from: scratch, count: length) {
+        case .moved(length): break
+        case .failed(let error): return error
+        case .moved, .wouldBlock, .endOfFile: return .noBufferSpace
+        }
+        limpet_publish8(&record.pointee.header, UInt8(length))
+        return nil
     }
 
     /// Ends a connect that was under way and goes on to the next backend.
@@ -201,7 +249,11 @@ extension Worker {
         record.pointee.events.1 = 0
         record.pointee.deadline = 0
         record.pointee.backend = .max
+        // The next backend gets a header of its own.
+        record.pointee.header = 0
+        record.pointee.header_left = 0
         limpet_write_end(&record.pointee.sequence)
+        dropPipe(limpet_direction_of(record, Int32(LIMPET_IN)))
         if resetting { StreamSocket.resetOnClose(descriptor) }
         Descriptor.close(descriptor)
         releaseLoad(backend)

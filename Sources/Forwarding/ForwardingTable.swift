@@ -25,10 +25,13 @@ public final class ForwardingTable: Sendable {
         public let halfCloseTimeout: UInt64
         /// Backends to try, 1 to 64.
         public let connectAttempts: Int
+        /// The header that backends get ahead of the client's bytes; nil: none.
+        public let sendProxy: ProxyHeader.Version?
 
         public init(
             keyer: SourceKeyer, rendezvous: Rendezvous, members: [Member], options: SocketOptions,
-            connectTimeout: UInt64, idleTimeout: UInt64, halfCloseTimeout: UInt64, connectAttempts: Int
+            connectTimeout: UInt64, idleTimeout: UInt64, halfCloseTimeout: UInt64, connectAttempts: Int,
+            sendProxy: ProxyHeader.Version?
         ) {
             self.keyer = keyer
             self.rendezvous = rendezvous
@@ -38,6 +41,7 @@ public final class ForwardingTable: Sendable {
             self.idleTimeout = idleTimeout
             self.halfCloseTimeout = halfCloseTimeout
             self.connectAttempts = connectAttempts
+            self.sendProxy = sendProxy
         }
     }
 

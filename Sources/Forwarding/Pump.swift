@@ -71,7 +71,7 @@ extension Worker {
             switch Transfer.splice(from: way.pointee.pipe_read, to: sink, limit: Int(way.pointee.pipe_bytes)) {
             case .moved(let count):
                 limpet_store32(&way.pointee.pipe_bytes, way.pointee.pipe_bytes - UInt32(count))
-                account(slot, direction, count)
+                account(slot, direction, count - takeHeader(slot, direction, count))
             case .wouldBlock:
                 set(way, LIMPET_DIRECTION_BLOCKED)
                 return false
@@ -271,6 +271,16 @@ extension Worker {
         }
     }
 
+    /// How many of the bytes that left the pipe were the PROXY header's, which is no part of what the client sent.
+    @inline(__always)
+    private func takeHeader(_ slot: Int, _ direction: Int, _ bytes: Int) -> Int {
+        let record = records + slot
+        guard direction == LIMPET_IN, record.pointee.header_left > 0 else { return 0 }
+        let header = min(Int(record.pointee.header_left), bytes)
+        record.pointee.header_left -= UInt8(header)
+        return header
+    }
+
     /// Counts delivered bytes: the record's own figure and the backend's.
     @inline(__always)
     private func account(_ slot: Int, _ direction: Int, _ bytes: Int) {
@@ -283,7 +293,7 @@ extension Worker {
     // MARK: Pipes
 
     /// Names a pipe in the record before it gets its first byte: after a crash the name is the only way to them.
-    private func name(_ pipe: Pipe, _ way: UnsafeMutablePointer<limpet_direction>) {
+    func name(_ pipe: Pipe, _ way: UnsafeMutablePointer<limpet_direction>) {
         way.pointee.pipe_read = pipe.read
         way.pointee.pipe_write = pipe.write
         way.pointee.pipe_size = UInt8(31 - pipe.capacity.leadingZeroBitCount)

@@ -67,6 +67,9 @@ struct ServiceOptions: ParsableArguments {
     @Option(help: help(ConfigurationKeys.idleTimeout, "duration|off"))
     var idleTimeout: String?
 
+    @Option(help: help(ConfigurationKeys.sendProxy, "v1|v2|off"))
+    var sendProxy: String?
+
     func set(on flags: inout FlagValues) {
         flags.set(ConfigurationKeys.hashOn, hashOn)
         flags.set(ConfigurationKeys.ipv4Prefix, ipv4Prefix)
@@ -74,6 +77,7 @@ struct ServiceOptions: ParsableArguments {
         flags.set(ConfigurationKeys.connectTimeout, connectTimeout)
         flags.set(ConfigurationKeys.connectAttempts, connectAttempts)
         flags.set(ConfigurationKeys.idleTimeout, idleTimeout)
+        flags.set(ConfigurationKeys.sendProxy, sendProxy)
     }
 }
 

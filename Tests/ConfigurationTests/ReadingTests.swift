@@ -29,7 +29,8 @@ import Testing
         (ConfigurationKeys.ipv6Prefix, "56"), (ConfigurationKeys.connectTimeout, "\"250ms\""),
         (ConfigurationKeys.connectAttempts, "5"), (ConfigurationKeys.idleTimeout, "\"2h\""),
         (ConfigurationKeys.halfCloseTimeout, "\"off\""), (ConfigurationKeys.userTimeout, "\"90s\""),
-        (ConfigurationKeys.keepalive, "\"off\""), (ConfigurationKeys.receiveBuffer, "\"256KiB\""),
+        (ConfigurationKeys.keepalive, "\"off\""), (ConfigurationKeys.sendProxy, "\"v2\""),
+        (ConfigurationKeys.receiveBuffer, "\"256KiB\""),
         (ConfigurationKeys.sendBuffer, "1000000"), (ConfigurationKeys.weight, "7"),
         (ConfigurationKeys.backendMaxConnections, "50"), (ConfigurationKeys.keepaliveIdle, "\"90s\""),
         (ConfigurationKeys.keepaliveInterval, "\"20s\""), (ConfigurationKeys.keepaliveCount, "9"),
@@ -138,6 +139,7 @@ import Testing
                 half-close-timeout = "5m"
                 user-timeout = "5m"
                 keepalive = { idle = "1m", interval = "10s", count = 6 }
+                send-proxy = "off"
                 receive-buffer = "65537"
                 send-buffer = "auto"
 
@@ -152,7 +154,7 @@ import Testing
 
     @Test func theHashIsFNVOfTheText() throws {
         // The hash of this very text by another implementation of FNV-1a (64 bits).
-        #expect(try read(document()).configHash == "a2920e3ce898d843")
+        #expect(try read(document()).configHash == "5e4d41ad8e61cdca")
     }
 }
 
