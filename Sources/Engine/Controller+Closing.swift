@@ -1,5 +1,7 @@
+import CLayout
 import Forwarding
 import Linux
+import Logging
 import NIOCore
 
 /// The times at which what drained or disabled backends have left is closed. They lie in the shared region: an engine that

@@ -1,5 +1,6 @@
 import Backends
 import CLayout
+import Configuration
 import Control
 import Forwarding
 import Linux

@@ -1,3 +1,4 @@
+import Backends
 public import Configuration
 import Control
 import Forwarding

@@ -28,6 +28,7 @@ final class FakePlane: ControlPlane, Sendable {
         var changeError: ControlError?
         /// Why changes would not survive a restart, if they would not.
         var unsaved: String?
+        var differences: [Difference] = []
         /// Changes are answered by ``FakePlane/answerWaiting(_:)`` alone.
         var isSlow = false
         var waiting: [@Sendable (Swift.Result<Void, any Error>) -> Void] = []
@@ -52,7 +53,7 @@ final class FakePlane: ControlPlane, Sendable {
                 capabilities: ["CAP_NET_BIND_SERVICE"], user: "limpet", configHash: "8d1f0c2a",
                 services: [
                     ServiceStatus(name: "chat", mappingHash: "a1b2"), ServiceStatus(name: "mqtt", mappingHash: "c3d4"),
-                ], lastDeath: nil)
+                ], differences: state.differences, unsaved: state.unsaved, lastDeath: nil)
         }
     }
 

@@ -15,6 +15,6 @@ extension Output {
     func warnUnsaved(_ change: BackendChange) {
         guard let unsaved = change.unsaved else { return }
         flush()
-        Diagnostics.say("limpetctl: warning: done, but \(unsaved)")
+        Diagnostics.say("limpetctl: warning: done, but a restart would forget it: \(unsaved)")
     }
 }

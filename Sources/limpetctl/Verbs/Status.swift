@@ -36,7 +36,8 @@ struct Status: ShowingVerb {
         for service in status.services { output.line("service        \(service.name), mapping \(service.mappingHash)") }
         printDifferences(status, output)
         if let unsaved = status.unsaved {
-            output.line("not saved      \(output.style.paint(unsaved, .warning))")
+            output.line(output.style.paint("a restart would forget what operators have set:", .warning))
+            output.line("  \(unsaved)")
         }
         if let death = status.lastDeath {
             output.line("last death     \(death.time), \(output.style.paint(death.reason, .bad))")
