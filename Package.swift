@@ -119,7 +119,8 @@ let package = Package(
         .testTarget(
             name: "EngineTests",
             dependencies: [
-                "Engine", "Observability", "Configuration", "Addressing", "Backends", "CLayout", "Control", "Forwarding",
+                "Engine", "Observability", "Configuration", "Addressing", "Backends", "CLayout", "Control",
+                "Forwarding",
                 "Linux", nio("NIOCore"), nio("NIOPosix"), .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: common),

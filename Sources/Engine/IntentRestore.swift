@@ -9,8 +9,8 @@ import Logging
 /// The first intents of the region's slots: those that the state directory has kept. Before the workers start, so that
 /// none of them takes a connection to a backend that is drained.
 struct IntentRestore {
-    /// The file's name in the state directory.
-    static let fileName = "intent.json"
+    /// The file's place.
+    static func path(in stateDirectory: String) -> String { stateDirectory + "/intent.json" }
 
     let path: String
     let log: Logger

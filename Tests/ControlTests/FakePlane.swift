@@ -137,7 +137,11 @@ final class FakePlane: ControlPlane, Sendable {
             let index = state.backends.firstIndex { $0.fullName == name }!
             body(&state.backends[index])
             let change = BackendChange(backend: state.backends[index], unsaved: state.unsaved)
-            if state.isSlow { state.waiting.append { promise.completeWith($0.map { change }) } } else { promise.succeed(change) }
+            if state.isSlow {
+                state.waiting.append { promise.completeWith($0.map { change }) }
+            } else {
+                promise.succeed(change)
+            }
             return .success(())
         }
         try outcome.get()

@@ -328,7 +328,9 @@ import Testing
             #expect((row["backends"] as? [[String: Any]])?.first?["weight"] as? Int == 7)
             #expect(row["unsaved"] is NSNull)
             #expect(
-                daemon.plane.with { $0.changes } == ["weight chat/ws1 256", "weight chat/ws1 file", "weight chat/ws1 7"])
+                daemon.plane.with { $0.changes } == [
+                    "weight chat/ws1 256", "weight chat/ws1 file", "weight chat/ws1 7",
+                ])
         }
     }
 
@@ -352,7 +354,8 @@ import Testing
 
                     """)
             if arguments.contains("--wait") { return }
-            let json = try object(try run(LimpetctlTests.program, arguments + ["--json"], environment: environment).output)
+            let json = try object(
+                try run(LimpetctlTests.program, arguments + ["--json"], environment: environment).output)
             #expect((json["unsaved"] as? String)?.contains("No space left") == true)
         }
     }
@@ -392,7 +395,8 @@ import Testing
                     """))
             let many = (1...30).map {
                 Difference(
-                    service: "chat", backend: "b\($0)", field: .intent, value: "drain", configured: "ready", since: since)
+                    service: "chat", backend: "b\($0)", field: .intent, value: "drain", configured: "ready",
+                    since: since)
             }
             daemon.plane.with { $0.differences = many }
             let long = try ctl(daemon, "status").output

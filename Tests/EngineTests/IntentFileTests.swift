@@ -96,7 +96,10 @@ import Testing
         (#""weight":3"#, #""weight":0"#, "is wrong at backends[0].weight: 0 is not from 1 to 256"),
         (#""weight":3"#, #""weight":257"#, "is wrong at backends[0].weight: 257 is not from 1 to 256"),
         (#""weight":3,"#, "", "is wrong at backends[0].weight_configured: it stands without a weight"),
-        (#""weight_configured":1"#, #""weight_configured":-1"#, "is wrong at backends[0].weight_configured: -1 is not from 1 to 256"),
+        (
+            #""weight_configured":1"#, #""weight_configured":-1"#,
+            "is wrong at backends[0].weight_configured: -1 is not from 1 to 256"
+        ),
         (#","weight_since":"2020-09-13T12:26:40.000Z""#, "", "lacks backends[0].weight_since"),
         (
             #""weight":3"#, #""wieght":3"#,

@@ -62,7 +62,8 @@ public final class ControlClient {
             version: head.daemonVersion, time: head.time, body: ConfigurationReport(toml: String(buffer: bytes)))
     }
 
-    public func drain(_ backend: String, deadline: Duration?, force: Bool) throws(ControlError) -> Reply<BackendChange> {
+    public func drain(_ backend: String, deadline: Duration?, force: Bool) throws(ControlError) -> Reply<BackendChange>
+    {
         try post("drain", DrainBody(backend: backend, service: nil, deadlineSeconds: deadline?.inSeconds, force: force))
     }
 

@@ -6,7 +6,7 @@ struct Disable: ActingVerb {
         abstract: "Take a backend into maintenance, at once.",
         usage: "limpetctl disable BACKEND [--close] [--force]",
         discussion: """
-            It gets no new connections and is not checked. Connections that exist stay, unless --close says otherwise. \
+            It gets no new connections. Connections that exist stay, unless --close says otherwise. \
             Clients that come anew go to the next backend of their order, and nobody else moves.
             """)
 

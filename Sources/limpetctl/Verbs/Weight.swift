@@ -22,7 +22,8 @@ struct Weight: ActingVerb {
 
     /// What stands for the weight on the command line.
     enum Choice {
-        case number(Int), file
+        case number(Int)
+        case file
     }
 
     private static func parse(_ text: String) throws -> Choice {
