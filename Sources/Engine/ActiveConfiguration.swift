@@ -25,10 +25,12 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
     var flags: FlagValues
     var slots: SlotTables
     var control: ControlSocket.File
+    /// The directory of what outlives the daemon.
+    var stateDirectory: String
 
     init(
         _ configuration: DaemonConfiguration, path: String?, flags: FlagValues, slots: SlotTables,
-        control: ControlSocket.File
+        control: ControlSocket.File, stateDirectory: String
     ) {
         self.configuration = configuration.canonicalText
         hashKey = configuration.hashKey.hexadecimal
@@ -36,6 +38,7 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
         self.flags = flags
         self.slots = slots
         self.control = control
+        self.stateDirectory = stateDirectory
     }
 
     /// The configuration, with its key.

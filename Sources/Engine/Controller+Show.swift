@@ -34,10 +34,32 @@ extension Controller {
             services: topology.liveServices.map {
                 ServiceStatus(
                     name: topology.services[$0].configuration.name, mappingHash: topology.services[$0].mappingHash)
-            },
+            }, differences: differences(), unsaved: intents.unsaved,
             lastDeath: death.time == 0
-                ? nil
-                : EngineDeath(time: Timestamp(milliseconds: Int64(death.time / 1_000_000)), reason: death.reason))
+                ? nil : EngineDeath(time: Timestamp(nanoseconds: death.time), reason: death.reason))
+    }
+
+    private func differences() -> [Difference] {
+        topology.backends.indices.filter { topology.backends[$0].isLive }.flatMap { slot in
+            let backend = topology.backends[slot]
+            func difference(
+                _ field: Difference.Field, _ value: String, _ configured: String, _ since: UInt64
+            ) -> Difference {
+                Difference(
+                    service: backend.serviceName, backend: backend.configuration.name, field: field, value: value,
+                    configured: configured, since: Timestamp(nanoseconds: since))
+            }
+            let set = region.operatorIntent(slot)
+            var found: [Difference] = []
+            if set.intent != .ready {
+                found.append(difference(.intent, set.intent.word, Backends.Intent.ready.word, set.intentSince))
+            }
+            if let weight = set.weight {
+                found.append(
+                    difference(.weight, "\(weight.value)", "\(backend.configuration.weight)", weight.since))
+            }
+            return found
+        }
     }
 
     func backends() -> [BackendRow] {
@@ -63,16 +85,20 @@ extension Controller {
             var copy = totals
             failures &+= limpet_backend_failures(&copy, failure).pointee
         }
+        let set = region.operatorIntent(slot)
         return BackendRow(
             service: backend.serviceName, name: backend.configuration.name,
             address: backend.configuration.address, state: backend.isLive ? wire(state(slot)) : .removed,
             intent: wire(intent(slot)), health: wire(health(slot)),
-            weight: backend.isLive ? region.effectiveWeight(slot, configured: backend.configuration.weight) : 0,
+            weight: backend.isLive ? set.weight?.value ?? backend.configuration.weight : 0,
             weightConfigured: backend.isLive ? backend.configuration.weight : 0,
             connections: Int(clamping: totals.open),
             connecting: Int(clamping: totals.connecting), away: Int(clamping: totals.away), total: totals.total,
             bytesIn: totals.bytes.0, bytesOut: totals.bytes.1, connectFailures: failures, fallbacks: totals.fallbacks,
-            since: Timestamp(milliseconds: Int64(limpet_load64(&region.backend(slot).pointee.since) / 1_000_000)))
+            since: Timestamp(nanoseconds: limpet_load64(&region.backend(slot).pointee.since)),
+            intentSince: set.intent == .ready ? nil : Timestamp(nanoseconds: set.intentSince),
+            closesAt: set.closesAt.map { Timestamp(nanoseconds: $0) },
+            weightSince: set.weight.map { Timestamp(nanoseconds: $0.since) })
     }
 
     func listeners() -> [ListenerRow] {

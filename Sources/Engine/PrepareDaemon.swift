@@ -146,7 +146,7 @@ struct DaemonPreparation {
             try checkReadable()
             log.info("\(Identity.summary)")
             log.info("\(budget.summary(admitted: limit))")
-            try publish(region, slots.tables, socket)
+            try publish(region, slots.tables, socket, stateDirectory: state.path)
             return PreparedDaemon(region: region, log: log, descriptors: budget.limit, socket: socket)
         } catch {
             socket.remove()
@@ -166,7 +166,9 @@ struct DaemonPreparation {
     }
 
     /// The first state of the backends, and the document.
-    private func publish(_ region: SharedRegion, _ slots: SlotTables, _ socket: ControlSocket) throws(StartError) {
+    private func publish(
+        _ region: SharedRegion, _ slots: SlotTables, _ socket: ControlSocket, stateDirectory: String
+    ) throws(StartError) {
         try Topology(request.configuration, slots) { _, configured in configured }.settle(
             in: region, removedDeadline: nil)
         let document: SharedDocument
@@ -177,7 +179,7 @@ struct DaemonPreparation {
         }
         try ActiveConfiguration(
             request.configuration, path: request.configurationPath, flags: request.flags, slots: slots,
-            control: socket.file
+            control: socket.file, stateDirectory: stateDirectory
         ).publish(in: document)
     }
 }

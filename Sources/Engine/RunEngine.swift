@@ -1,3 +1,4 @@
+import Backends
 import CLayout
 import Configuration
 import Continuity
@@ -57,15 +58,19 @@ private struct EngineRun {
     private func serve() throws(StartError) {
         let continuity = region.continuity
         let isFirst = continuity.pointee.generation == 1
-        let topology = try Topology(request.configuration, active.slots, weight: region.effectiveWeight)
-        topology.settle(in: region, removedDeadline: request.configuration.removedDeadline)
-        topology.closeRetiredListeners(in: region)
+        let named = try Topology(request.configuration, active.slots, weight: region.effectiveWeight)
+        named.settle(in: region, removedDeadline: request.configuration.removedDeadline)
+        named.closeRetiredListeners(in: region)
         let listeners = ListenerSet(region)
         let budget = DescriptorBudget(
             limit: Descriptor.raiseLimit(), workers: region.workerCount, listeners: listeners.listeners.count)
         let socket = ControlSocket(adopting: continuity.pointee.control, file: active.control)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let eventLoop = group.next()
+        let statePath = IntentRestore.path(in: active.stateDirectory)
+        IntentRestore(path: statePath, log: log).run(named, region)
+        let topology = try Topology(
+            request.configuration, active.slots, after: named, weight: region.effectiveWeight)
         let incidents = IncidentLog(topology: topology, log: log, eventLoop: eventLoop)
         // The board must exist before the workers, and its reader after them.
         let board = Locked<IncidentBoard?>(nil)
@@ -76,8 +81,12 @@ private struct EngineRun {
                 }
             })
         }
+        let intents = IntentKeeper(
+            writer: IntentWriter(path: statePath), eventLoop: eventLoop, log: log,
+            userName: Account.numbered(Account.effectiveUID)?.name ?? "\(Account.effectiveUID)")
         let workers: WorkerPool
         do throws(SystemError) {
+            try intents.start()
             workers = try WorkerPool(
                 region: region, table: topology.forwardingTable(),
                 listeners: (0..<region.workerCount).map { listeners.forWorker($0) },
@@ -91,12 +100,14 @@ private struct EngineRun {
         let ending = Completion()
         let controller = Controller(
             request: request, topology: topology, region: region, workers: workers, listeners: listeners,
-            budget: budget, eventLoop: eventLoop, log: log, finished: { ending.complete() })
+            budget: budget, intents: intents, eventLoop: eventLoop, log: log, finished: { ending.complete() })
+        try? eventLoop.submit { controller.begin() }.wait()
         let server = try ControlService(controller, socket, eventLoop, version: limpetVersion)
         eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { [region] _ in
             limpet_bump64(&region.continuity.pointee.control_heartbeat, 1)
             controller.noteStates()
             controller.noteDescriptors()
+            controller.noteClosings()
         }
         try takeSignals { number in eventLoop.execute { controller.signalled(number) } }
         announce(isFirst, topology, listeners, socket)
@@ -105,6 +116,7 @@ private struct EngineRun {
         workers.postToAll(.stop)
         workers.join()
         server.stop()
+        intents.finish(within: .seconds(5))
         log.notice("ended")
     }
 

@@ -11,18 +11,28 @@ extension Topology {
     /// Brings the backends in line, and the listeners but for their sockets. On the control plane's thread, or before there
     /// is one.
     /// - Parameter removedDeadline: time that what is retired now leaves to its connections; nil: for ever.
-    func settle(in region: SharedRegion, removedDeadline: Duration?) {
+    /// - Returns: the weights of operators that no longer count, as the configuration has had another since.
+    @discardableResult
+    func settle(
+        in region: SharedRegion, removedDeadline: Duration?
+    ) -> [(slot: Int, weight: OperatorWeight)] {
+        var beaten: [(slot: Int, weight: OperatorWeight)] = []
         let end = removedDeadline.map { max(1, Clock.now() + $0.nanoseconds) } ?? 0
         for (slot, backend) in backends.enumerated() {
             let state = region.backend(slot)
             if backend.isLive {
-                begin(state)
+                begin(slot, region)
                 limpet_store64(&state.pointee.limit, UInt64(backend.configuration.maxConnections ?? 0))
                 // Whoever changed the weight in the file since has had the last word.
-                if state.pointee.weight_base != UInt16(backend.configuration.weight) { state.pointee.weight = 0 }
+                if let set = region.operatorWeight(slot), set.base != backend.configuration.weight {
+                    region.setOperatorWeight(nil, slot)
+                    beaten.append((slot, set))
+                }
             } else if state.pointee.used == UInt8(LIMPET_SLOT_LIVE) {
-                forgetIntent(state)
-                limpet_store64(&state.pointee.since, Clock.wall())
+                // What an operator wanted of it goes with it.
+                region.setOperatorIntent(OperatorIntent(), slot)
+                limpet_store8(&state.pointee.state, 0)
+                limpet_publish64(&state.pointee.since, Clock.wall())
                 state.pointee.removed_deadline = end
                 limpet_publish8(&state.pointee.used, UInt8(LIMPET_SLOT_RETIRED))
             }
@@ -38,6 +48,7 @@ extension Topology {
                 limpet_publish8(&state.pointee.used, UInt8(LIMPET_SLOT_RETIRED))
             }
         }
+        return beaten
     }
 
     /// Closes the sockets of listeners that are not live. Where workers serve, they have done it already: then this finds
@@ -55,23 +66,14 @@ extension Topology {
         }
     }
 
-    /// The first state of a backend that was not there, or that was removed before.
-    private func begin(_ state: UnsafeMutablePointer<limpet_backend_state>) {
+    /// The first state of a backend that was not there, or that was removed before. Its intent follows, see
+    /// ``IntentRestore``.
+    private func begin(_ slot: Int, _ region: SharedRegion) {
+        let state = region.backend(slot)
         guard state.pointee.used != UInt8(LIMPET_SLOT_LIVE) else { return }
-        forgetIntent(state)
         limpet_store8(&state.pointee.health, Health.unchecked.rawValue)
-        limpet_store64(&state.pointee.since, Clock.wall())
         state.pointee.removed_deadline = 0
         limpet_publish8(&state.pointee.used, UInt8(LIMPET_SLOT_LIVE))
-    }
-
-    /// What an operator wanted of a backend goes with it.
-    private func forgetIntent(_ state: UnsafeMutablePointer<limpet_backend_state>) {
-        limpet_store8(&state.pointee.intent, Intent.ready.rawValue)
-        state.pointee.weight = 0
-        state.pointee.weight_base = 0
-        state.pointee.intent_since = 0
-        state.pointee.drain_deadline = 0
     }
 }
 
@@ -85,8 +87,7 @@ extension SlotLimits {
 extension SharedRegion {
     /// The weight of a backend that is in force: the operator's, unless the file has had another since, else the file's.
     func effectiveWeight(_ slot: Int, configured: Int) -> Int {
-        let state = backend(slot)
-        return state.pointee.weight != 0 && Int(state.pointee.weight_base) == configured
-            ? Int(state.pointee.weight) : configured
+        guard let set = operatorWeight(slot), set.base == configured else { return configured }
+        return set.value
     }
 }

@@ -6,6 +6,8 @@ public enum WorkerCommand: Sendable {
     case close(slot: UInt32, generation: UInt32, CloseMode)
     /// Ends all connections.
     case closeAll(CloseMode)
+    /// Chooses by this from the next connection on.
+    case replaceTable(ForwardingTable)
     /// Takes in who waits at the listening sockets and closes them.
     case stopListening
     /// Leaves the loop after the commands before it. Connections still open are closed with the process.

@@ -12,7 +12,7 @@ struct Worker: ~Copyable {
     let own: UnsafeMutablePointer<limpet_worker>
     let records: UnsafeMutablePointer<limpet_record>
     let scratch: UnsafeMutableRawPointer
-    let table: ForwardingTable
+    private(set) var table: ForwardingTable
     let mailbox: Mailbox
     let incidents: IncidentBoard
     /// The mailboxes of all workers: whoever frees a place at the limit wakes those that wait for one.
@@ -129,6 +129,8 @@ struct Worker: ~Copyable {
                 if records[slot].generation == generation { closeByOrder(slot, mode) }
             case .closeAll(let mode):
                 for slot in 0..<free.highWater { closeByOrder(slot, mode) }
+            case .replaceTable(let new):
+                table = new
             case .stopListening:
                 stopListening()
             case .stop:
