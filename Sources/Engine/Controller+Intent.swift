@@ -67,8 +67,14 @@ extension Controller {
         set.weight = request.weight.map { OperatorWeight(value: $0, base: configured, since: Clock.wall()) }
         _ = set.settle(configuredWeight: configured)
         region.setOperatorWeight(set.weight, slot)
-        rebuild()
-        return saved(slot)
+        let taken = eventLoop.makePromise(of: Void.self)
+        do throws(StartError) {
+            try rebuild { taken.succeed() }
+        } catch {
+            taken.succeed()
+            throw ControlError(.failed, "\(error)")
+        }
+        return taken.futureResult.flatMap { [self] in saved(slot) }
     }
 
     // MARK: Parts

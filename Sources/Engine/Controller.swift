@@ -28,6 +28,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
     /// Ends the process. Called once, when nothing is left to do.
     let finished: @Sendable () -> Void
 
+    let incidents: IncidentLog
     /// What operators have set, on its way to the disk.
     let intents: IntentKeeper
     /// By backend slot.
@@ -49,7 +50,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
 
     init(
         request: EngineRequest, topology: Topology, region: SharedRegion, workers: WorkerPool, listeners: ListenerSet,
-        budget: DescriptorBudget, intents: IntentKeeper, eventLoop: any EventLoop, log: Logger,
+        budget: DescriptorBudget, incidents: IncidentLog, intents: IntentKeeper, eventLoop: any EventLoop, log: Logger,
         finished: @escaping @Sendable () -> Void
     ) {
         self.request = request
@@ -58,6 +59,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
         self.workers = workers
         listenerSet = listeners
         self.budget = budget
+        self.incidents = incidents
         self.intents = intents
         self.eventLoop = eventLoop
         self.log = log

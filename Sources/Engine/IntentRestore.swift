@@ -27,7 +27,8 @@ struct IntentRestore {
             onto: fresh.map { slot in
                 let backend = topology.backends[slot]
                 return IntentMerge.Configured(
-                    service: backend.serviceName, backend: backend.configuration.name, weight: backend.configuration.weight)
+                    service: backend.serviceName, backend: backend.configuration.name,
+                    weight: backend.configuration.weight)
             })
         for (slot, set) in zip(fresh, merge.holding) {
             region.setOperatorIntent(set, slot)

@@ -58,6 +58,8 @@ private struct EngineRun {
     private func serve() throws(StartError) {
         let continuity = region.continuity
         let isFirst = continuity.pointee.generation == 1
+        // Before anything is opened that is not named.
+        let accepted = isFirst ? [] : OrphanSweep.run(region)
         let named = try Topology(request.configuration, active.slots, weight: region.effectiveWeight)
         named.settle(in: region, removedDeadline: request.configuration.removedDeadline)
         named.closeRetiredListeners(in: region)
@@ -88,19 +90,20 @@ private struct EngineRun {
         do throws(SystemError) {
             try intents.start()
             workers = try WorkerPool(
-                region: region, table: topology.forwardingTable(),
-                listeners: (0..<region.workerCount).map { listeners.forWorker($0) },
-                maximumPipes: max(4, budget.pipeCap / region.workerCount), incidents: board.with { $0! })
+                region: region, table: topology.forwardingTable(), accepted: accepted,
+                maximumPipes: max(4, budget.pipeCap / region.workerCount), incidents: board.with { $0! },
+                whenServing: { [region] in
+                    region.continuity.pointee.resumed = Clock.now()
+                    limpet_publish32(&region.continuity.pointee.serving, 1)
+                })
         } catch {
             throw StartError("\(error)")
         }
-        continuity.pointee.resumed = Clock.now()
-        limpet_publish32(&continuity.pointee.serving, 1)
-
         let ending = Completion()
         let controller = Controller(
             request: request, topology: topology, region: region, workers: workers, listeners: listeners,
-            budget: budget, intents: intents, eventLoop: eventLoop, log: log, finished: { ending.complete() })
+            budget: budget, incidents: incidents, intents: intents, eventLoop: eventLoop, log: log,
+            finished: { ending.complete() })
         try? eventLoop.submit { controller.begin() }.wait()
         let server = try ControlService(controller, socket, eventLoop, version: limpetVersion)
         eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { [region] _ in

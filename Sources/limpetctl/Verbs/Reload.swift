@@ -47,14 +47,16 @@ struct Reload: ActingVerb {
 }
 
 extension Column where Row == ReloadReport.Change {
-    static let changes: [Column] = [
-        Column(title: "CHANGE", tone: { $0.change.tone }) { $0.change.rawValue },
-        Column(title: "OBJECT") { $0.object.rawValue },
-        Column(title: "NAME", cut: .middle) { $0.fullName },
-        Column(title: "KEY") { $0.key ?? "-" },
-        Column(title: "OLD", cut: .end) { $0.old ?? "-" },
-        Column(title: "NEW", cut: .end) { $0.new ?? "-" },
-    ]
+    static var changes: [Column] {
+        [
+            Column(title: "CHANGE", text: { $0.change.rawValue }, tone: { $0.change.tone }),
+            Column(title: "OBJECT") { $0.object.rawValue },
+            Column(title: "NAME", cut: .middle) { $0.fullName },
+            Column(title: "KEY") { $0.key ?? "-" },
+            Column(title: "OLD", cut: .end) { $0.old ?? "-" },
+            Column(title: "NEW", cut: .end) { $0.new ?? "-" },
+        ]
+    }
 }
 
 extension ReloadReport.Change {
