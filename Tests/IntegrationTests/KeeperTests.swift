@@ -312,7 +312,7 @@ extension Daemon {
     /// - Returns: the process that has taken its place.
     func killKeeper() throws -> pid_t {
         let keeper = try ctl.status().pid
-        kill(keeper, SIGKILL)
+        Foundation.kill(keeper, SIGKILL)
         var next: pid_t = 0
         try eventually("there is a keeper again") {
             next = try ctl.status().pid

@@ -125,7 +125,7 @@ final class Daemon: Sendable {
     }
 
     /// Ends keeper and engine by SIGKILL: what no daemon survives.
-    func endAll() throws {
+    func kill() throws {
         process.signalGroup(SIGKILL)
         _ = try process.wait()
         try eventually("keeper and engine are gone") { process.group.isEmpty }
