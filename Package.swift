@@ -23,6 +23,7 @@ let package = Package(
         .executable(name: "limpetd", targets: ["limpetd"]),
         .executable(name: "limpetctl", targets: ["limpetctl"]),
         .executable(name: "limpet-echo", targets: ["EchoBackend"]),
+        .executable(name: "limpet-checker", targets: ["Checker"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -95,6 +96,11 @@ let package = Package(
             ], swiftSettings: common),
 
         // Tests.
+        .executableTarget(
+            name: "Checker",
+            dependencies: [
+                "Linux", "CLinux", "Addressing", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], path: "Tests/Checker", swiftSettings: common),
         .testTarget(name: "AddressingTests", dependencies: ["Addressing"], swiftSettings: common),
         .testTarget(
             name: "StickinessTests", dependencies: ["Stickiness", "Addressing"],
@@ -125,7 +131,7 @@ let package = Package(
             name: "ManualTests", dependencies: ["Configuration", "Control", "limpetd", "limpetctl"],
             swiftSettings: common),
         .testTarget(
-            name: "IntegrationTests", dependencies: ["limpetd", "limpetctl", "EchoBackend"],
+            name: "IntegrationTests", dependencies: ["limpetd", "limpetctl", "EchoBackend", "Checker"],
             swiftSettings: common),
     ],
     swiftLanguageModes: [.v6]
