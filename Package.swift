@@ -1,6 +1,11 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
+/// LIMPET_LAYOUT=1 builds the daemon as it was before the last change of the record's layout, for the test of an upgrade
+/// from it.
+let isPreviousLayout = Context.environment["LIMPET_LAYOUT"] == "1"
+let layout: [CSetting] = isPreviousLayout ? [.define("LIMPET_LAYOUT", to: "1")] : []
+
 /// Every target of ours is built with these.
 let common: [SwiftSetting] =
     [
@@ -8,6 +13,7 @@ let common: [SwiftSetting] =
         .enableUpcomingFeature("MemberImportVisibility"),
         .enableUpcomingFeature("InternalImportsByDefault"),
     ] + (Context.environment["LIMPET_WARNINGS_AS_ERRORS"] == "1" ? [.treatAllWarnings(as: .error)] : [])
+    + (isPreviousLayout ? [.define("LIMPET_LAYOUT_1"), .unsafeFlags(["-Xcc", "-DLIMPET_LAYOUT=1"])] : [])
 
 /// Debug builds can be told to die at labelled points, see Tests/IntegrationTests; release builds have none of it.
 let injecting: [CSetting] = [.define("LIMPET_INJECT", .when(configuration: .debug))]
@@ -42,8 +48,8 @@ let package = Package(
 
         // The kernel.
         .target(name: "CLinux", linkerSettings: [.linkedLibrary("cap")]),
-        .target(name: "CLayout"),
-        .target(name: "CContinuity", dependencies: ["CLayout"], cSettings: injecting),
+        .target(name: "CLayout", cSettings: layout),
+        .target(name: "CContinuity", dependencies: ["CLayout"], cSettings: injecting + layout),
         .target(name: "Linux", dependencies: ["CLinux", "Addressing"], swiftSettings: common),
 
         // The work.

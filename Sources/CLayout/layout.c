@@ -1,4 +1,4 @@
-/* Holds the layout to what version 1 promises. A change that trips one of these needs a new LIMPET_LAYOUT_VERSION. */
+/* Holds the layouts to what they promise. A change that trips one of these needs a new LIMPET_LAYOUT_VERSION. */
 #include "layout.h"
 #include "access.h"
 
@@ -6,9 +6,31 @@
 
 _Static_assert(sizeof(limpet_address) == 24, "address");
 _Static_assert(sizeof(limpet_direction) == 16, "direction");
-_Static_assert(sizeof(limpet_record) == 256, "record: four cache lines");
-_Static_assert(offsetof(limpet_record, delivered) == 64, "what recovery needs fits the first line");
-_Static_assert(offsetof(limpet_record, client) == 128, "addresses have the last two lines");
+_Static_assert(offsetof(limpet_address, scope) == 16 && offsetof(limpet_address, port) == 20 &&
+                   offsetof(limpet_address, family) == 22, "address");
+_Static_assert(offsetof(limpet_direction, pipe_bytes) == 8 && offsetof(limpet_direction, flags) == 12 &&
+                   offsetof(limpet_direction, calm) == 14 && offsetof(limpet_direction, pipe_size) == 15, "direction");
+
+_Static_assert(sizeof(limpet_record_1) == 256, "record 1: four cache lines");
+_Static_assert(offsetof(limpet_record_1, id) == 8 && offsetof(limpet_record_1, descriptor) == 16 &&
+                   offsetof(limpet_record_1, state) == 24 && offsetof(limpet_record_1, events) == 28, "record 1, line 0");
+_Static_assert(offsetof(limpet_record_1, direction) == 32 && offsetof(limpet_record_1, delivered) == 64, "record 1");
+_Static_assert(offsetof(limpet_record_1, source_key) == 104 && offsetof(limpet_record_1, service) == 112 &&
+                   offsetof(limpet_record_1, timer_next) == 120, "record 1, line 1");
+_Static_assert(offsetof(limpet_record_1, client) == 128 && offsetof(limpet_record_1, timer_slot) == 248 &&
+                   offsetof(limpet_record_1, header) == 252, "record 1, lines 2 and 3");
+
+_Static_assert(sizeof(limpet_record_2) == 256, "record 2: four cache lines");
+_Static_assert(offsetof(limpet_record_2, service) == 8 && offsetof(limpet_record_2, descriptor) == 16 &&
+                   offsetof(limpet_record_2, state) == 24 && offsetof(limpet_record_2, header) == 30, "record 2, line 0");
+_Static_assert(offsetof(limpet_record_2, direction) == 32 && offsetof(limpet_record_2, delivered) == 64, "record 2");
+_Static_assert(offsetof(limpet_record_2, id) == 112 && offsetof(limpet_record_2, timer_next) == 120, "record 2, line 1");
+_Static_assert(offsetof(limpet_record_2, client) == 128 && offsetof(limpet_record_2, timer_slot) == 248, "record 2");
+
+/* Told apart by their version alone, these must lie the same in all layouts. */
+_Static_assert(offsetof(limpet_shared_header, version) == 8 && offsetof(limpet_shared_header, record_bytes) == 12 &&
+                   offsetof(limpet_shared_header, size) == 72 && offsetof(limpet_shared_header, record_offset) == 136,
+               "header");
 _Static_assert(sizeof(limpet_worker) == 128, "worker");
 _Static_assert(sizeof(limpet_listener_counters) == 32, "listener counters");
 _Static_assert(sizeof(limpet_backend_counters) == 128, "backend counters");

@@ -24,6 +24,25 @@ int limpet_unacknowledged(int fd) {
     return ioctl(fd, SIOCOUTQ, &bytes) < 0 ? -1 : bytes;
 }
 
+int limpet_signal_hand_on(pid_t process, int number) {
+    return sigqueue(process, LIMPET_SIGNAL_HANDED_ON, (union sigval){.sival_int = number});
+}
+
+int limpet_signal_wait(const sigset_t *set, int64_t nanoseconds, limpet_arrival *arrival) {
+    siginfo_t info = {0};
+    struct timespec limit = {nanoseconds / 1000000000, nanoseconds % 1000000000};
+    int number = sigtimedwait(set, &info, nanoseconds < 0 ? NULL : &limit);
+    if (number < 0) return -1;
+    /* A signal of the kernel's has no sender; where the union holds one it is somebody's that has nothing to do with it. */
+    int isSent = info.si_code == SI_USER || info.si_code == SI_QUEUE || info.si_code == SI_TKILL;
+    arrival->number = number;
+    arrival->sender = isSent ? info.si_pid : 0;
+    arrival->value = info.si_code == SI_QUEUE ? info.si_value.sival_int : 0;
+    return 0;
+}
+
+int limpet_duplicate(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, 0); }
+
 int limpet_no_new_privileges(void) { return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); }
 
 int limpet_is_no_new_privileges(void) { return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0); }

@@ -2,6 +2,7 @@ import Addressing
 import Backends
 import CLayout
 import Configuration
+import Continuity
 import Control
 import Forwarding
 import Glibc
@@ -19,9 +20,11 @@ extension Controller {
             own.descriptor_failures &+= limpet_load64(&worker.pointee.descriptor_failures)
             own.local_failures &+= limpet_load64(&worker.pointee.local_failures)
         }
+        let continuity = region.continuity.pointee
+        let death = DeathReport(continuity.death)
         return StatusReport(
-            pid: getpid(), enginePID: getpid(), engineGeneration: 1,
-            uptimeSeconds: Double(Clock.now() - startedAt) / 1e9, ready: isServing, workers: workers.count,
+            pid: continuity.keeper, enginePID: Processes.own, engineGeneration: Int(continuity.generation),
+            uptimeSeconds: Double(Clock.now() - continuity.started) / 1e9, ready: isServing, workers: workers.count,
             connections: region.open, maxConnections: Int(clamping: region.header.pointee.limit),
             descriptorLimit: budget.limit, descriptorFailures: own.descriptor_failures,
             localFailures: own.local_failures, pipes: Int(clamping: own.pipes), maxPipes: budget.pipeCap,
@@ -30,7 +33,10 @@ extension Controller {
             configHash: request.configuration.configHash,
             services: topology.services.map {
                 ServiceStatus(name: $0.configuration.name, mappingHash: $0.mappingHash)
-            }, lastDeath: nil)
+            },
+            lastDeath: death.time == 0
+                ? nil
+                : EngineDeath(time: Timestamp(milliseconds: Int64(death.time / 1_000_000)), reason: death.reason))
     }
 
     func backends() -> [BackendRow] {
@@ -59,12 +65,12 @@ extension Controller {
 
     func listeners() -> [ListenerRow] {
         let atLimit = limpet_load64(&region.header.pointee.waiting) != 0
-        return listenerSet.listeners.enumerated().map { slot, listener in
+        return listenerSet.listeners.map { listener in
             var open: UInt64 = 0
             var accepted: UInt64 = 0
             var refused: UInt64 = 0
             for worker in 0..<region.workerCount {
-                let counters = region.counters(worker, listener: slot)
+                let counters = region.counters(worker, listener: listener.slot)
                 open &+= limpet_load64(&counters.pointee.open)
                 accepted &+= limpet_load64(&counters.pointee.accepted)
                 refused &+= limpet_load64(&counters.pointee.refused)
@@ -98,7 +104,7 @@ extension Controller {
             let backendAddress = snapshot.backendAddress
         else { return nil }
         let service = topology.services[Int(record.service)]
-        let listener = listenerSet.listeners[Int(record.listener)].address
+        guard let listener = region.listener(Int(record.listener)).pointee.address.endpoint else { return nil }
         let home = service.rendezvous.first(of: record.source_key).map { service.configuration.backends[$0].name }
         return ConnectionRow(
             id: ConnectionID(snapshot.id), service: service.configuration.name, listener: listener,

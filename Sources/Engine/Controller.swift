@@ -21,7 +21,6 @@ final class Controller: ControlPlane, @unchecked Sendable {
     let budget: DescriptorBudget
     let eventLoop: any EventLoop
     let log: Logger
-    let startedAt = Clock.now()
     /// Looked up once: the user database may be a server that does not answer.
     let userName = Account.numbered(Account.effectiveUID)?.name ?? "\(Account.effectiveUID)"
     /// Ends the process. Called once, when nothing is left to do.

@@ -1,14 +1,17 @@
 import Addressing
+import CLayout
 import Configuration
 import Forwarding
 import Linux
 
-/// The listening sockets of all services: bound as the user that started the daemon, one per worker and address.
+/// The listening sockets of all services, one per worker and address: bound by the keeper, as the user that started the
+/// daemon, and named in the shared region.
 struct ListenerSet: Sendable {
     struct Listener: Sendable {
-        /// Index of its service.
+        /// In the shared region.
+        let slot: Int
+        /// Slot of its service.
         let service: Int
-        /// As bound: with the port that the kernel chose where the configuration says 0.
         let address: Endpoint
         /// One per worker.
         let descriptors: [Int32]
@@ -16,50 +19,62 @@ struct ListenerSet: Sendable {
 
     let listeners: [Listener]
 
-    /// Binds everything, or nothing.
-    init(_ services: [ServiceConfiguration], workers: Int) throws(StartError) {
-        var listeners: [Listener] = []
-        do throws(SystemError) {
-            for (index, service) in services.enumerated() {
-                for endpoint in service.listeners {
-                    listeners.append(
-                        try ListenerSet.bind(
-                            endpoint, service: index, workers: workers, options: SocketOptions(service)))
-                }
+    /// Those that are in use.
+    init(_ region: SharedRegion) {
+        listeners = (0..<region.listenerSlots).compactMap { slot in
+            let state = region.listener(slot)
+            guard state.pointee.used == UInt8(LIMPET_SLOT_LIVE), let address = state.pointee.address.endpoint else {
+                return nil
             }
-        } catch {
-            for descriptor in listeners.flatMap(\.descriptors) { Descriptor.close(descriptor) }
-            throw StartError("\(error); \(ListenerSet.cure(error.errno))")
+            return Listener(
+                slot: slot, service: Int(state.pointee.service), address: address,
+                descriptors: (0..<region.workerCount).map { limpet_listener_descriptor(state, Int32($0)).pointee })
         }
-        self.listeners = listeners
     }
 
     /// What one worker gets.
     func forWorker(_ worker: Int) -> [WorkerListener] {
-        listeners.enumerated().map { slot, listener in
+        listeners.map { listener in
             WorkerListener(
-                descriptor: listener.descriptors[worker], listener: UInt16(slot), service: UInt16(listener.service),
+                descriptor: listener.descriptors[worker], listener: UInt16(listener.slot),
+                service: UInt16(listener.service),
                 local: listener.address.address.isUnspecified ? nil : SocketAddress(listener.address))
         }
     }
 
+    /// Binds everything, in the first slots of the region. What was bound before one failed stays open: the start has
+    /// failed, and with the process it goes.
+    static func bind(_ services: [ServiceConfiguration], in region: SharedRegion) throws(StartError) {
+        var slot = 0
+        do throws(SystemError) {
+            for (index, service) in services.enumerated() {
+                for endpoint in service.listeners {
+                    try bind(endpoint, service: index, options: SocketOptions(service), slot: slot, in: region)
+                    slot += 1
+                }
+            }
+        } catch {
+            throw StartError("\(error); \(ListenerSet.cure(error.errno))")
+        }
+    }
+
     private static func bind(
-        _ endpoint: Endpoint, service: Int, workers: Int, options: SocketOptions
-    ) throws(SystemError) -> Listener {
+        _ endpoint: Endpoint, service: Int, options: SocketOptions, slot: Int, in region: SharedRegion
+    ) throws(SystemError) {
         // With SO_REUSEPORT a second daemon of the same user would be let in and silently take half of the clients.
         let probe = try StreamSocket.listen(on: endpoint, shared: false, options: options)
         let bound = StreamSocket.localEndpoint(probe) ?? endpoint
         Descriptor.close(probe)
-        var descriptors: [Int32] = []
-        do throws(SystemError) {
-            for _ in 0..<workers {
-                descriptors.append(try StreamSocket.listen(on: bound, shared: true, options: options))
-            }
-        } catch {
-            for descriptor in descriptors { Descriptor.close(descriptor) }
-            throw error
+        let state = region.listener(slot)
+        for worker in 0..<Int32(LIMPET_MAXIMUM_WORKERS) { limpet_listener_descriptor(state, worker).pointee = -1 }
+        state.pointee.service = UInt16(service)
+        // The address as it is bound: with the port that the kernel chose where the configuration says 0.
+        state.pointee.address.set(bound)
+        for worker in 0..<Int32(region.workerCount) {
+            limpet_listener_descriptor(state, worker).pointee = try StreamSocket.listen(
+                on: bound, shared: true, options: options)
         }
-        return Listener(service: service, address: bound, descriptors: descriptors)
+        limpet_publish8(&state.pointee.used, UInt8(LIMPET_SLOT_LIVE))
     }
 
     private static func cure(_ errno: Errno) -> String {

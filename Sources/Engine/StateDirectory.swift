@@ -3,7 +3,7 @@ import Linux
 /// The directory of what outlives the process, and the lock that keeps a second daemon out of it.
 struct StateDirectory: Sendable {
     let path: String
-    private let lock: FileLock
+    let lock: FileLock
 
     /// Makes the directory (0700, and its parents 0755) where it is missing, gives it to `owner`, and locks it.
     init(path: String, owner: (user: UInt32, group: UInt32)?) throws(StartError) {

@@ -71,7 +71,7 @@ struct Topology: Sendable {
     func initialise(_ region: SharedRegion) {
         for (slot, backend) in backends.enumerated() {
             let state = region.backend(slot)
-            state.pointee.used = 1
+            state.pointee.used = UInt8(LIMPET_SLOT_LIVE)
             state.pointee.intent = Intent.ready.rawValue
             state.pointee.health = Health.unchecked.rawValue
             state.pointee.limit = UInt64(backend.configuration.maxConnections ?? 0)

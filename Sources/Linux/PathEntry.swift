@@ -32,6 +32,18 @@ public struct PathEntry: Equatable, Sendable {
         return lstat(path, &status) == 0 ? .success(PathEntry(status)) : .failure(.last)
     }
 
+    /// A socket's entry as it was seen before: to be held against what is there now, see ``isSameFile(as:)``.
+    public init(socketOnDevice device: UInt64, inode: UInt64, modified: Int64, gid: UInt32) {
+        kind = .socket
+        self.device = device
+        self.inode = inode
+        self.modified = modified
+        self.gid = gid
+        uid = 0
+        permissions = 0
+        linkCount = 1
+    }
+
     init(_ status: stat) {
         kind =
             switch status.st_mode & S_IFMT {

@@ -15,11 +15,11 @@ import Glibc
     }
 
     /// Opens a pipe and asks for a size; what the kernel really gave is in ``capacity``. An unprivileged user past
-    /// pipe-user-pages-soft gets 8 KiB or less (pipe(7)).
+    /// pipe-user-pages-soft gets 8 KiB or less (pipe(7)). Not close-on-exec: an upgrade inherits it with its bytes.
     public static func open(capacity wanted: Int32) throws(Errno) -> Pipe {
         var ends: (Int32, Int32) = (-1, -1)
         let result = withUnsafeMutableBytes(of: &ends) {
-            pipe2($0.baseAddress!.assumingMemoryBound(to: Int32.self), O_NONBLOCK | O_CLOEXEC)
+            pipe2($0.baseAddress!.assumingMemoryBound(to: Int32.self), O_NONBLOCK)
         }
         if result != 0 { throw Errno.last }
         let given = limpet_pipe_set_size(ends.1, wanted)
@@ -51,6 +51,12 @@ public enum Descriptor {
     public static func reserve() -> Int32? {
         let descriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
         return descriptor < 0 ? nil : descriptor
+    }
+
+    /// A copy under another number, which an exec closes.
+    public static func duplicate(_ descriptor: Int32) -> Result<Int32, Errno> {
+        let copy = limpet_duplicate(descriptor)
+        return copy < 0 ? .failure(.last) : .success(copy)
     }
 
     /// RLIMIT_NOFILE's soft limit, after raising it to the hard one.

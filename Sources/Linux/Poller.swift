@@ -1,6 +1,6 @@
 public import CLinux
 
-/// A level-triggered epoll set, see epoll(7). Belongs to one thread.
+/// A level-triggered epoll set, see epoll(7). Belongs to one thread. Not close-on-exec: an upgrade inherits it.
 public struct Poller: ~Copyable {
     /// What a descriptor is watched for. EPOLLERR and EPOLLHUP are always reported.
     @frozen public struct Interest: OptionSet, Sendable {
@@ -36,7 +36,7 @@ public struct Poller: ~Copyable {
 
     /// - Parameter capacity: events taken out of the kernel in one go.
     public init(capacity: Int) throws(SystemError) {
-        descriptor = epoll_create1(Int32(EPOLL_CLOEXEC))
+        descriptor = epoll_create1(0)
         if descriptor < 0 { throw SystemError("create an epoll set", .last) }
         self.capacity = capacity
         events = .allocate(capacity: capacity)

@@ -7,10 +7,9 @@ public enum StreamSocket {
     /// The pending-connection queue that listeners ask for; the kernel cuts it to net.core.somaxconn.
     public static let backlog: Int32 = 65535
 
-    /// A non-blocking TCP socket.
+    /// A non-blocking TCP socket. Not close-on-exec: an upgrade inherits it.
     public static func open(family: Int32) -> Result<Int32, Errno> {
-        let descriptor = socket(
-            family, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        let descriptor = socket(family, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue), 0)
         return descriptor < 0 ? .failure(.last) : .success(descriptor)
     }
 
@@ -50,12 +49,12 @@ public enum StreamSocket {
         return address.withMutablePointer({ getsockname(descriptor, $0, $1) }) == 0 ? address.endpoint : nil
     }
 
-    /// accept4(2), non-blocking and close-on-exec. The peer's address is left in `peer`.
+    /// accept4(2), non-blocking; an upgrade inherits it. The peer's address is left in `peer`.
     @inline(__always)
     public static func accept(_ listener: Int32, peer: inout SocketAddress) -> Result<Int32, Errno> {
         peer.length = socklen_t(MemoryLayout<sockaddr_storage>.size)
         let descriptor = peer.withMutablePointer {
-            accept4(listener, $0, $1, Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue))
+            accept4(listener, $0, $1, Int32(SOCK_NONBLOCK.rawValue))
         }
         return descriptor < 0 ? .failure(.last) : .success(descriptor)
     }

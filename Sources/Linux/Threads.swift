@@ -69,12 +69,13 @@ public final class Locked<Value>: @unchecked Sendable {
     }
 }
 
-/// A counter in the kernel that wakes an epoll set, see eventfd(2). Any thread may signal it.
+/// A counter in the kernel that wakes an epoll set, see eventfd(2). Any thread may signal it. Not close-on-exec: an
+/// upgrade inherits it.
 public struct WakeUp: Sendable {
     public let descriptor: Int32
 
     public init() throws(SystemError) {
-        descriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
+        descriptor = eventfd(0, Int32(EFD_NONBLOCK))
         if descriptor < 0 { throw SystemError("create an eventfd", .last) }
     }
 

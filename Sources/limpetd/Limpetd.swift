@@ -1,4 +1,5 @@
 import Configuration
+import Continuity
 import Engine
 import Glibc
 import Linux
@@ -8,6 +9,7 @@ import Linux
 struct Limpetd {
     static func main() {
         StandardStreams.reserve()
+        Signals.useDefaults()
         let options: Options
         switch CommandLineReading.read(Array(CommandLine.arguments.dropFirst())) {
         case .options(let read): options = read
@@ -29,7 +31,24 @@ struct Limpetd {
         if options.check {
             exit(check(loaded.configuration))
         }
-        exit(runEngine(EngineRequest(configuration: loaded.configuration, configurationPath: options.config)))
+        exit(run(EngineRequest(configuration: loaded.configuration, configurationPath: options.config)))
+    }
+
+    /// Becomes the keeper of a new daemon, and serves until its end.
+    private static func run(_ request: EngineRequest) -> Int32 {
+        // Before the log's first line: whoever reads it may send a signal, and the engine inherits the mask.
+        Signals.block(Keeper.signals + [Signals.handedOn])
+        let daemon: PreparedDaemon
+        do throws(StartError) {
+            daemon = try prepareDaemon(request)
+        } catch {
+            return error.exitStatus
+        }
+        Keeper.growDescriptorTable(to: daemon.descriptors)
+        var keeper = Keeper(region: daemon.region, log: daemon.log, run: runEngine)
+        let status = keeper.serve()
+        daemon.removeControlSocket()
+        return status
     }
 
     /// Prints what would take effect, and what of this machine would get in its way.

@@ -4,5 +4,6 @@
 #define LIMPET_CCONTINUITY_H
 
 #include "inject.h"
+#include "process.h"
 
 #endif

@@ -1,4 +1,4 @@
-/* The shared region's layout, version 1.
+/* The shared region's layout, version 2.
  *
  * Written in C because its offsets outlive the process that wrote them: another build of the daemon may have to read
  * them. Every structure is plain old data without pointers; things name each other by index and generation.
@@ -13,7 +13,18 @@
 #include <stdint.h>
 
 #define LIMPET_LAYOUT_MAGIC 0x314c545045504d4cULL
+
+/* The layout of records that this build writes. A change of the record freezes the one before in a header of its own,
+ * adds converters both ways (Continuity/Layouts) and a fixture of its bytes (Tests/ContinuityTests). LIMPET_LAYOUT=1 is
+ * a build for tests: the same daemon as it was before the last change. All other structures are the same in both. */
+#ifndef LIMPET_LAYOUT
+#define LIMPET_LAYOUT 2
+#endif
+#if LIMPET_LAYOUT == 1
 #define LIMPET_LAYOUT_VERSION 1u
+#else
+#define LIMPET_LAYOUT_VERSION 2u
+#endif
 
 /* Bytes of a worker's scratch buffer: one small transfer is at most this long. */
 #define LIMPET_SCRATCH_BYTES 65536u
@@ -67,12 +78,15 @@ typedef struct {
     uint8_t pipe_size; /* log2 of the bytes that the pipe takes */
 } limpet_direction;
 
-/* One connection. The first cache line is all that recovery needs. */
+/* One connection. The first cache line is all that recovery needs to know whose it is and what to do with it. */
 typedef struct {
     /* line 0 */
     uint32_t sequence;   /* odd while the worker changes what identifies the connection */
     uint32_t generation; /* 1 … 2^31−1, changes with each use of the slot; 0: never used */
-    uint64_t id;         /* monotonic over all workers and never used again */
+    uint16_t service;    /* slots, stable while the configuration lives */
+    uint16_t listener;
+    uint16_t backend;
+    uint16_t home;
     int32_t descriptor[2]; /* client, backend; -1: none */
     uint8_t state;
     uint8_t flags;
@@ -88,10 +102,7 @@ typedef struct {
     uint64_t active;         /* CLOCK_BOOTTIME ns of the last byte, or of the first FIN after it */
     uint64_t deadline;       /* CLOCK_BOOTTIME ns of the state's own time-out (connect, half-close, reset); 0: none */
     uint64_t source_key;     /* the hashed key: where in the preference order the client stands can be told again */
-    uint16_t service;        /* slots, stable while the configuration lives */
-    uint16_t listener;
-    uint16_t backend;
-    uint16_t home;
+    uint64_t id;             /* monotonic over all workers and never used again */
     uint32_t timer_next; /* links of the timer wheel: slot + 1; 0: end */
     uint32_t timer_previous;
     /* lines 2 and 3 */
@@ -102,7 +113,16 @@ typedef struct {
     limpet_address backend_local;
     uint32_t timer_slot; /* slot of the wheel + 1; 0: not armed */
     uint32_t reserved_words;
-} limpet_record;
+} limpet_record_2;
+
+#include "layout_1.h"
+
+/* Code names fields and never offsets, so that it can be built for either. */
+#if LIMPET_LAYOUT == 1
+typedef limpet_record_1 limpet_record;
+#else
+typedef limpet_record_2 limpet_record;
+#endif
 
 /* What a worker has in its hands: after a crash this says whose bytes lie in the scratch. */
 typedef struct {

@@ -1,0 +1,83 @@
+import Addressing
+import Configuration
+import Continuity
+import Control
+import Forwarding
+import FoundationEssentials
+import Linux
+import Stickiness
+
+/// What an engine runs from, beside the shared region: the configuration that is active and what the slots of the region
+/// mean by name. Kept in the shared document, so that a crash and an upgrade go on with what was active and not with what
+/// a file says by then.
+struct ActiveConfiguration: Codable, Sendable, Equatable {
+    /// Of this text; another build reads it before it takes the daemon over.
+    static let format = 1
+
+    struct Backend: Codable, Sendable, Equatable {
+        var service: String
+        var name: String
+        var address: String
+    }
+
+    var format = ActiveConfiguration.format
+    /// ``DaemonConfiguration/canonicalText``.
+    var configuration: String
+    /// The key's bytes: the file that they came from may be gone, or hold others.
+    var hashKey: String
+    /// The file that the configuration came from; nil: flags alone.
+    var path: String?
+    /// Names by slot.
+    var services: [String]
+    var backends: [Backend]
+    var control: ControlSocket.File
+
+    init(_ configuration: DaemonConfiguration, path: String?, topology: Topology, control: ControlSocket.File) {
+        self.configuration = configuration.canonicalText
+        hashKey = configuration.hashKey.hexadecimal
+        self.path = path
+        services = topology.services.map(\.configuration.name)
+        backends = topology.backends.map {
+            Backend(
+                service: topology.services[$0.service].configuration.name, name: $0.configuration.name,
+                address: $0.configuration.address.description)
+        }
+        self.control = control
+    }
+
+    /// The configuration, with its key.
+    func parsed() throws(StartError) -> DaemonConfiguration {
+        do throws(ConfigurationFailure) {
+            var configuration = try ConfigurationLoader.parse(self.configuration, source: "active configuration")
+                .configuration
+            guard let key = HashKey(hexadecimal: hashKey) else {
+                throw ConfigurationFailure(
+                    .configuration,
+                    [ConfigurationError(source: "active configuration", problem: "the hash key is damaged")])
+            }
+            configuration.hashKey = key
+            return configuration
+        } catch {
+            throw StartError("\(error)")
+        }
+    }
+
+    /// Makes it the one that counts.
+    func publish(in document: SharedDocument) throws(StartError) {
+        do {
+            try document.publish([UInt8](JSONEncoder().encode(self)))
+        } catch {
+            throw StartError("\(error)")
+        }
+    }
+
+    /// The one that counts.
+    static func read(_ region: SharedRegion) throws(StartError) -> ActiveConfiguration {
+        do {
+            return try JSONDecoder().decode(
+                ActiveConfiguration.self, from: Data(SharedDocument(region: region).read()))
+        } catch {
+            throw StartError("the active configuration in the shared region cannot be read: \(error)")
+        }
+    }
+}
