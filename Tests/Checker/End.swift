@@ -5,9 +5,8 @@ import Linux
 
 /// One end of one connection: what it still has to say, what it has heard, when it ends. Belongs to one loop.
 final class End {
-    /// Bytes that are handed to the kernel at once, at most, and the pause of a slow reader between two helpings in ns.
+    /// Bytes that are handed to the kernel at once, at most.
     static let piece = 65_536
-    static let rest: UInt64 = 15_000_000
 
     /// 0: client; 1: backend.
     let role: Int

@@ -135,7 +135,8 @@ class EndLoop {
                 board.progress.add(1, ordering: .relaxed)
                 if !heard(end, count) { return }
                 if isSlow {
-                    end.restsUntil = now + End.rest
+                    // Long enough, now and then, that all there is waits on the way, and the end of it too.
+                    end.restsUntil = now + UInt64(1 + end.dice.below(end.dice.chance(30) ? 150 : 25)) * 1_000_000
                     resting.append(end)
                     return
                 }

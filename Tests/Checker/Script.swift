@@ -76,7 +76,7 @@ struct Script {
             early = 64
             up = early + Script.size(&dice)
             down = Script.size(&dice)
-            slowSide = dice.chance(6) ? dice.below(2) : nil
+            slowSide = dice.chance(25) ? dice.below(2) : nil
         } else {
             // Few of them reset: what is on its way then cannot be held against anybody.
             ending =
@@ -93,7 +93,7 @@ struct Script {
 
     /// Sizes at which a forwarder changes its ways: little, a packet, a scratch buffer, a pipe, more.
     private static func size(_ dice: inout Dice) -> UInt64 {
-        let largest = [64, 1_500, 1_500, 20_000, 70_000, 300_000][dice.below(6)]
+        let largest = [64, 1_500, 1_500, 20_000, 70_000, 400_000][dice.below(6)]
         return UInt64(1 + dice.below(largest))
     }
 
