@@ -56,11 +56,11 @@ let package = Package(
         .target(
             name: "Forwarding",
             dependencies: ["Linux", "CLinux", "CLayout", "CContinuity", "Addressing", "Stickiness", "Backends"],
-            swiftSettings: common),
+            swiftSettings: common + [.define("LIMPET_INJECT", .when(configuration: .debug))]),
         .target(
             name: "Continuity",
             dependencies: [
-                "Linux", "CLinux", "CLayout", "CContinuity", "Forwarding",
+                "Linux", "CLinux", "CLayout", "CContinuity", "Forwarding", "Addressing",
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: common),
         .target(
@@ -125,8 +125,9 @@ let package = Package(
         .testTarget(
             name: "EngineTests",
             dependencies: [
-                "Engine", "Observability", "Configuration", "Addressing",
-                .product(name: "Logging", package: "swift-log"),
+                "Engine", "Observability", "Configuration", "Addressing", "Backends", "CLayout", "Control",
+                "Forwarding",
+                "Linux", nio("NIOCore"), nio("NIOPosix"), .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: common),
         .testTarget(

@@ -43,6 +43,11 @@ int limpet_signal_wait(const sigset_t *set, int64_t nanoseconds, limpet_arrival 
 
 int limpet_duplicate(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, 0); }
 
+int limpet_unread(int fd) {
+    int bytes = 0;
+    return ioctl(fd, FIONREAD, &bytes) < 0 ? -1 : bytes;
+}
+
 int limpet_no_new_privileges(void) { return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); }
 
 int limpet_is_no_new_privileges(void) { return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0); }

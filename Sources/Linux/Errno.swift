@@ -54,6 +54,12 @@ public struct Errno: Error, Equatable, Hashable, Sendable, RawRepresentable {
     public static let noSuchFile = Errno(rawValue: ENOENT)
     /// EEXIST: it exists already.
     public static let exists = Errno(rawValue: EEXIST)
+    /// EFBIG: larger than is taken.
+    public static let fileTooLarge = Errno(rawValue: EFBIG)
+    /// EROFS: on a file system that takes no writes.
+    public static let readOnly = Errno(rawValue: EROFS)
+    /// EDQUOT: past the user's quota.
+    public static let quotaExceeded = Errno(rawValue: EDQUOT)
     /// EINVAL: not what the call takes.
     public static let invalidArgument = Errno(rawValue: EINVAL)
 
@@ -79,7 +85,8 @@ public struct Errno: Error, Equatable, Hashable, Sendable, RawRepresentable {
         EAFNOSUPPORT: "EAFNOSUPPORT", ENETUNREACH: "ENETUNREACH", ECONNABORTED: "ECONNABORTED",
         ECONNRESET: "ECONNRESET", ENOBUFS: "ENOBUFS", ENOTCONN: "ENOTCONN", ETIMEDOUT: "ETIMEDOUT",
         ECONNREFUSED: "ECONNREFUSED", EHOSTUNREACH: "EHOSTUNREACH", EHOSTDOWN: "EHOSTDOWN",
-        EINPROGRESS: "EINPROGRESS", EPROTO: "EPROTO", ENETDOWN: "ENETDOWN",
+        EFBIG: "EFBIG", ELOOP: "ELOOP", EDQUOT: "EDQUOT", EINPROGRESS: "EINPROGRESS", EPROTO: "EPROTO",
+        ENETDOWN: "ENETDOWN",
     ]
 }
 

@@ -5,7 +5,7 @@ internal import Glibc
 /// such an entry. See ``PinnedFile`` for what must not change between two calls.
 public struct PathEntry: Equatable, Sendable {
     public enum Kind: Sendable {
-        case directory, socket, other
+        case directory, regular, socket, other
     }
 
     public let kind: Kind
@@ -48,6 +48,7 @@ public struct PathEntry: Equatable, Sendable {
         kind =
             switch status.st_mode & S_IFMT {
             case S_IFDIR: .directory
+            case S_IFREG: .regular
             case S_IFSOCK: .socket
             default: .other
             }
@@ -68,5 +69,10 @@ public struct PathEntry: Equatable, Sendable {
     /// unlink(2). nil: done.
     public static func remove(_ path: String) -> Errno? {
         unlink(path) == 0 ? nil : .last
+    }
+
+    /// rename(2). nil: done.
+    public static func rename(_ path: String, to other: String) -> Errno? {
+        Glibc.rename(path, other) == 0 ? nil : .last
     }
 }

@@ -65,12 +65,15 @@ enum {
     LIMPET_RESET_CLIENT = 1 << 0,  /* the client is to get RST once what it is owed has gone out */
     LIMPET_RESET_BACKEND = 1 << 1, /* the same for the backend */
     LIMPET_ABSENT_CLIENT = 1 << 2, /* the client's descriptor is not in the epoll set */
-    LIMPET_ABSENT_BACKEND = 1 << 3 /* the same for the backend's */
+    LIMPET_ABSENT_BACKEND = 1 << 3, /* the same for the backend's */
+    LIMPET_FINISHING = 1 << 4,      /* it has ended: what it has is being closed */
+    LIMPET_FINISH_RESET_CLIENT = 1 << 5, /* with it: the client gets RST */
+    LIMPET_FINISH_RESET_BACKEND = 1 << 6 /* with it: the backend gets RST */
 };
 
 /* One direction of a connection: what recovery must know about bytes on their way. */
 typedef struct {
-    int32_t pipe_read; /* the pipe that holds bytes on their way; -1: none */
+    int32_t pipe_read __attribute__((aligned(8))); /* the pipe that holds bytes on their way; -1: none */
     int32_t pipe_write;
     uint32_t pipe_bytes; /* bytes in the pipe */
     uint16_t flags;
@@ -131,8 +134,8 @@ typedef struct {
     uint32_t hand_generation;
     uint32_t scratch_slot;       /* owner of the scratch's contents; UINT32_MAX: empty */
     uint32_t scratch_generation;
-    uint32_t scratch_direction;
-    uint32_t scratch_length;     /* bytes read into it */
+    uint32_t scratch_direction;  /* LIMPET_IN or LIMPET_OUT; with LIMPET_PEEKED the bytes are still in the socket, too */
+    uint32_t scratch_length;     /* bytes read into it; 0 also while a read is under way */
     uint64_t scratch_base;       /* delivered[direction] before its first byte went out */
     uint64_t open;               /* connections on this worker */
     uint64_t pipes;              /* pipes that exist on this worker */
@@ -145,9 +148,12 @@ typedef struct {
     uint32_t fault_slot;         /* connection that was in hand at the last fault; UINT32_MAX: none */
     uint32_t fault_generation;
     uint32_t fault_count;        /* faults in a row with that very connection in hand */
-    uint32_t reserved_half;
+    int32_t highest;             /* the highest descriptor that this worker ever had */
     uint64_t reserved[2];
 } limpet_worker;
+
+/* Bit of limpet_worker.scratch_direction. */
+enum { LIMPET_PEEKED = 2 };
 
 /* Counters of one listener on one worker. */
 typedef struct {
@@ -185,16 +191,16 @@ typedef struct {
     uint8_t intent; /* Intent.rawValue */
     uint8_t health; /* Health.rawValue */
     uint8_t used;   /* LIMPET_SLOT_x */
-    uint8_t reserved;
+    uint8_t state;  /* BackendState.rawValue that was last seen, see `since`; 0: the slot has not been given its intent yet */
     uint16_t weight; /* set at run time, 1 to 256; 0: the configuration's counts */
     uint16_t weight_base; /* what the configuration said when `weight` was set: another word of the file beats it */
     uint64_t load;  /* connections and connects on all workers: the one number that a limit is held against */
     uint64_t limit; /* 0: none */
     uint64_t since; /* wall-clock ns since 1970 of the last change of state */
-    uint64_t intent_since; /* wall-clock ns since 1970 of the last change of intent or weight by an operator; 0: none */
-    uint64_t drain_deadline; /* CLOCK_BOOTTIME ns at which what is left of a drain is closed; 0: never */
+    uint64_t intent_since; /* wall-clock ns since 1970 of the last change of intent by an operator; 0: none */
+    uint64_t drain_deadline; /* CLOCK_BOOTTIME ns at which what a drained or disabled backend has left is closed; 0: never */
     uint64_t removed_deadline; /* retired: CLOCK_BOOTTIME ns at which what is left is closed; 0: never */
-    uint64_t reserved_word;
+    uint64_t weight_since; /* wall-clock ns since 1970 at which an operator set `weight` */
 } limpet_backend_state;
 
 /* What a slot of a backend, listener or service is used for. Slots are given once and never again while the region lives. */
