@@ -25,7 +25,7 @@ class EndLoop {
     init(_ board: Board, role: Int) throws {
         self.board = board
         self.role = role
-        poller = try Poller(capacity: 512)
+        poller = Poller(adopting: try Poller.create(), capacity: 512)
     }
 
     deinit { buffer.deallocate() }
