@@ -120,8 +120,9 @@ let package = Package(
             name: "ForwardingTests", dependencies: ["Forwarding", "Linux", "CLayout", "Addressing"],
             swiftSettings: common),
         .testTarget(
-            name: "ContinuityTests", dependencies: ["Continuity", "Forwarding", "Linux", "CLayout", "CContinuity"],
-            swiftSettings: common),
+            name: "ContinuityTests",
+            dependencies: ["Continuity", "Forwarding", "Linux", "CLayout", "CContinuity", "Addressing"],
+            resources: [.copy("Fixtures")], swiftSettings: common),
         .testTarget(
             name: "EngineTests",
             dependencies: [

@@ -15,7 +15,7 @@ import Glibc
     }
 
     /// Opens a pipe and asks for a size; what the kernel really gave is in ``capacity``. An unprivileged user past
-    /// pipe-user-pages-soft gets 8 KiB or less (pipe(7)). Not close-on-exec: an upgrade inherits it.
+    /// pipe-user-pages-soft gets 8 KiB or less (pipe(7)). Not close-on-exec: an upgrade inherits it with its bytes.
     public static func open(capacity wanted: Int32) throws(Errno) -> Pipe {
         var ends: (Int32, Int32) = (-1, -1)
         let result = withUnsafeMutableBytes(of: &ends) {
