@@ -4,6 +4,7 @@ import Foundation
 enum Programs {
     static let limpetd = find("limpetd")
     static let limpetctl = find("limpetctl")
+    static let checker = find("limpet-checker")
 
     /// Whether they were built with what makes them fail on purpose.
     static let isDebug: Bool = {
