@@ -305,6 +305,33 @@ struct IntentTests {
         try daemon.stop()
     }
 
+    /// Whatever was answered holds, whenever both processes are killed; and the file is whole.
+    @Test func noMomentToDieLosesWhatWasAnswered() throws {
+        let scene = try Restartable()
+        var answered = 1
+        for round in 0..<8 {
+            let daemon = try scene.start()
+            let weight = try daemon.ctl.backend("ws1").weight
+            #expect(weight == answered || weight == answered % 200 + 2, "round \(round)")
+            let ctl = daemon.ctl
+            let first = weight
+            let work = Background("weights until the daemon has gone") {
+                var last = first
+                while true {
+                    let next = last % 200 + 2
+                    if try ctl.run("weight", "ws1", "\(next)").status != 0 { return last }
+                    last = next
+                }
+            }
+            // Some time into it, at a point that differs from round to round.
+            try eventually("some are done") { try daemon.ctl.backend("ws1").weight != first }
+            usleep(UInt32.random(in: 0..<20_000))
+            try daemon.kill()
+            answered = try work.value()
+        }
+        #expect(scene.aside == [])
+    }
+
     private func killEngine(_ daemon: Daemon) throws {
         let before = try daemon.ctl.status()
         kill(before.enginePid, SIGKILL)
