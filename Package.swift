@@ -55,11 +55,11 @@ let package = Package(
         .target(
             name: "Forwarding",
             dependencies: ["Linux", "CLinux", "CLayout", "CContinuity", "Addressing", "Stickiness", "Backends"],
-            swiftSettings: common),
+            swiftSettings: common + [.define("LIMPET_INJECT", .when(configuration: .debug))]),
         .target(
             name: "Continuity",
             dependencies: [
-                "Linux", "CLinux", "CLayout", "CContinuity", "Forwarding",
+                "Linux", "CLinux", "CLayout", "CContinuity", "Forwarding", "Addressing",
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: common),
         .target(
@@ -114,8 +114,9 @@ let package = Package(
             name: "ForwardingTests", dependencies: ["Forwarding", "Linux", "CLayout", "Addressing"],
             swiftSettings: common),
         .testTarget(
-            name: "ContinuityTests", dependencies: ["Continuity", "Forwarding", "Linux", "CLayout", "CContinuity"],
-            swiftSettings: common),
+            name: "ContinuityTests",
+            dependencies: ["Continuity", "Forwarding", "Linux", "CLayout", "CContinuity", "Addressing"],
+            resources: [.copy("Fixtures")], swiftSettings: common),
         .testTarget(
             name: "EngineTests",
             dependencies: [

@@ -11,6 +11,7 @@ _Static_assert(sizeof(struct limpet_ucred) == sizeof(struct ucred), "ucred");
 _Static_assert(LIMPET_SPLICE_MOVE == SPLICE_F_MOVE && LIMPET_SPLICE_NONBLOCK == SPLICE_F_NONBLOCK, "splice flags");
 _Static_assert(LIMPET_TCP_USER_TIMEOUT == TCP_USER_TIMEOUT, "TCP_USER_TIMEOUT");
 _Static_assert(LIMPET_O_PATH == O_PATH && LIMPET_AT_EMPTY_PATH == AT_EMPTY_PATH, "path descriptors");
+_Static_assert(LIMPET_SEEK_DATA == SEEK_DATA && LIMPET_SEEK_HOLE == SEEK_HOLE, "extents of a file");
 #ifdef SO_PEERGROUPS
 _Static_assert(LIMPET_SO_PEERGROUPS == SO_PEERGROUPS, "SO_PEERGROUPS");
 #endif
@@ -28,6 +29,8 @@ int limpet_signal_hand_on(pid_t process, int number) {
     return sigqueue(process, LIMPET_SIGNAL_HANDED_ON, (union sigval){.sival_int = number});
 }
 
+int limpet_signal_thread(pid_t process, pid_t thread, int number) { return tgkill(process, thread, number); }
+
 int limpet_signal_wait(const sigset_t *set, int64_t nanoseconds, limpet_arrival *arrival) {
     siginfo_t info = {0};
     struct timespec limit = {nanoseconds / 1000000000, nanoseconds % 1000000000};
@@ -42,6 +45,11 @@ int limpet_signal_wait(const sigset_t *set, int64_t nanoseconds, limpet_arrival 
 }
 
 int limpet_duplicate(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, 0); }
+
+int limpet_unread(int fd) {
+    int bytes = 0;
+    return ioctl(fd, FIONREAD, &bytes) < 0 ? -1 : bytes;
+}
 
 int limpet_no_new_privileges(void) { return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); }
 

@@ -25,11 +25,13 @@ extension Controller {
                 ids.prefix(Controller.auditedIDs).map { "\($0)" }.joined(separator: " ")
                 + (ids.count > Controller.auditedIDs ? " and \(ids.count - Controller.auditedIDs) more" : "")
         case .backend(let name):
-            let slot = try find(name)
+            guard let slot = topology.anySlot(service: name.service, backend: name.backend) else {
+                throw ControlError(.noSuchObject, "\(name): no such backend")
+            }
             matches = { Int($0.record.backend) == slot }
             text = "--backend \(name)"
         case .service(let name):
-            guard let index = topology.serviceIndex(name) else {
+            guard let index = topology.anyService(name) else {
                 throw ControlError(.noSuchObject, "\(name): no such service")
             }
             matches = { Int($0.record.service) == index }

@@ -67,8 +67,14 @@ extension Controller {
         set.weight = request.weight.map { OperatorWeight(value: $0, base: configured, since: Clock.wall()) }
         _ = set.settle(configuredWeight: configured)
         region.setOperatorWeight(set.weight, slot)
-        rebuild()
-        return saved(slot)
+        let taken = eventLoop.makePromise(of: Void.self)
+        do throws(StartError) {
+            try rebuild { taken.succeed() }
+        } catch {
+            taken.succeed()
+            throw ControlError(.failed, "\(error)")
+        }
+        return taken.futureResult.flatMap { [self] in saved(slot) }
     }
 
     // MARK: Parts
@@ -82,11 +88,10 @@ extension Controller {
     @discardableResult
     func save() -> EventLoopFuture<String?> {
         intents.save(
-            topology.backends.indices.map { slot in
+            topology.backends.indices.filter { topology.backends[$0].isLive }.map { slot in
                 let backend = topology.backends[slot]
                 return NamedIntent(
-                    service: topology.services[backend.service].configuration.name,
-                    backend: backend.configuration.name, set: region.operatorIntent(slot))
+                    service: backend.serviceName, backend: backend.configuration.name, set: region.operatorIntent(slot))
             })
     }
 
@@ -98,12 +103,11 @@ extension Controller {
     }
 
     private func isLastEligible(_ slot: Int) -> Bool {
-        let service = topology.services[topology.backends[slot].service]
-        return !service.slots.contains { $0 != slot && ineligibility($0) == nil }
+        guard let service = topology.backends[slot].service else { return false }
+        return !topology.services[service].slots.contains { $0 != slot && ineligibility($0) == nil }
     }
 
     private func bereft(_ slot: Int) -> String {
-        let service = topology.services[topology.backends[slot].service].configuration.name
-        return "service \(service) without a backend that takes new connections"
+        "service \(topology.backends[slot].serviceName) without a backend that takes new connections"
     }
 }

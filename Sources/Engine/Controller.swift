@@ -12,14 +12,15 @@ import NIOCore
 ///
 /// Everything in it is touched on the control event loop alone; `@unchecked Sendable` because it is handed there.
 final class Controller: ControlPlane, @unchecked Sendable {
-    let request: EngineRequest
+    /// With the configuration that is active.
+    var request: EngineRequest
     /// With the weights that are in force.
-    private(set) var topology: Topology
+    var topology: Topology
     let region: SharedRegion
     let table: ConnectionTable
     let workers: WorkerPool
-    let listenerSet: ListenerSet
-    let budget: DescriptorBudget
+    var listenerSet: ListenerSet
+    var budget: DescriptorBudget
     let eventLoop: any EventLoop
     let log: Logger
     /// Looked up once: the user database may be a server that does not answer.
@@ -27,6 +28,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
     /// Ends the process. Called once, when nothing is left to do.
     let finished: @Sendable () -> Void
 
+    let incidents: IncidentLog
     /// What operators have set, on its way to the disk.
     let intents: IntentKeeper
     /// By backend slot.
@@ -48,7 +50,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
 
     init(
         request: EngineRequest, topology: Topology, region: SharedRegion, workers: WorkerPool, listeners: ListenerSet,
-        budget: DescriptorBudget, intents: IntentKeeper, eventLoop: any EventLoop, log: Logger,
+        budget: DescriptorBudget, incidents: IncidentLog, intents: IntentKeeper, eventLoop: any EventLoop, log: Logger,
         finished: @escaping @Sendable () -> Void
     ) {
         self.request = request
@@ -57,6 +59,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
         self.workers = workers
         listenerSet = listeners
         self.budget = budget
+        self.incidents = incidents
         self.intents = intents
         self.eventLoop = eventLoop
         self.log = log
@@ -70,12 +73,6 @@ final class Controller: ControlPlane, @unchecked Sendable {
         noteStates()
         // Also after a death: it may have come before the last change was written.
         save()
-    }
-
-    /// Weights have changed: they count from the next connection on.
-    func rebuild() {
-        topology = Topology(request.configuration) { [region] in region.operatorWeight($0)?.value }
-        workers.postToAll(.replaceTable(topology.forwardingTable()))
     }
 
     var isServing: Bool {
@@ -130,7 +127,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
     /// Notes when a backend's state changes. Called at every look at it, and once a second. The state that was seen last
     /// lies in the region, so that its age goes on when an engine dies.
     func noteStates() {
-        for slot in topology.backends.indices {
+        for slot in topology.backends.indices where topology.backends[slot].isLive {
             let now = state(slot).rawValue
             let seen = region.backend(slot)
             if now != limpet_load8(&seen.pointee.state) {

@@ -1,4 +1,5 @@
 import Configuration
+import Control
 import Forwarding
 import Linux
 import Logging
@@ -12,7 +13,8 @@ final class IncidentLog: @unchecked Sendable {
     /// Lacks that last: descriptors and the connection limit.
     private static let longWindow = TimeAmount.seconds(60)
 
-    private let topology: Topology
+    /// The one in force.
+    var topology: Topology
     private let log: Logger
     private let eventLoop: any EventLoop
     /// Incidents whose window is open, with how many came since the last line.
@@ -74,6 +76,18 @@ final class IncidentLog: @unchecked Sendable {
                 """, metadata: metadata)
         case .limit:
             log.warning("accepting pauses: max-connections is reached", metadata: metadata)
+        case .quarantined:
+            metadata["service"] = "\(topology.services[slot].configuration.name)"
+            metadata["connection"] = "\(ConnectionID(incident.connection))"
+            log.error(
+                "connection reset: limpetd died three times in a row while it worked on it; please report this",
+                metadata: metadata)
+        case .unrecoverable:
+            metadata["service"] = "\(topology.services[slot].configuration.name)"
+            metadata["connection"] = "\(ConnectionID(incident.connection))"
+            log.error(
+                "connection reset: limpetd died while it worked on it, and what had been sent could not be told",
+                metadata: metadata)
         }
     }
 

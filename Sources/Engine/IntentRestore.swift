@@ -18,15 +18,17 @@ struct IntentRestore {
     /// Gives every backend that has none yet its intent. An engine that takes over finds that all have one, and does not
     /// look at the file: the region is newer.
     func run(_ topology: Topology, _ region: SharedRegion) {
-        let fresh = topology.backends.indices.filter { limpet_load8(&region.backend($0).pointee.state) == 0 }
+        let fresh = topology.backends.indices.filter {
+            topology.backends[$0].isLive && limpet_load8(&region.backend($0).pointee.state) == 0
+        }
         guard !fresh.isEmpty else { return }
         let merge = IntentMerge(
             read(),
             onto: fresh.map { slot in
                 let backend = topology.backends[slot]
                 return IntentMerge.Configured(
-                    service: topology.services[backend.service].configuration.name,
-                    backend: backend.configuration.name, weight: backend.configuration.weight)
+                    service: backend.serviceName, backend: backend.configuration.name,
+                    weight: backend.configuration.weight)
             })
         for (slot, set) in zip(fresh, merge.holding) {
             region.setOperatorIntent(set, slot)

@@ -23,9 +23,15 @@ public struct PreparedDaemon: Sendable {
         self.socket = socket
     }
 
-    /// Takes away what a daemon must not leave behind. For the keeper, where no engine has done it.
-    public func removeControlSocket() {
+    /// Takes away what a daemon must not leave behind. For the keeper, at the end.
+    public func removeFiles() {
+        RestartNote.leave(nil, beside: socket.path)
         socket.remove()
+    }
+
+    /// Tells those who ask the control socket why nobody answers; nil: somebody does again.
+    public func noteRestart(_ text: String?) {
+        RestartNote.leave(text, beside: socket.path)
     }
 }
 
@@ -43,6 +49,14 @@ public func prepareDaemon(_ request: EngineRequest) throws(StartError) -> Prepar
         log.critical("\(error)")
         throw error
     }
+}
+
+/// The daemon of a region that another image has handed down: all is there, and only has to be found again.
+public func findDaemon(_ region: SharedRegion) throws(StartError) -> PreparedDaemon {
+    let active = try ActiveConfiguration.read(region)
+    return PreparedDaemon(
+        region: region, log: Log.make(try active.parsed()), descriptors: Descriptor.raiseLimit(),
+        socket: ControlSocket(adopting: region.continuity.pointee.control, file: active.control))
 }
 
 /// The log as it was configured.
@@ -121,13 +135,17 @@ struct DaemonPreparation {
         let state = try StateDirectory(path: try Paths.state(configuration.stateDirectory), owner: identity.owner)
         let region: SharedRegion
         do throws(SystemError) {
-            region = try SharedRegion(workers: DaemonPreparation.workers(configuration), records: limit, limit: limit)
+            // Records for all that the descriptors allow: those that are not used cost nothing, and a reload may raise the
+            // limit that far.
+            region = try SharedRegion(
+                workers: DaemonPreparation.workers(configuration), records: budget.connections, limit: limit)
         } catch {
             throw StartError("\(error)")
         }
         region.continuity.pointee.lock = state.lock.descriptor
         region.continuity.pointee.executable = Executable.openOwn() ?? -1
-        try ListenerSet.bind(configuration.services, in: region)
+        let slots = try SlotAssigner.assign(configuration, after: nil, SlotTables(), limits: SlotLimits(region))
+        try ListenerSet.bind(slots.opened, of: configuration.services, in: region)
         let socket: ControlSocket
         do throws(ControlSocketError) {
             socket = try ControlSocket.prepare(path: controlPath, owner: identity.owner)
@@ -142,7 +160,7 @@ struct DaemonPreparation {
             try checkReadable()
             log.info("\(Identity.summary)")
             log.info("\(budget.summary(admitted: limit))")
-            try publish(region, socket, stateDirectory: state.path)
+            try publish(region, slots.tables, socket, stateDirectory: state.path)
             return PreparedDaemon(region: region, log: log, descriptors: budget.limit, socket: socket)
         } catch {
             socket.remove()
@@ -162,9 +180,11 @@ struct DaemonPreparation {
     }
 
     /// The first state of the backends, and the document.
-    private func publish(_ region: SharedRegion, _ socket: ControlSocket, stateDirectory: String) throws(StartError) {
-        let topology = Topology(request.configuration) { _ in nil }
-        topology.initialise(region)
+    private func publish(
+        _ region: SharedRegion, _ slots: SlotTables, _ socket: ControlSocket, stateDirectory: String
+    ) throws(StartError) {
+        try Topology(request.configuration, slots) { _, configured in configured }.settle(
+            in: region, removedDeadline: nil)
         let document: SharedDocument
         do throws(SystemError) {
             document = try SharedDocument.create(in: region)
@@ -172,8 +192,8 @@ struct DaemonPreparation {
             throw StartError("\(error)")
         }
         try ActiveConfiguration(
-            request.configuration, path: request.configurationPath, topology: topology, control: socket.file,
-            stateDirectory: stateDirectory
+            request.configuration, path: request.configurationPath, flags: request.flags, slots: slots,
+            control: socket.file, stateDirectory: stateDirectory
         ).publish(in: document)
     }
 }

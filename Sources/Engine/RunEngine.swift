@@ -1,4 +1,5 @@
 import Backends
+import CContinuity
 import CLayout
 import Configuration
 import Continuity
@@ -17,6 +18,9 @@ import Observability
 /// Call it on a thread that a cloned engine has started afresh (process.h), never in the keeper: it starts NIO.
 /// - Returns: the exit status. Where that is the end of the daemon, `ending` says so in the region.
 public func runEngine(_ region: SharedRegion) -> Int32 {
+    limpet_fault_prepare(region.header)
+    limpet_fault_thread(-1)
+    limpet_inject_prepare(region.continuity.pointee.generation)
     let status: Int32
     do throws(StartError) {
         try EngineRun(region).run()
@@ -41,7 +45,8 @@ private struct EngineRun {
     init(_ region: SharedRegion) throws(StartError) {
         self.region = region
         active = try ActiveConfiguration.read(region)
-        request = EngineRequest(configuration: try active.parsed(), configurationPath: active.path)
+        request = EngineRequest(
+            configuration: try active.parsed(), configurationPath: active.path, flags: active.flags)
         log = Log.make(request.configuration)
     }
 
@@ -56,16 +61,23 @@ private struct EngineRun {
 
     private func serve() throws(StartError) {
         let continuity = region.continuity
-        let isFirst = continuity.pointee.generation == 1
+        let isFirst = continuity.pointee.resumed == 0
+        // Before anything is opened: what nothing names is what the engine before had for itself alone.
+        let accepted = OrphanSweep.run(region)
+        let named = try Topology(request.configuration, active.slots, weight: region.effectiveWeight)
+        named.settle(in: region, removedDeadline: request.configuration.removedDeadline)
+        named.closeRetiredListeners(in: region)
         let listeners = ListenerSet(region)
         let budget = DescriptorBudget(
             limit: Descriptor.raiseLimit(), workers: region.workerCount, listeners: listeners.listeners.count)
         let socket = ControlSocket(adopting: continuity.pointee.control, file: active.control)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let eventLoop = group.next()
+        eventLoop.execute { limpet_fault_thread(-1) }
         let statePath = IntentRestore.path(in: active.stateDirectory)
-        IntentRestore(path: statePath, log: log).run(Topology(request.configuration) { _ in nil }, region)
-        let topology = Topology(request.configuration) { [region] in region.operatorWeight($0)?.value }
+        IntentRestore(path: statePath, log: log).run(named, region)
+        let topology = try Topology(
+            request.configuration, active.slots, after: named, weight: region.effectiveWeight)
         let incidents = IncidentLog(topology: topology, log: log, eventLoop: eventLoop)
         // The board must exist before the workers, and its reader after them.
         let board = Locked<IncidentBoard?>(nil)
@@ -79,23 +91,29 @@ private struct EngineRun {
         let intents = IntentKeeper(
             writer: IntentWriter(path: statePath), eventLoop: eventLoop, log: log,
             userName: Account.numbered(Account.effectiveUID)?.name ?? "\(Account.effectiveUID)")
+        let serving = Completion()
         let workers: WorkerPool
         do throws(SystemError) {
             try intents.start()
             workers = try WorkerPool(
-                region: region, table: topology.forwardingTable(),
-                listeners: (0..<region.workerCount).map { listeners.forWorker($0) },
-                maximumPipes: max(4, budget.pipeCap / region.workerCount), incidents: board.with { $0! })
+                region: region, table: topology.forwardingTable(), accepted: accepted,
+                maximumPipes: max(4, budget.pipeCap / region.workerCount), incidents: board.with { $0! },
+                whenServing: { [region] in
+                    region.continuity.pointee.resumed = Clock.now()
+                    limpet_publish32(&region.continuity.pointee.serving, 1)
+                    serving.complete()
+                })
         } catch {
             throw StartError("\(error)")
         }
-        continuity.pointee.resumed = Clock.now()
-        limpet_publish32(&continuity.pointee.serving, 1)
+        // Clients first.
+        serving.wait()
 
         let ending = Completion()
         let controller = Controller(
             request: request, topology: topology, region: region, workers: workers, listeners: listeners,
-            budget: budget, intents: intents, eventLoop: eventLoop, log: log, finished: { ending.complete() })
+            budget: budget, incidents: incidents, intents: intents, eventLoop: eventLoop, log: log,
+            finished: { ending.complete() })
         try? eventLoop.submit { controller.begin() }.wait()
         let server = try ControlService(controller, socket, eventLoop, version: limpetVersion)
         eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { [region] _ in
@@ -119,6 +137,7 @@ private struct EngineRun {
     private func takeSignals(_ body: @escaping @Sendable (Int32) -> Void) throws(StartError) {
         do throws(SystemError) {
             _ = try Threads.start("signals") { [region] in
+                limpet_fault_thread(-1)
                 let others = [Signals.terminate, Signals.interrupt, Signals.hangUp, Signals.userTwo]
                 while true {
                     guard let signal = Signals.wait(others + [Signals.handedOn]) else { continue }
@@ -141,6 +160,7 @@ private struct EngineRun {
                 "serving again",
                 metadata: [
                     "engine": "\(region.continuity.pointee.generation)", "connections": "\(region.open)",
+                    "pause_ms": "\((region.continuity.pointee.resumed - region.continuity.pointee.died) / 1_000_000)",
                 ])
             return
         }

@@ -5,7 +5,7 @@ internal import Glibc
 /// such an entry. See ``PinnedFile`` for what must not change between two calls.
 public struct PathEntry: Equatable, Sendable {
     public enum Kind: Sendable {
-        case directory, regular, socket, other
+        case directory, regular, link, socket, other
     }
 
     public let kind: Kind
@@ -49,6 +49,7 @@ public struct PathEntry: Equatable, Sendable {
             switch status.st_mode & S_IFMT {
             case S_IFDIR: .directory
             case S_IFREG: .regular
+            case S_IFLNK: .link
             case S_IFSOCK: .socket
             default: .other
             }

@@ -24,6 +24,8 @@ final class FakePlane: ControlPlane, Sendable {
         var callers: [Caller] = []
         /// Slots that walks have looked at.
         var slotsSeen = 0
+        /// What a reload is answered with.
+        var reload: Swift.Result<ReloadReport, ControlError> = .success(FakePlane.reloaded)
         /// What a change without force is refused with, if anything.
         var changeError: ControlError?
         /// Why changes would not survive a restart, if they would not.
@@ -176,6 +178,22 @@ final class FakePlane: ControlPlane, Sendable {
     func shutdown(_ request: ShutdownRequest, by caller: Caller) throws(ControlError) {
         with { $0.changes.append("shutdown drain \(request.drain?.inSeconds ?? -1)") }
     }
+
+    static let reloaded = ReloadReport(
+        dryRun: false, configHash: "9e2a",
+        changes: [
+            ReloadReport.Change(
+                change: .changed, object: .daemon, service: nil, name: nil, key: "log-level", old: "info", new: "debug"),
+            ReloadReport.Change(
+                change: .removed, object: .backend, service: "chat", name: "ws2", key: nil, old: "127.0.0.1:9002",
+                new: nil),
+            ReloadReport.Change(
+                change: .added, object: .listener, service: "chat", name: "0.0.0.0:81", key: nil, old: nil, new: nil),
+        ],
+        homes: [
+            ReloadReport.Homes(service: "chat", clients: 340, moved: 12, share: 0.0351),
+            ReloadReport.Homes(service: "mqtt", clients: 7, moved: 0, share: 0),
+        ], removedConnections: 5, removedDeadlineSeconds: 1800, warnings: ["limpet.toml: look out"])
 
     static func backend(_ service: String, _ name: String, port: UInt16, connections: Int) -> BackendRow {
         BackendRow(

@@ -39,7 +39,7 @@ import Testing
                 "service", "name", "address", "connections", "accepted", "refused", "state", "reason",
             ])
         #expect(
-            try fields(ControlError(.failed, "x")) == ["code", "message", "suggestion", "exit"])
+            try fields(ControlError(.failed, "x")) == ["code", "message", "suggestion", "exit", "further"])
     }
 
     @Test(arguments: [

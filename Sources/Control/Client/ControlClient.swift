@@ -96,6 +96,11 @@ public final class ControlClient {
             "close", CloseBody(backend: backend, client: client, reset: reset, force: force))
     }
 
+    /// Waits until every worker goes by the new configuration.
+    public func reload(dryRun: Bool) throws(ControlError) -> Reply<ReloadReport> {
+        try post("reload", ReloadBody(dryRun: dryRun))
+    }
+
     public func shutdown(drain: Duration?, force: Bool) throws(ControlError) -> Reply<ShutdownReport> {
         try post("shutdown", ShutdownBody(drainSeconds: drain?.inSeconds, force: force))
     }

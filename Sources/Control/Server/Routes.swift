@@ -151,10 +151,14 @@ struct Routes {
         return BackendRequest(backend: try resolve(body.backend, in: body.service))
     }
 
-    private func resolve(_ backend: String, in service: String?) throws(ControlError) -> BackendName {
+    /// - Parameter evenRemoved: what a reload has removed will do, as long as it has connections.
+    private func resolve(
+        _ backend: String, in service: String?, evenRemoved: Bool = false
+    ) throws(ControlError) -> BackendName {
         let names = NameDirectory(plane.backends())
         let service: String? = if let service { try names.service(service) } else { nil }
-        return try names.backend(backend, in: service)
+        return evenRemoved
+            ? try names.backend(backend, in: service) : try names.configuredBackend(backend, in: service)
     }
 
     private func whereRequest(_ request: Request) throws(ControlError) -> WhereRequest {
@@ -192,7 +196,7 @@ struct Routes {
         let count: Int?
         switch (body.backend, body.service, body.client) {
         case (let backend?, let service, nil):
-            let name = try resolve(backend, in: service)
+            let name = try resolve(backend, in: service, evenRemoved: true)
             selector = .backend(name)
             count = rows.filter { $0.fullName == name }.reduce(0) { $0 + $1.connections + $1.connecting }
         case (nil, let service?, nil):

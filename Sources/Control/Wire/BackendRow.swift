@@ -13,9 +13,9 @@ public struct BackendRow: Codable, Sendable, Equatable {
     }
 
     /// Intent, health and limit in one word, in this precedence: maintenance, draining or drained, down, checking,
-    /// full, up.
+    /// full, up. Removed: a reload has taken it out of the configuration, and connections of it are left.
     public enum State: String, Codable, Sendable, CaseIterable {
-        case up, checking, draining, drained, maintenance, down, full
+        case up, checking, draining, drained, maintenance, down, full, removed
     }
 
     public var service: String
@@ -24,7 +24,7 @@ public struct BackendRow: Codable, Sendable, Equatable {
     public var state: State
     public var intent: Intent
     public var health: Health
-    /// In force now.
+    /// In force now; 0 where it is removed.
     public var weight: Int
     /// As the configuration says.
     public var weightConfigured: Int

@@ -80,6 +80,14 @@ struct CloseBody: Codable {
     }
 }
 
+struct ReloadBody: Codable {
+    var dryRun: Bool?
+
+    enum CodingKeys: String, CodingKey, CaseIterable {
+        case dryRun = "dry_run"
+    }
+}
+
 struct ShutdownBody: Codable {
     var drainSeconds: Double?
     var force: Bool?

@@ -36,6 +36,12 @@ extension ListenerRow: PlainRow {
     }
 }
 
+extension ReloadReport.Change: PlainRow {
+    var plainFields: [String] {
+        [change.rawValue, object.rawValue, service ?? "", name ?? "", key ?? "", old ?? "", new ?? ""]
+    }
+}
+
 extension RankedPreference: PlainRow {
     var plainFields: [String] {
         [
