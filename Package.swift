@@ -111,10 +111,12 @@ let package = Package(
             name: "ConfigurationTests", dependencies: ["Configuration", "Addressing", "Stickiness"],
             swiftSettings: common),
         .testTarget(
-            name: "ForwardingTests", dependencies: ["Forwarding", "Linux", "CLayout", "Addressing"],
+            name: "ForwardingTests",
+            dependencies: ["Forwarding", "Linux", "CLayout", "Addressing", "Stickiness", "Backends"],
             swiftSettings: common),
         .testTarget(
-            name: "ContinuityTests", dependencies: ["Continuity", "Forwarding", "Linux", "CLayout", "CContinuity"],
+            name: "ContinuityTests",
+            dependencies: ["Continuity", "Forwarding", "Linux", "CLayout", "CContinuity", "Addressing"],
             swiftSettings: common),
         .testTarget(
             name: "EngineTests",
