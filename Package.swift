@@ -117,12 +117,13 @@ let package = Package(
         .testTarget(
             name: "ContinuityTests",
             dependencies: ["Continuity", "Forwarding", "Linux", "CLayout", "CContinuity", "Addressing"],
-            swiftSettings: common),
+            resources: [.copy("Fixtures")], swiftSettings: common),
         .testTarget(
             name: "EngineTests",
             dependencies: [
-                "Engine", "Observability", "Configuration", "Addressing",
-                .product(name: "Logging", package: "swift-log"),
+                "Engine", "Observability", "Configuration", "Addressing", "Backends", "CLayout", "Control",
+                "Forwarding",
+                "Linux", nio("NIOCore"), nio("NIOPosix"), .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: common),
         .testTarget(

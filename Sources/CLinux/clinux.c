@@ -11,6 +11,7 @@ _Static_assert(sizeof(struct limpet_ucred) == sizeof(struct ucred), "ucred");
 _Static_assert(LIMPET_SPLICE_MOVE == SPLICE_F_MOVE && LIMPET_SPLICE_NONBLOCK == SPLICE_F_NONBLOCK, "splice flags");
 _Static_assert(LIMPET_TCP_USER_TIMEOUT == TCP_USER_TIMEOUT, "TCP_USER_TIMEOUT");
 _Static_assert(LIMPET_O_PATH == O_PATH && LIMPET_AT_EMPTY_PATH == AT_EMPTY_PATH, "path descriptors");
+_Static_assert(LIMPET_SEEK_DATA == SEEK_DATA && LIMPET_SEEK_HOLE == SEEK_HOLE, "extents of a file");
 #ifdef SO_PEERGROUPS
 _Static_assert(LIMPET_SO_PEERGROUPS == SO_PEERGROUPS, "SO_PEERGROUPS");
 #endif
@@ -23,6 +24,27 @@ int limpet_unacknowledged(int fd) {
     int bytes = 0;
     return ioctl(fd, SIOCOUTQ, &bytes) < 0 ? -1 : bytes;
 }
+
+int limpet_signal_hand_on(pid_t process, int number) {
+    return sigqueue(process, LIMPET_SIGNAL_HANDED_ON, (union sigval){.sival_int = number});
+}
+
+int limpet_signal_thread(pid_t process, pid_t thread, int number) { return tgkill(process, thread, number); }
+
+int limpet_signal_wait(const sigset_t *set, int64_t nanoseconds, limpet_arrival *arrival) {
+    siginfo_t info = {0};
+    struct timespec limit = {nanoseconds / 1000000000, nanoseconds % 1000000000};
+    int number = sigtimedwait(set, &info, nanoseconds < 0 ? NULL : &limit);
+    if (number < 0) return -1;
+    /* A signal of the kernel's has no sender; where the union holds one it is somebody's that has nothing to do with it. */
+    int isSent = info.si_code == SI_USER || info.si_code == SI_QUEUE || info.si_code == SI_TKILL;
+    arrival->number = number;
+    arrival->sender = isSent ? info.si_pid : 0;
+    arrival->value = info.si_code == SI_QUEUE ? info.si_value.sival_int : 0;
+    return 0;
+}
+
+int limpet_duplicate(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, 0); }
 
 int limpet_unread(int fd) {
     int bytes = 0;

@@ -16,8 +16,9 @@ extension limpet_address {
         }
     }
 
+    /// nil: none.
     @inline(__always)
-    mutating func set(_ endpoint: Endpoint?) {
+    public mutating func set(_ endpoint: Endpoint?) {
         guard let endpoint else {
             self = limpet_address()
             return

@@ -73,7 +73,11 @@ public struct SharedRegion: @unchecked Sendable {
     /// - Parameter descriptor: its memfd; stays open.
     /// - Throws: where it is none of ours or of another layout than ``LIMPET_LAYOUT_VERSION``.
     public init(adopting descriptor: Int32) throws(SystemError) {
-        let memory = try SharedMemory(adopting: descriptor)
+        try self.init(adopting: try SharedMemory(adopting: descriptor))
+    }
+
+    /// The same for one that is mapped already.
+    public init(adopting memory: SharedMemory) throws(SystemError) {
         let header = memory.base.assumingMemoryBound(to: limpet_shared_header.self)
         guard memory.size >= 4096, header.pointee.magic == LIMPET_LAYOUT_MAGIC,
             header.pointee.version == LIMPET_LAYOUT_VERSION, header.pointee.size == UInt64(memory.size),

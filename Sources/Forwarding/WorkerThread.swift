@@ -1,3 +1,4 @@
+import CContinuity
 import CLayout
 import CLinux
 public import Linux
@@ -52,6 +53,7 @@ public final class WorkerPool: Sendable {
             let share = accepted.enumerated().filter { $0.offset % homes.count == index }.map(\.element)
             threads.append(
                 try Threads.start("worker-\(index)") {
+                    limpet_fault_thread(Int32(index))
                     home.worker.recover(share)
                     let isLast = recovering.with { left in
                         left -= 1

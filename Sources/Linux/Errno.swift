@@ -52,8 +52,20 @@ public struct Errno: Error, Equatable, Hashable, Sendable, RawRepresentable {
     public static let notPermitted = Errno(rawValue: EPERM)
     /// ENOENT: no such file.
     public static let noSuchFile = Errno(rawValue: ENOENT)
+    /// ENOTDIR: a part of the path that should be a directory is none.
+    public static let notADirectory = Errno(rawValue: ENOTDIR)
+    /// ELOOP: too many symbolic links.
+    public static let tooManyLinks = Errno(rawValue: ELOOP)
     /// EEXIST: it exists already.
     public static let exists = Errno(rawValue: EEXIST)
+    /// EFBIG: larger than is taken.
+    public static let fileTooLarge = Errno(rawValue: EFBIG)
+    /// EROFS: on a file system that takes no writes.
+    public static let readOnly = Errno(rawValue: EROFS)
+    /// EDQUOT: past the user's quota.
+    public static let quotaExceeded = Errno(rawValue: EDQUOT)
+    /// ENXIO: from lseek(2): there is no data behind this.
+    public static let noSuchAddress = Errno(rawValue: ENXIO)
     /// EINVAL: not what the call takes.
     public static let invalidArgument = Errno(rawValue: EINVAL)
 
@@ -72,14 +84,15 @@ public struct Errno: Error, Equatable, Hashable, Sendable, RawRepresentable {
     }
 
     private static let names: [Int32: String] = [
-        EPERM: "EPERM", ENOENT: "ENOENT", EINTR: "EINTR", EIO: "EIO", EBADF: "EBADF", EAGAIN: "EAGAIN",
+        EPERM: "EPERM", ENOENT: "ENOENT", ENXIO: "ENXIO", EINTR: "EINTR", EIO: "EIO", EBADF: "EBADF", EAGAIN: "EAGAIN",
         ENOMEM: "ENOMEM", EACCES: "EACCES", EEXIST: "EEXIST", ENOTDIR: "ENOTDIR", EISDIR: "EISDIR",
         EINVAL: "EINVAL", ENFILE: "ENFILE", EMFILE: "EMFILE", ENOSPC: "ENOSPC", EROFS: "EROFS", EPIPE: "EPIPE",
         ENAMETOOLONG: "ENAMETOOLONG", EADDRINUSE: "EADDRINUSE", EADDRNOTAVAIL: "EADDRNOTAVAIL",
         EAFNOSUPPORT: "EAFNOSUPPORT", ENETUNREACH: "ENETUNREACH", ECONNABORTED: "ECONNABORTED",
         ECONNRESET: "ECONNRESET", ENOBUFS: "ENOBUFS", ENOTCONN: "ENOTCONN", ETIMEDOUT: "ETIMEDOUT",
         ECONNREFUSED: "ECONNREFUSED", EHOSTUNREACH: "EHOSTUNREACH", EHOSTDOWN: "EHOSTDOWN",
-        EINPROGRESS: "EINPROGRESS", EPROTO: "EPROTO", ENETDOWN: "ENETDOWN",
+        EFBIG: "EFBIG", ELOOP: "ELOOP", EDQUOT: "EDQUOT", EINPROGRESS: "EINPROGRESS", EPROTO: "EPROTO",
+        ENETDOWN: "ENETDOWN",
     ]
 }
 

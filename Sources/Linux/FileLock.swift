@@ -2,7 +2,7 @@ import CLinux
 import Glibc
 
 /// An advisory lock on a file, held as long as the descriptor is open, see flock(2). The kernel lets go of it when the
-/// process ends, however it ends.
+/// last process that shares the descriptor ends, however it ends. Not close-on-exec: an upgrade inherits it.
 public struct FileLock: Sendable {
     public let descriptor: Int32
 
@@ -11,7 +11,7 @@ public struct FileLock: Sendable {
     ///   may write to the directory could have put it there to be given it.
     /// - Throws: `.wouldBlock` where another process holds it.
     public init(path: String, owner: (user: UInt32, group: UInt32)? = nil) throws(Errno) {
-        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        descriptor = open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600)
         if descriptor < 0 { throw .last }
         if flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
             let error = Errno.last

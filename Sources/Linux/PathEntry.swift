@@ -5,7 +5,7 @@ internal import Glibc
 /// such an entry. See ``PinnedFile`` for what must not change between two calls.
 public struct PathEntry: Equatable, Sendable {
     public enum Kind: Sendable {
-        case directory, socket, other
+        case directory, regular, link, socket, other
     }
 
     public let kind: Kind
@@ -32,10 +32,24 @@ public struct PathEntry: Equatable, Sendable {
         return lstat(path, &status) == 0 ? .success(PathEntry(status)) : .failure(.last)
     }
 
+    /// A socket's entry as it was seen before: to be held against what is there now, see ``isSameFile(as:)``.
+    public init(socketOnDevice device: UInt64, inode: UInt64, modified: Int64, gid: UInt32) {
+        kind = .socket
+        self.device = device
+        self.inode = inode
+        self.modified = modified
+        self.gid = gid
+        uid = 0
+        permissions = 0
+        linkCount = 1
+    }
+
     init(_ status: stat) {
         kind =
             switch status.st_mode & S_IFMT {
             case S_IFDIR: .directory
+            case S_IFREG: .regular
+            case S_IFLNK: .link
             case S_IFSOCK: .socket
             default: .other
             }
@@ -56,5 +70,10 @@ public struct PathEntry: Equatable, Sendable {
     /// unlink(2). nil: done.
     public static func remove(_ path: String) -> Errno? {
         unlink(path) == 0 ? nil : .last
+    }
+
+    /// rename(2). nil: done.
+    public static func rename(_ path: String, to other: String) -> Errno? {
+        Glibc.rename(path, other) == 0 ? nil : .last
     }
 }

@@ -12,8 +12,33 @@ public struct PinnedFile: ~Copyable, Sendable {
         if descriptor < 0 { throw .last }
     }
 
+    /// What has this name in a directory, see openat(2). `..` is the directory above, any other name is one of its entries.
+    public init(name: String, in directory: borrowing PinnedFile) throws(Errno) {
+        descriptor = openat(directory.descriptor, name, Int32(LIMPET_O_PATH) | O_NOFOLLOW | O_CLOEXEC)
+        if descriptor < 0 { throw .last }
+    }
+
     deinit {
         Descriptor.close(descriptor)
+    }
+
+    /// Gives the descriptor to whoever closes it from now on. It cannot be read or written, only looked at, opened by way
+    /// of /proc, and executed; it is close-on-exec.
+    public consuming func take() -> Int32 {
+        let taken = descriptor
+        discard self
+        return taken
+    }
+
+    /// Where a symbolic link leads, see readlinkat(2).
+    public func target() -> Result<String, Errno> {
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: Int(PATH_MAX)) { buffer in
+            let count = buffer.withMemoryRebound(to: CChar.self) {
+                readlinkat(descriptor, "", $0.baseAddress!, $0.count)
+            }
+            guard count >= 0 else { return .failure(.last) }
+            return .success(String(decoding: buffer[..<count], as: UTF8.self))
+        }
     }
 
     /// fstat(2).

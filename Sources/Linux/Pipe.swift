@@ -15,7 +15,7 @@ import Glibc
     }
 
     /// Opens a pipe and asks for a size; what the kernel really gave is in ``capacity``. An unprivileged user past
-    /// pipe-user-pages-soft gets 8 KiB or less (pipe(7)). Not close-on-exec: an upgrade inherits it.
+    /// pipe-user-pages-soft gets 8 KiB or less (pipe(7)). Not close-on-exec: an upgrade inherits it with its bytes.
     public static func open(capacity wanted: Int32) throws(Errno) -> Pipe {
         var ends: (Int32, Int32) = (-1, -1)
         let result = withUnsafeMutableBytes(of: &ends) {
@@ -56,6 +56,12 @@ public enum Descriptor {
     public static func reserve() -> Int32? {
         let descriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
         return descriptor < 0 ? nil : descriptor
+    }
+
+    /// A copy under another number, which an exec closes.
+    public static func duplicate(_ descriptor: Int32) -> Result<Int32, Errno> {
+        let copy = limpet_duplicate(descriptor)
+        return copy < 0 ? .failure(.last) : .success(copy)
     }
 
     /// The open descriptors from `range` for which `isWanted` says so, in ascending order. One system call for 4,096

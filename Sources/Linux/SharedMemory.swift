@@ -31,4 +31,30 @@ public struct SharedMemory: Sendable {
         size = Int(status.st_size)
         self.descriptor = descriptor
     }
+
+    /// Gives the addresses up; the descriptor stays open.
+    public func unmap() {
+        munmap(base, size)
+    }
+
+    /// The parts of `range` that have been written to, in order: what lies between them reads as zero, and costs a page
+    /// for each that is looked at. See lseek(2), SEEK_DATA.
+    public func extents(in range: Range<Int>) throws(SystemError) -> [Range<Int>] {
+        var extents: [Range<Int>] = []
+        var position = range.lowerBound
+        while position < range.upperBound {
+            let start = lseek(descriptor, off_t(position), Int32(LIMPET_SEEK_DATA))
+            if start < 0 {
+                let error = Errno.last
+                if error == .noSuchAddress { break }
+                throw SystemError("walk through the shared region", error)
+            }
+            guard start < range.upperBound else { break }
+            let end = lseek(descriptor, start, Int32(LIMPET_SEEK_HOLE))
+            if end < 0 { throw SystemError("walk through the shared region", .last) }
+            extents.append(Int(start)..<min(Int(end), range.upperBound))
+            position = Int(end)
+        }
+        return extents
+    }
 }

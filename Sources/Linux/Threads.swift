@@ -69,7 +69,8 @@ public final class Locked<Value>: @unchecked Sendable {
     }
 }
 
-/// A counter in the kernel that wakes an epoll set, see eventfd(2). Any thread may signal it.
+/// A counter in the kernel that wakes an epoll set, see eventfd(2). Any thread may signal it. Not close-on-exec: an
+/// upgrade inherits it.
 public struct WakeUp: Sendable {
     public let descriptor: Int32
 

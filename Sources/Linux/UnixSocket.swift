@@ -7,10 +7,12 @@ public enum UnixSocket {
     /// Bytes that a path may have: `sun_path` holds 108 with the closing zero.
     public static let maximumPathLength = 107
 
-    /// A close-on-exec stream socket.
-    public static func open(isBlocking: Bool = true) -> Result<Int32, Errno> {
+    /// A stream socket.
+    /// - Parameter isInherited: by an upgrade; else it is close-on-exec.
+    public static func open(isBlocking: Bool = true, isInherited: Bool = false) -> Result<Int32, Errno> {
         let mode = isBlocking ? 0 : SOCK_NONBLOCK.rawValue
-        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | mode), 0)
+        let descriptor = socket(
+            AF_UNIX, Int32(SOCK_STREAM.rawValue | mode | (isInherited ? 0 : SOCK_CLOEXEC.rawValue)), 0)
         return descriptor < 0 ? .failure(.last) : .success(descriptor)
     }
 

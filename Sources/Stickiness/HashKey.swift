@@ -37,6 +37,15 @@ public struct HashKey: Sendable, Hashable {
         self.init(k0: words.0.byteSwapped, k1: words.1.byteSwapped)
     }
 
+    /// The bytes as a key file holds them: 32 hexadecimal digits. For the one place where a key is written down for the
+    /// next engine; nothing that people read may show it.
+    public var hexadecimal: String {
+        [k0, k1].map { word in
+            let digits = String(word.byteSwapped, radix: 16)
+            return String(repeating: "0", count: 16 - digits.count) + digits
+        }.joined()
+    }
+
     /// True for ``published``, however this value was made.
     public var isPublished: Bool { self == .published }
 

@@ -1,4 +1,5 @@
 import Configuration
+import Continuity
 import Engine
 import Glibc
 import Linux
@@ -7,7 +8,10 @@ import Linux
 @main
 struct Limpetd {
     static func main() {
+        let adoption = Adoption.take()
         StandardStreams.reserve()
+        Signals.useDefaults()
+        if let adoption { exit(carryOn(adoption)) }
         let options: Options
         switch CommandLineReading.read(Array(CommandLine.arguments.dropFirst())) {
         case .options(let read): options = read
@@ -29,7 +33,46 @@ struct Limpetd {
         if options.check {
             exit(check(loaded.configuration))
         }
-        exit(runEngine(EngineRequest(configuration: loaded.configuration, configurationPath: options.config)))
+        exit(
+            run(
+                EngineRequest(
+                    configuration: loaded.configuration, configurationPath: options.config, flags: options.flags)))
+    }
+
+    /// Becomes the keeper of a new daemon, and serves until its end.
+    private static func run(_ request: EngineRequest) -> Int32 {
+        // Before the log's first line: whoever reads it may send a signal, and the engine inherits the mask.
+        Signals.block(Keeper.signals + [Signals.handedOn])
+        let daemon: PreparedDaemon
+        do throws(StartError) {
+            daemon = try prepareDaemon(request)
+        } catch {
+            return error.exitStatus
+        }
+        return keep(daemon, nil)
+    }
+
+    /// Becomes the keeper of a daemon that another image has handed down. Where that cannot be, the guard of that image
+    /// goes on with it once this process has ended.
+    private static func carryOn(_ adoption: Adoption) -> Int32 {
+        Signals.block(Keeper.signals + [Signals.handedOn])
+        do {
+            let handedDown = try adoption.region()
+            return keep(try findDaemon(handedDown.region), handedDown)
+        } catch {
+            write("limpetd: \(error)\n", to: STDERR_FILENO)
+            return ExitStatus.failed
+        }
+    }
+
+    private static func keep(_ daemon: PreparedDaemon, _ handedDown: AdoptedRegion?) -> Int32 {
+        Keeper.growDescriptorTable(to: daemon.descriptors)
+        var keeper = Keeper(
+            region: daemon.region, handedDown: handedDown, log: daemon.log, run: runEngine,
+            noteRestart: daemon.noteRestart)
+        let status = keeper.serve()
+        daemon.removeFiles()
+        return status
     }
 
     /// Prints what would take effect, and what of this machine would get in its way.

@@ -16,13 +16,13 @@ import Testing
     }
 
     @Test func whatTheRegionHasSlotsForIsTaken() throws {
-        try EngineRun.checkCounts(configuration(backends: 16384, listeners: 1024))
+        try DaemonPreparation.checkCounts(configuration(backends: 16384, listeners: 1024))
     }
 
     @Test(arguments: [(16385, 1, "16385 backends"), (1, 1025, "1025 listeners")])
     func moreIsRefusedInWords(backends: Int, listeners: Int, words: String) throws {
         let error = #expect(throws: StartError.self) {
-            try EngineRun.checkCounts(configuration(backends: backends, listeners: listeners))
+            try DaemonPreparation.checkCounts(configuration(backends: backends, listeners: listeners))
         }
         #expect(try #require(error).description.hasPrefix(words))
     }

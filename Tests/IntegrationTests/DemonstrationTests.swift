@@ -56,8 +56,8 @@ struct DemonstrationTests {
         let rows = try Ctl(control: String(control)).connections()
         #expect(rows.count == 24)
         #expect(Set(rows.map(\.backend)) == ["ws1", "ws2", "ws3"])
-        // The show, three servers, limpetd: were they not seen here, their absence would mean nothing either.
-        #expect(stage.processes.count == 5)
+        // The show, three servers, keeper and engine: were they not seen here, their absence would mean nothing either.
+        #expect(stage.processes.count == 6)
         show.signal(SIGINT)
         #expect(try show.wait() == .exit(0), "\(show.stderr)")
         try stage.expectNothingLeft()

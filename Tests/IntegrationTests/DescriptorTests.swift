@@ -27,7 +27,7 @@ struct DescriptorTests {
         let daemon = try Daemon([lane.address, refusing.address], "--connect-timeout", "1s")
         try round(daemon, lane, refusing)
         try daemon.waitUntilIdle()
-        let facts = ProcessFacts(pid: daemon.pid)
+        let facts = try daemon.engine
         try settle(facts)
         let (descriptors, threads, memory) = (facts.descriptorCount, facts.threadIDs.count, facts.residentBytes)
         for _ in 0..<15 { try round(daemon, lane, refusing) }
@@ -82,7 +82,7 @@ struct DescriptorTests {
     @Test func theDaemonInheritsAndKeepsOnlyItsOwn() throws {
         let backend = try BackendServer(.echo)
         let daemon = try Daemon([backend.address])
-        let facts = ProcessFacts(pid: daemon.pid)
+        let facts = try daemon.engine
         // Three standard ones, and for each of two workers a set, a mailbox and a listener or so; no pipe is held while idle.
         #expect(facts.descriptorCount < 40)
         let pairs = try (0..<30).map { _ in try daemon.connect() }

@@ -187,7 +187,7 @@ struct BulkTests {
         let lane = try Lane(receiveBuffer: way == .upstream ? 65_536 : nil)
         let pair = try lane.open(receiveBuffer: way == .downstream ? 65_536 : nil)
         let (sender, receiver) = pair.ends(way)
-        let facts = ProcessFacts(pid: lane.daemon.pid)
+        let facts = try lane.daemon.engine
         let (residentBefore, descriptorsBefore) = (facts.residentBytes, facts.descriptorCount)
         let pattern = Pattern(seed: 6)
         let size = try KernelLimits.socketBuffers() + (64 << 20)

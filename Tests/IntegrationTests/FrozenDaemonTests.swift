@@ -169,11 +169,11 @@ struct FrozenDaemonTests {
 }
 
 extension Daemon {
-    /// Stops the process, runs `body`, and lets it go on.
+    /// Stops keeper and engine, runs `body`, and lets them go on.
     func frozen<R>(_ body: () throws -> R) throws -> R {
-        process.signal(SIGSTOP)
-        defer { process.signal(SIGCONT) }
-        try eventually("limpetd is stopped") { ProcessFacts(pid: pid).isStopped }
+        process.signalGroup(SIGSTOP)
+        defer { process.signalGroup(SIGCONT) }
+        try eventually("limpetd is stopped") { process.group.allSatisfy(\.isStopped) }
         return try body()
     }
 }

@@ -88,7 +88,7 @@ struct LimitTests {
         }
         #expect(try daemon.ctl.status().connections == limit)
         #expect(daemon.logLines(containing: "open files") == [])
-        #expect(ProcessFacts(pid: daemon.pid).descriptorCount <= 600)
+        #expect(try daemon.engine.descriptorCount <= 600)
         for pair in pairs { pair.client.reset() }
         pairs.removeAll()
         try daemon.waitUntilIdle()
@@ -111,12 +111,12 @@ struct LimitTests {
     func runningOutOfDescriptorsPausesAndRecovers(_ free: Int) throws {
         let backend = try BackendServer(.greet("b1"))
         let daemon = try Daemon([backend.address])
-        let facts = ProcessFacts(pid: daemon.pid)
+        let facts = try daemon.engine
         let hard = Programs.raisedLimit
         let first = try daemon.connect()
         _ = try first.receiveLine()
         let tight = facts.highestDescriptor + 1 + free
-        try setDescriptorLimit(of: daemon, tight, hard)
+        try setDescriptorLimit(of: facts.pid, tight, hard)
         // Each takes two; some of these thirty get in, the others wait in the kernel's queue.
         let clients = try (0..<30).map { _ in try daemon.connect() }
         try eventually("limpetd says that it has no descriptor left") {
@@ -135,7 +135,7 @@ struct LimitTests {
         // What is open goes on.
         try first.send("still there?")
         #expect(try first.receiveText(12) == "still there?")
-        try setDescriptorLimit(of: daemon, hard, hard)
+        try setDescriptorLimit(of: facts.pid, hard, hard)
         for client in clients { #expect(try client.receiveLine().hasPrefix("b1 ")) }
         try eventually("it accepts again") { try daemon.ctl.listeners()[0].state == "accepting" }
         for each in clients { each.close() }
@@ -144,8 +144,8 @@ struct LimitTests {
         try daemon.stop()
     }
 
-    private func setDescriptorLimit(of daemon: Daemon, _ soft: Int, _ hard: Int) throws {
-        let outcome = try run(["prlimit", "--pid", "\(daemon.pid)", "--nofile=\(soft):\(hard)"])
+    private func setDescriptorLimit(of engine: pid_t, _ soft: Int, _ hard: Int) throws {
+        let outcome = try run(["prlimit", "--pid", "\(engine)", "--nofile=\(soft):\(hard)"])
         #expect(outcome.status == 0, "\(outcome)")
     }
 }

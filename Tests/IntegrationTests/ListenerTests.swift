@@ -138,8 +138,7 @@ struct ListenerTests {
         #expect(reason(refused).contains(daemon.ctl.control), "\(refused)")
         try expectService(daemon)
         // Killed, it leaves its socket file behind.
-        daemon.process.signal(SIGKILL)
-        _ = try daemon.process.wait()
+        try daemon.kill()
         #expect(FileManager.default.fileExists(atPath: daemon.ctl.control))
         #expect(try daemon.ctl.run("status").status == 3)
         let heir = try ChildProcess(

@@ -3,6 +3,9 @@
 #ifndef LIMPET_CCONTINUITY_H
 #define LIMPET_CCONTINUITY_H
 
+#include "exec.h"
+#include "fault.h"
 #include "inject.h"
+#include "process.h"
 
 #endif

@@ -33,6 +33,12 @@ static inline uint64_t *_Nonnull limpet_backend_failures(limpet_backend_counters
 static inline int32_t *_Nonnull limpet_listener_descriptor(limpet_listener_state *_Nonnull listener, int worker) {
     return &listener->descriptor[worker];
 }
+/* Why an upgrade was refused or taken back; cut to what there is room for. */
+static inline void limpet_upgrade_set_reason(limpet_upgrade *_Nonnull upgrade, const char *_Nonnull text) {
+    unsigned long length = 0;
+    for (; text[length] && length + 1 < sizeof upgrade->reason; length++) upgrade->reason[length] = text[length];
+    upgrade->reason[length] = 0;
+}
 static inline void limpet_address_set(limpet_address *_Nonnull address, uint8_t family, uint64_t high, uint64_t low,
                                       uint16_t port) {
     uint64_t words[2] = {__builtin_bswap64(high), __builtin_bswap64(low)};

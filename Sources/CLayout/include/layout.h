@@ -149,7 +149,9 @@ typedef struct {
     uint32_t fault_generation;
     uint32_t fault_count;        /* faults in a row with that very connection in hand */
     int32_t highest;             /* the highest descriptor that this worker ever had */
-    uint64_t reserved[2];
+    uint32_t thread;             /* its thread's id while an engine runs; 0: not yet */
+    uint32_t reserved_half;
+    uint64_t reserved;
 } limpet_worker;
 
 /* Bit of limpet_worker.scratch_direction. */
@@ -191,16 +193,16 @@ typedef struct {
     uint8_t intent; /* Intent.rawValue */
     uint8_t health; /* Health.rawValue */
     uint8_t used;   /* LIMPET_SLOT_x */
-    uint8_t reserved;
+    uint8_t state;  /* BackendState.rawValue that was last seen, see `since`; 0: the slot has not been given its intent yet */
     uint16_t weight; /* set at run time, 1 to 256; 0: the configuration's counts */
     uint16_t weight_base; /* what the configuration said when `weight` was set: another word of the file beats it */
     uint64_t load;  /* connections and connects on all workers: the one number that a limit is held against */
     uint64_t limit; /* 0: none */
     uint64_t since; /* wall-clock ns since 1970 of the last change of state */
-    uint64_t intent_since; /* wall-clock ns since 1970 of the last change of intent or weight by an operator; 0: none */
-    uint64_t drain_deadline; /* CLOCK_BOOTTIME ns at which what is left of a drain is closed; 0: never */
+    uint64_t intent_since; /* wall-clock ns since 1970 of the last change of intent by an operator; 0: none */
+    uint64_t drain_deadline; /* CLOCK_BOOTTIME ns at which what a drained or disabled backend has left is closed; 0: never */
     uint64_t removed_deadline; /* retired: CLOCK_BOOTTIME ns at which what is left is closed; 0: never */
-    uint64_t reserved_word;
+    uint64_t weight_since; /* wall-clock ns since 1970 at which an operator set `weight` */
 } limpet_backend_state;
 
 /* What a slot of a backend, listener or service is used for. Slots are given once and never again while the region lives. */
@@ -253,9 +255,16 @@ typedef struct {
 
 #define LIMPET_RETURN_ADDRESSES 32
 
+/* Who writes the death down. */
+enum {
+    LIMPET_DEATH_UNCLAIMED = 0,
+    LIMPET_DEATH_CLAIMED = 1, /* a thread is at it, or has done it */
+    LIMPET_DEATH_ORDERED = 2  /* nobody yet; the keeper has ordered it, because the engine stood still */
+};
+
 /* Why the last engine died, written by its fault handler or, for what the handler cannot see, by the keeper. */
 typedef struct {
-    uint32_t claimed;    /* 1: a thread is writing it or has; taken with an atomic exchange, freed by the keeper */
+    uint32_t claimed;    /* LIMPET_DEATH_x; taken with an atomic exchange, freed by the keeper */
     int32_t signal;      /* 0: the process exited by itself */
     int32_t code;        /* si_code, or the exit status where signal is 0 */
     int32_t worker;      /* whose thread; -1: none */
@@ -327,7 +336,10 @@ typedef struct {
     uint64_t control_heartbeat; /* turns of the control loop's own timer: a count, not a time */
     uint64_t recent_death[5]; /* CLOCK_BOOTTIME ns of the last deaths, newest first */
     uint64_t started; /* CLOCK_BOOTTIME ns of the daemon's first start */
-    uint64_t reserved[8];
+    uint64_t reexecuted; /* CLOCK_BOOTTIME ns at which the keeper last executed itself anew for the number of deaths */
+    uint32_t backoff; /* deaths in a row that came too fast: each makes the next start wait longer */
+    uint32_t unnoted; /* 1: an engine has died, and no keeper has taken note of it yet */
+    uint64_t reserved[6];
     limpet_death death;
     limpet_upgrade upgrade;
 } limpet_continuity;

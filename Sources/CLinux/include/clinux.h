@@ -48,7 +48,10 @@ enum {
     LIMPET_SO_PEERGROUPS = 59,
     LIMPET_TCP_USER_TIMEOUT = 18,
     LIMPET_O_PATH = 010000000,
-    LIMPET_AT_EMPTY_PATH = 0x1000
+    LIMPET_AT_EMPTY_PATH = 0x1000,
+    LIMPET_SEEK_DATA = 3,
+    LIMPET_SEEK_HOLE = 4,
+    LIMPET_SIGNAL_HANDED_ON = 40 /* a real-time signal that the C library leaves alone */
 };
 
 /* The credentials that SO_PEERCRED answers with; GNU-only in the C library. */
@@ -64,6 +67,23 @@ int limpet_pipe_get_size(int fd);
 
 /* SIOCOUTQ: bytes that the peer has not acknowledged, or -1 with errno. */
 int limpet_unacknowledged(int fd);
+
+/* Sends LIMPET_SIGNAL_HANDED_ON with another signal's number. 0, or -1 with errno. */
+int limpet_signal_hand_on(pid_t process, int number);
+
+/* tgkill(2): 0, or -1 with errno. */
+int limpet_signal_thread(pid_t process, pid_t thread, int number);
+
+/* sigtimedwait(2): 0, or -1 with errno. nanoseconds: -1 waits for ever. */
+typedef struct {
+    int number;
+    int sender; /* process id; 0: the kernel */
+    int value;  /* of LIMPET_SIGNAL_HANDED_ON: what it carries */
+} limpet_arrival;
+int limpet_signal_wait(const sigset_t *_Nonnull set, int64_t nanoseconds, limpet_arrival *_Nonnull arrival);
+
+/* A descriptor's copy that an exec closes, at the lowest number that is free; -1 with errno. */
+int limpet_duplicate(int fd);
 
 /* FIONREAD: bytes in a pipe, or -1 with errno. */
 int limpet_unread(int fd);

@@ -36,11 +36,18 @@ public final class ControlServer {
         routes = Routes(plane: plane, version: version, access: access, slice: limits.slice)
     }
 
-    /// Takes the socket over and serves. Clients that have connected since it was made are served now.
+    /// Serves, by way of a copy of the socket's descriptor: the socket itself stays open for the next engine. Clients that
+    /// have connected since it was made are served now.
     /// - Returns: succeeds once it serves.
     public func start(on socket: ControlSocket) -> EventLoopFuture<Void> {
         eventLoop.preconditionInEventLoop()
         self.socket = socket
+        let descriptor: Int32
+        switch Descriptor.duplicate(socket.descriptor) {
+        case .success(let copy): descriptor = copy
+        case .failure(let error):
+            return eventLoop.makeFailedFuture(SystemError("copy the descriptor of the control socket", error))
+        }
         let server = NIOLoopBound(self, eventLoop: eventLoop)
         return ServerBootstrap(group: eventLoop)
             .serverChannelInitializer { channel in
@@ -54,7 +61,7 @@ public final class ControlServer {
             }
             // Rows wait in the table and not in memory: a client that does not read holds this much and no more.
             .childChannelOption(.writeBufferWaterMark, value: .init(low: 16 * 1024, high: 64 * 1024))
-            .withBoundSocket(socket.descriptor)
+            .withBoundSocket(descriptor)
             .map { server.value.listener = $0 }
     }
 

@@ -4,13 +4,41 @@ public import Linux
 ///
 /// Made early, while the process may still write to the directory; handed to ``ControlServer/start(on:)`` later. Clients
 /// that connect in between wait in the kernel's queue. A plain value; whoever calls ``remove()`` or ``close()`` last owns
-/// it.
+/// it. Its descriptor survives an exec.
 public struct ControlSocket: Sendable {
     public let descriptor: Int32
     public let path: String
     /// Group of the socket file, for ``AccessPolicy``.
     public let group: UInt32
     private let entry: PathEntry
+
+    /// What another process has to know of the file to tell it from one that has taken its place.
+    public struct File: Codable, Sendable, Equatable {
+        public var path: String
+        public var group: UInt32
+        public var device: UInt64
+        public var inode: UInt64
+        public var modified: Int64
+    }
+
+    public var file: File {
+        File(path: path, group: group, device: entry.device, inode: entry.inode, modified: entry.modified)
+    }
+
+    /// The same socket in another process.
+    public init(adopting descriptor: Int32, file: File) {
+        self.descriptor = descriptor
+        path = file.path
+        group = file.group
+        entry = PathEntry(socketOnDevice: file.device, inode: file.inode, modified: file.modified, gid: file.group)
+    }
+
+    private init(descriptor: Int32, path: String, entry: PathEntry) {
+        self.descriptor = descriptor
+        self.path = path
+        group = entry.gid
+        self.entry = entry
+    }
 
     /// Makes the directory (0750) if it is missing, replaces a stale socket file, binds (0660) and listens.
     /// - Parameters:
@@ -25,7 +53,7 @@ public struct ControlSocket: Sendable {
         try removeStale(path)
 
         let descriptor: Int32
-        switch UnixSocket.open() {
+        switch UnixSocket.open(isInherited: true) {
         case .success(let value): descriptor = value
         case .failure(let error): throw .failed(path: path, SystemError("open a socket", error))
         }
@@ -67,7 +95,7 @@ public struct ControlSocket: Sendable {
             if let owner, let error = file.changeOwner(uid: owner.user, gid: owner.group) { throw error }
             if let error = UnixSocket.listen(descriptor) { throw error }
             let entry = try file.look().get()
-            return ControlSocket(descriptor: descriptor, path: path, group: entry.gid, entry: entry)
+            return ControlSocket(descriptor: descriptor, path: path, entry: entry)
         } catch {
             _ = PathEntry.remove(path)
             let owner = owner.map { " and give it to user \($0.user), group \($0.group)" } ?? ""

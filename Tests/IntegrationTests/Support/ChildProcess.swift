@@ -22,7 +22,8 @@ enum Ending: Equatable, CustomStringConvertible {
 
 /// A process that the test started. It inherits no descriptor but 0, 1 and 2; what it writes goes to files.
 ///
-/// It is always ended and reaped, by its process id: at the latest when the object goes.
+/// It leads a process group of its own, with all that it starts in turn. It is always ended and reaped, by its process
+/// id: at the latest when the object goes, and then with its group, unless it had ended by itself in good order.
 final class ChildProcess: Sendable {
     let pid: pid_t
     private let directory: String
@@ -52,7 +53,9 @@ final class ChildProcess: Sendable {
         posix_spawnattr_setsigdefault(&attributes, &signals)
         sigemptyset(&signals)
         posix_spawnattr_setsigmask(&attributes, &signals)
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK))
+        posix_spawnattr_setpgroup(&attributes, 0)
+        posix_spawnattr_setflags(
+            &attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP))
         let variables = environment.merging(["PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"]) { a, _ in a
         }
         var arguments: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) } + [nil]
@@ -65,9 +68,12 @@ final class ChildProcess: Sendable {
     }
 
     deinit {
-        if poll() == nil {
-            kill(pid, SIGKILL)
+        switch poll() {
+        case nil:
+            signalGroup(SIGKILL)
             waitpid(pid, nil, 0)
+        case .signal: signalGroup(SIGKILL)
+        case .exit: break
         }
         if ownsDirectory { try? FileManager.default.removeItem(atPath: directory) }
     }
@@ -82,6 +88,16 @@ final class ChildProcess: Sendable {
     }
 
     func signal(_ number: Int32) { if poll() == nil { kill(pid, number) } }
+
+    /// Sends a signal to the process and to all that it has started: what a terminal does, and what it takes to end a
+    /// daemon whose one process starts the other anew.
+    func signalGroup(_ number: Int32) { kill(-pid, number) }
+
+    /// The processes of the group that have not ended.
+    var group: [ProcessFacts] {
+        let processes = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        return processes.compactMap { pid_t($0) }.map(ProcessFacts.init).filter { $0.group == pid && !$0.isZombie }
+    }
 
     /// How it ended; nil while it runs.
     func poll() -> Ending? {

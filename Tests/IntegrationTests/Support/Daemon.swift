@@ -98,7 +98,12 @@ final class Daemon: Sendable {
         var description: String { "limpetd ended at its start (\(ending)): \(stderr)" }
     }
 
+    /// The keeper.
     var pid: pid_t { process.pid }
+    /// The engine that works now.
+    var enginePID: pid_t { get throws { try ctl.status().enginePid } }
+    /// What /proc says of the engine.
+    var engine: ProcessFacts { get throws { ProcessFacts(pid: try enginePID) } }
     var address: SocketAddress { listeners[0] }
     var log: String { process.stderr }
 
@@ -119,6 +124,13 @@ final class Daemon: Sendable {
         try ended(expecting: status, sourceLocation: sourceLocation)
     }
 
+    /// Ends keeper and engine by SIGKILL: what no daemon survives.
+    func kill() throws {
+        process.signalGroup(SIGKILL)
+        _ = try process.wait()
+        try eventually("keeper and engine are gone") { process.group.isEmpty }
+    }
+
     /// Waits for its end, and checks that it was no crash and left nothing behind.
     func ended(
         expecting status: Int32 = 0, within limit: Duration = patience,
@@ -134,10 +146,11 @@ final class Daemon: Sendable {
 
     /// Over a stretch of time in which nothing happens it uses far less processor time than a loop that spins would.
     func expectSleeping(sourceLocation: SourceLocation = #_sourceLocation) {
-        let facts = ProcessFacts(pid: pid)
-        let (start, before) = (ContinuousClock.now, facts.cpuTime)
+        let processes = process.group
+        let cpuTime = { processes.reduce(Duration.zero) { $0 + $1.cpuTime } }
+        let (start, before) = (ContinuousClock.now, cpuTime())
         Thread.sleep(forTimeInterval: 1.5)
-        let (elapsed, used) = (ContinuousClock.now - start, facts.cpuTime - before)
+        let (elapsed, used) = (ContinuousClock.now - start, cpuTime() - before)
         #expect(
             used < elapsed / 5, "limpetd used \(used) of processor time in \(elapsed) in which nothing happened",
             sourceLocation: sourceLocation)

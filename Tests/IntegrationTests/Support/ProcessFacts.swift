@@ -19,8 +19,7 @@ struct ProcessFacts {
 
     /// Processor time so far, user and system, in ticks of sysconf(_SC_CLK_TCK).
     var cpuTicks: Int {
-        let text = read("/proc/\(pid)/stat")
-        let fields = text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(separator: " ")
+        let fields = statFields
         // The first of these is the ")" of field 2, so that utime and stime, fields 14 and 15, are at 12 and 13.
         return fields.count > 13 ? (Int(fields[12]) ?? 0) + (Int(fields[13]) ?? 0) : 0
     }
@@ -29,9 +28,21 @@ struct ProcessFacts {
     var cpuTime: Duration { .milliseconds(cpuTicks * 1000 / sysconf(Int32(_SC_CLK_TCK))) }
 
     /// Whether a signal has stopped it.
-    var isStopped: Bool {
+    var isStopped: Bool { statFields.dropFirst().first == "T" }
+
+    /// Whether it has ended and nobody has waited for it yet.
+    var isZombie: Bool { statFields.dropFirst().first == "Z" }
+
+    /// Its process group.
+    var group: pid_t? { statFields.count > 3 ? pid_t(statFields[3]) : nil }
+
+    /// Its parent.
+    var parent: pid_t? { statFields.count > 2 ? pid_t(statFields[2]) : nil }
+
+    /// Of /proc/PID/stat, from the parenthesis that ends the name on; empty where there is no such process.
+    private var statFields: [Substring] {
         let text = read("/proc/\(pid)/stat")
-        return text[(text.lastIndex(of: ")") ?? text.startIndex)...].hasPrefix(") T")
+        return text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(separator: " ")
     }
 
     var threadIDs: [pid_t] {

@@ -1,0 +1,44 @@
+internal import CLayout
+internal import Forwarding
+internal import Linux
+
+/// A copy of a shared region in another layout of its records. The region that it was made from stays as it is: until the
+/// image that wants the copy is safe, the one before it may have to go on with the original.
+struct RegionConversion: Sendable {
+    /// The version that the copy says it has.
+    let version: UInt32
+    /// Bytes of a record as it is and as it shall be.
+    let recordBytes: (before: Int, after: Int)
+    /// Writes one record anew. false: the slot was never used, and so was none behind it on this worker.
+    let convert: @Sendable (UnsafeRawPointer, UnsafeMutableRawPointer) -> Bool
+
+    /// - Parameter original: a region of the layout that ``convert`` reads, which nobody writes to meanwhile.
+    /// - Returns: the copy, mapped. It names its own descriptor as the region's.
+    func run(_ original: SharedMemory) throws(SystemError) -> SharedMemory {
+        let before = original.base.load(as: limpet_shared_header.self)
+        let start = Int(before.record_offset)
+        let count = Int(before.workers) * Int(before.records_per_worker)
+        let copy = try SharedMemory(name: "limpet", size: start + (count * recordBytes.after + 4095) / 4096 * 4096)
+
+        // All but the records lies the same in every layout. Pages that were never touched stay so.
+        for extent in try original.extents(in: 0..<start) {
+            (copy.base + extent.lowerBound).copyMemory(
+                from: original.base + extent.lowerBound, byteCount: extent.count)
+        }
+        let header = copy.base.assumingMemoryBound(to: limpet_shared_header.self)
+        header.pointee.version = version
+        header.pointee.record_bytes = UInt32(recordBytes.after)
+        header.pointee.size = UInt64(copy.size)
+        (copy.base + Int(before.continuity_offset)).assumingMemoryBound(to: limpet_continuity.self)
+            .pointee.region = copy.descriptor
+
+        for worker in 0..<Int(before.workers) {
+            let first = worker * Int(before.records_per_worker)
+            for slot in first..<(first + Int(before.records_per_worker)) {
+                let from = original.base + start + slot * recordBytes.before
+                guard convert(from, copy.base + start + slot * recordBytes.after) else { break }
+            }
+        }
+        return copy
+    }
+}

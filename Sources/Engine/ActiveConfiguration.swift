@@ -1,0 +1,79 @@
+import Addressing
+import Configuration
+import Continuity
+import Control
+import Forwarding
+import FoundationEssentials
+import Linux
+import Stickiness
+
+/// What an engine runs from, beside the shared region: the configuration that is active and what the slots of the region
+/// mean by name. Kept in the shared document, so that a crash and an upgrade go on with what was active and not with what
+/// a file says by then.
+struct ActiveConfiguration: Codable, Sendable, Equatable {
+    /// Of this text; another build reads it before it takes the daemon over.
+    static let format = 1
+
+    var format = ActiveConfiguration.format
+    /// ``DaemonConfiguration/canonicalText``.
+    var configuration: String
+    /// The key's bytes: the file that they came from may be gone, or hold others.
+    var hashKey: String
+    /// The file that the configuration came from; nil: flags alone.
+    var path: String?
+    /// The flags beside it, as they were typed: a reload reads the file again, and the flags again with it.
+    var flags: FlagValues
+    var slots: SlotTables
+    var control: ControlSocket.File
+    /// The directory of what outlives the daemon.
+    var stateDirectory: String
+
+    init(
+        _ configuration: DaemonConfiguration, path: String?, flags: FlagValues, slots: SlotTables,
+        control: ControlSocket.File, stateDirectory: String
+    ) {
+        self.configuration = configuration.canonicalText
+        hashKey = configuration.hashKey.hexadecimal
+        self.path = path
+        self.flags = flags
+        self.slots = slots
+        self.control = control
+        self.stateDirectory = stateDirectory
+    }
+
+    /// The configuration, with its key.
+    func parsed() throws(StartError) -> DaemonConfiguration {
+        do throws(ConfigurationFailure) {
+            var configuration = try ConfigurationLoader.parse(self.configuration, source: "active configuration")
+                .configuration
+            guard let key = HashKey(hexadecimal: hashKey) else {
+                throw ConfigurationFailure(
+                    .configuration,
+                    [ConfigurationError(source: "active configuration", problem: "the hash key is damaged")])
+            }
+            configuration.hashKey = key
+            return configuration
+        } catch {
+            throw StartError("\(error)")
+        }
+    }
+
+    /// Makes it the one that counts.
+    func publish(in document: SharedDocument) throws(StartError) {
+        do {
+            try document.publish([UInt8](JSONEncoder().encode(self)))
+        } catch {
+            throw StartError("\(error)")
+        }
+    }
+
+    /// The one that counts.
+    static func read(_ region: SharedRegion) throws(StartError) -> ActiveConfiguration {
+        do {
+            return try JSONDecoder().decode(
+                ActiveConfiguration.self, from: Data(SharedDocument(region: region).read()))
+        } catch {
+            throw StartError("the active configuration in the shared region cannot be read: \(error)")
+        }
+    }
+}

@@ -1,0 +1,51 @@
+import Control
+import Glibc
+import Linux
+import NIOCore
+
+/// The control server as the engine's first thread holds it: it lives on the event loop.
+final class ControlService: @unchecked Sendable {
+    private let eventLoop: any EventLoop
+    private var server: ControlServer?
+
+    /// Returns once it serves.
+    init(
+        _ controller: Controller, _ socket: ControlSocket, _ eventLoop: any EventLoop, version: String
+    ) throws(StartError) {
+        self.eventLoop = eventLoop
+        let access = AccessPolicy(user: Account.effectiveUID, group: socket.group)
+        do {
+            try eventLoop.flatSubmit { [self] in
+                let server = ControlServer(eventLoop: eventLoop, plane: controller, version: version, access: access)
+                self.server = server
+                return server.start(on: socket)
+            }.wait()
+        } catch {
+            throw StartError("control socket \(socket.path): \(error)")
+        }
+    }
+
+    /// Lets replies that are under way end, removes the socket file and closes everything.
+    func stop() {
+        try? eventLoop.flatSubmit { [self] in server?.stop() ?? eventLoop.makeSucceededVoidFuture() }.wait()
+    }
+}
+
+/// Lets the engine's first thread wait for the end without polling.
+final class Completion: @unchecked Sendable {
+    private let wakeUp: UnsafeMutablePointer<sem_t>
+
+    init() {
+        wakeUp = .allocate(capacity: 1)
+        wakeUp.initialize(to: sem_t())
+        sem_init(wakeUp, 0, 0)
+    }
+
+    func complete() {
+        sem_post(wakeUp)
+    }
+
+    func wait() {
+        while sem_wait(wakeUp) != 0 {}
+    }
+}

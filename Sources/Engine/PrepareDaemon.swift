@@ -1,0 +1,199 @@
+import CLayout
+public import Configuration
+import Continuity
+import Control
+public import Forwarding
+import Glibc
+import Linux
+public import Logging
+import Observability
+
+/// A daemon that an engine can be started for: everything has been opened and named in the region.
+public struct PreparedDaemon: Sendable {
+    public let region: SharedRegion
+    public let log: Logger
+    /// Descriptors that the daemon may have open at once.
+    public let descriptors: Int
+    private let socket: ControlSocket
+
+    init(region: SharedRegion, log: Logger, descriptors: Int, socket: ControlSocket) {
+        self.region = region
+        self.log = log
+        self.descriptors = descriptors
+        self.socket = socket
+    }
+
+    /// Takes away what a daemon must not leave behind. For the keeper, at the end.
+    public func removeFiles() {
+        RestartNote.leave(nil, beside: socket.path)
+        socket.remove()
+    }
+
+    /// Tells those who ask the control socket why nobody answers; nil: somebody does again.
+    public func noteRestart(_ text: String?) {
+        RestartNote.leave(text, beside: socket.path)
+    }
+}
+
+/// Does all that needs the rights, the environment or the working directory of whoever started the daemon: binds, opens,
+/// locks, drops privileges, and writes down in the shared region what an engine has to know.
+///
+/// For the keeper: nothing here starts a thread. Call it on the process's only thread: ids, capabilities and the signal
+/// mask belong to a thread and are inherited by those that are started here.
+public func prepareDaemon(_ request: EngineRequest) throws(StartError) -> PreparedDaemon {
+    let configuration = request.configuration
+    let log = Log.make(configuration)
+    do throws(StartError) {
+        return try DaemonPreparation(request: request, log: log).prepare()
+    } catch {
+        log.critical("\(error)")
+        throw error
+    }
+}
+
+/// The daemon of a region that another image has handed down: all is there, and only has to be found again.
+public func findDaemon(_ region: SharedRegion) throws(StartError) -> PreparedDaemon {
+    let active = try ActiveConfiguration.read(region)
+    return PreparedDaemon(
+        region: region, log: Log.make(try active.parsed()), descriptors: Descriptor.raiseLimit(),
+        socket: ControlSocket(adopting: region.continuity.pointee.control, file: active.control))
+}
+
+/// The log as it was configured.
+enum Log {
+    static func make(_ configuration: DaemonConfiguration) -> Logger {
+        var log = Logger(label: "limpetd") { _ in
+            StandardErrorLog(level: .info, format: configuration.logFormat == .json ? .json : .text)
+        }
+        log.logLevel = Logger.Level(rawValue: configuration.logLevel.rawValue) ?? .info
+        return log
+    }
+}
+
+/// The descriptor budget that a configuration would get here, for `--check`: the connections that would be admitted, and
+/// the line that says so; or why it cannot be met.
+public func descriptorBudget(
+    of configuration: DaemonConfiguration
+) throws(StartError) -> (connections: Int, summary: String) {
+    try DaemonPreparation.checkCounts(configuration)
+    let budget = DaemonPreparation.budget(configuration)
+    let admitted = try budget.admitted(wanted: configuration.maxConnections)
+    return (admitted, budget.summary(admitted: admitted))
+}
+
+/// Why a start as root would fail for want of a user or group, for `--check`; nil: it would not, or we are not root and
+/// cannot tell who will start it.
+public func identityProblem(of configuration: DaemonConfiguration) -> String? {
+    guard Account.effectiveUID == 0 else { return nil }
+    do throws(StartError) {
+        _ = try Identity.resolve(user: configuration.user, group: configuration.group)
+        return nil
+    } catch {
+        return error.description
+    }
+}
+
+/// The steps of ``prepareDaemon(_:)``.
+struct DaemonPreparation {
+    let request: EngineRequest
+    let log: Logger
+
+    static func budget(_ configuration: DaemonConfiguration) -> DescriptorBudget {
+        DescriptorBudget(
+            limit: Descriptor.raiseLimit(), workers: workers(configuration),
+            listeners: configuration.services.reduce(0) { $0 + $1.listeners.count })
+    }
+
+    private static func workers(_ configuration: DaemonConfiguration) -> Int {
+        configuration.workers ?? min(64, Threads.usableProcessors)
+    }
+
+    /// Slots of the shared region are numbered and their number is fixed: what a configuration may name has a limit.
+    static func checkCounts(_ configuration: DaemonConfiguration) throws(StartError) {
+        let counts = [
+            ("backends", configuration.services.reduce(0) { $0 + $1.backends.count }, SharedRegion.maximumBackends),
+            ("listeners", configuration.services.reduce(0) { $0 + $1.listeners.count }, SharedRegion.maximumListeners),
+        ]
+        for (what, count, maximum) in counts where count > maximum {
+            throw StartError(
+                "\(count) \(what) are configured, and one limpetd takes \(maximum); divide them among several")
+        }
+    }
+
+    func prepare() throws(StartError) -> PreparedDaemon {
+        let configuration = request.configuration
+        try DaemonPreparation.checkCounts(configuration)
+        let budget = DaemonPreparation.budget(configuration)
+        let limit = try budget.admitted(wanted: configuration.maxConnections)
+
+        // As the user that started us: whom to become, the files, the addresses.
+        let identity = try Identity.resolve(user: configuration.user, group: configuration.group)
+        if case .root = identity {
+            log.warning("staying root, as asked: name an ordinary user with --user where that is possible")
+        }
+        let controlPath = try Paths.control(configuration.controlPath)
+        let state = try StateDirectory(path: try Paths.state(configuration.stateDirectory), owner: identity.owner)
+        let region: SharedRegion
+        do throws(SystemError) {
+            // Records for all that the descriptors allow: those that are not used cost nothing, and a reload may raise the
+            // limit that far.
+            region = try SharedRegion(
+                workers: DaemonPreparation.workers(configuration), records: budget.connections, limit: limit)
+        } catch {
+            throw StartError("\(error)")
+        }
+        region.continuity.pointee.lock = state.lock.descriptor
+        region.continuity.pointee.executable = Executable.openOwn() ?? -1
+        let slots = try SlotAssigner.assign(configuration, after: nil, SlotTables(), limits: SlotLimits(region))
+        try ListenerSet.bind(slots.opened, of: configuration.services, in: region)
+        let socket: ControlSocket
+        do throws(ControlSocketError) {
+            socket = try ControlSocket.prepare(path: controlPath, owner: identity.owner)
+        } catch {
+            throw StartError("\(error)")
+        }
+        region.continuity.pointee.control = socket.descriptor
+
+        // As the user that we are from here on.
+        do throws(StartError) {
+            try identity.assume()
+            try checkReadable()
+            log.info("\(Identity.summary)")
+            log.info("\(budget.summary(admitted: limit))")
+            try publish(region, slots.tables, socket, stateDirectory: state.path)
+            return PreparedDaemon(region: region, log: log, descriptors: budget.limit, socket: socket)
+        } catch {
+            socket.remove()
+            throw error
+        }
+    }
+
+    /// What a reload would read must be readable by the user that will read it; better to fail now than then.
+    private func checkReadable() throws(StartError) {
+        for path in [request.configurationPath, request.configuration.hashKeyFile].compactMap({ $0 }) {
+            if let error = FileAccess.checkReadable(path) {
+                throw StartError(
+                    "\(path) cannot be read by user \(Account.numbered(Account.effectiveUID)?.name ?? "limpetd"): \(error);"
+                        + " give it to that user's group and make it readable (chgrp, chmod g+r)")
+            }
+        }
+    }
+
+    /// The first state of the backends, and the document.
+    private func publish(
+        _ region: SharedRegion, _ slots: SlotTables, _ socket: ControlSocket, stateDirectory: String
+    ) throws(StartError) {
+        try Topology(request.configuration, slots) { _, configured in configured }.settle(
+            in: region, removedDeadline: nil)
+        let document: SharedDocument
+        do throws(SystemError) {
+            document = try SharedDocument.create(in: region)
+        } catch {
+            throw StartError("\(error)")
+        }
+        try ActiveConfiguration(
+            request.configuration, path: request.configurationPath, flags: request.flags, slots: slots,
+            control: socket.file, stateDirectory: stateDirectory
+        ).publish(in: document)
+    }
+}

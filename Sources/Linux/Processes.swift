@@ -1,0 +1,30 @@
+internal import CLinux
+internal import Glibc
+
+/// Processes, by their ids.
+public enum Processes {
+    /// This process.
+    public static var own: Int32 { getpid() }
+
+    /// How a child ended.
+    public enum Ending: Sendable, Equatable {
+        case exit(Int32)
+        case signal(Int32)
+    }
+
+    /// Takes the end of a child out of the kernel, without waiting for it; nil: it runs. ECHILD counts as an exit with
+    /// status −1: somebody else has seen its end.
+    public static func reap(_ child: Int32) -> Ending? {
+        var status: Int32 = 0
+        var got: pid_t
+        repeat { got = waitpid(child, &status, WNOHANG) } while got < 0 && errno == EINTR
+        if got == 0 { return nil }
+        if got < 0 { return .exit(-1) }
+        return status & 0x7f == 0 ? .exit(status >> 8 & 0xff) : .signal(status & 0x7f)
+    }
+
+    /// Ends this process as it is: no buffers are written, nothing is called that was to be called at its end.
+    public static func endAtOnce(_ status: Int32) -> Never {
+        _exit(status)
+    }
+}
