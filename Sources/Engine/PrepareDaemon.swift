@@ -137,12 +137,13 @@ struct DaemonPreparation {
         region.continuity.pointee.control = socket.descriptor
 
         // As the user that we are from here on.
+        let program = ActiveConfiguration.Program(path: Executable.ownPath, startedBy: Account.effectiveUID)
         do throws(StartError) {
             try identity.assume()
             try checkReadable()
             log.info("\(Identity.summary)")
             log.info("\(budget.summary(admitted: limit))")
-            try publish(region, socket)
+            try publish(region, socket, program)
             return PreparedDaemon(region: region, log: log, descriptors: budget.limit, socket: socket)
         } catch {
             socket.remove()
@@ -162,7 +163,9 @@ struct DaemonPreparation {
     }
 
     /// The first state of the backends, and the document.
-    private func publish(_ region: SharedRegion, _ socket: ControlSocket) throws(StartError) {
+    private func publish(
+        _ region: SharedRegion, _ socket: ControlSocket, _ program: ActiveConfiguration.Program
+    ) throws(StartError) {
         let topology = Topology(request.configuration)
         topology.initialise(region)
         let document: SharedDocument
@@ -172,7 +175,8 @@ struct DaemonPreparation {
             throw StartError("\(error)")
         }
         try ActiveConfiguration(
-            request.configuration, path: request.configurationPath, topology: topology, control: socket.file
+            request.configuration, path: request.configurationPath, topology: topology, control: socket.file,
+            program: program
         ).publish(in: document)
     }
 }

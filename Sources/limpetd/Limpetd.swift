@@ -10,6 +10,7 @@ struct Limpetd {
     static func main() {
         StandardStreams.reserve()
         Signals.useDefaults()
+        if let status = answerAsCanary() { exit(status) }
         let options: Options
         switch CommandLineReading.read(Array(CommandLine.arguments.dropFirst())) {
         case .options(let read): options = read

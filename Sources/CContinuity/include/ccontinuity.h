@@ -5,5 +5,7 @@
 
 #include "inject.h"
 #include "process.h"
+#include "spawn.h"
+#include "test_image.h"
 
 #endif
