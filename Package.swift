@@ -114,7 +114,8 @@ let package = Package(
             name: "ForwardingTests", dependencies: ["Forwarding", "Linux", "CLayout", "Addressing"],
             swiftSettings: common),
         .testTarget(
-            name: "ContinuityTests", dependencies: ["Continuity", "Forwarding", "Linux", "CLayout", "CContinuity", "Addressing"],
+            name: "ContinuityTests",
+            dependencies: ["Continuity", "Forwarding", "Linux", "CLayout", "CContinuity", "Addressing"],
             resources: [.copy("Fixtures")], swiftSettings: common),
         .testTarget(
             name: "EngineTests",

@@ -89,7 +89,8 @@ private struct CanaryConversation {
         do throws(CanaryAnswer.Problem) {
             return try CanaryAnswer(parsing: text)
         } catch .format(let format) {
-            throw UpgradeRefusal("its answer has format \(format), which this version cannot read; restart limpetd instead")
+            throw UpgradeRefusal(
+                "its answer has format \(format), which this version cannot read; restart limpetd instead")
         } catch {
             throw UpgradeRefusal("it is no limpetd that can take over: \(behaviour(text, ending))")
         }

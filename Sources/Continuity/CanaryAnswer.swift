@@ -83,7 +83,8 @@ public struct CanaryAnswer: Sendable, Equatable {
         self.restores = restores
         switch verdict {
         case "ok": refusal = nil
-        case _ where verdict.hasPrefix("refused "): refusal = CanaryAnswer.line(String(verdict.dropFirst(8)), limit: 2048)
+        case _ where verdict.hasPrefix("refused "):
+            refusal = CanaryAnswer.line(String(verdict.dropFirst(8)), limit: 2048)
         default: throw .unreadable
         }
     }

@@ -10,7 +10,7 @@ import Testing
 /// upgrade.
 @Suite struct CanaryTests {
     private func refusal(_ path: String, limit: UInt64 = 20_000_000_000) throws -> String {
-        let descriptor = open(path, Int32(O_PATH) | O_CLOEXEC)
+        let descriptor = open(path, pathOnly | O_CLOEXEC)
         try #require(descriptor >= 0)
         defer { Descriptor.close(descriptor) }
         return try #require(
@@ -20,7 +20,8 @@ import Testing
         ).description
     }
 
-    private let O_PATH = 0o10000000
+    /// open(2)'s O_PATH, which the import lacks.
+    private let pathOnly: Int32 = 0o10000000
 
     /// An executable file that goes with the object.
     private final class Program {
@@ -38,12 +39,14 @@ import Testing
         #expect(
             try refusal("/bin/true") == "it is no limpetd that can take over: it said nothing and exited with status 0")
         #expect(
-            try refusal("/bin/false") == "it is no limpetd that can take over: it said nothing and exited with status 1")
+            try refusal("/bin/false") == "it is no limpetd that can take over: it said nothing and exited with status 1"
+        )
     }
 
     @Test func whatSaysSomethingElse() throws {
         let text = try refusal("/bin/cp")
-        #expect(text.hasPrefix("it is no limpetd that can take over: it said \"") && text.hasSuffix("exited with status 1"))
+        #expect(
+            text.hasPrefix("it is no limpetd that can take over: it said \"") && text.hasSuffix("exited with status 1"))
     }
 
     @Test func whatGoesOnForEver() throws {
@@ -76,13 +79,13 @@ import Testing
     @Test func nothingElseIsInherited() throws {
         let pipe = try Pipe.open(capacity: 4096)
         let other = open("/dev/null", O_RDONLY)
-        let shell = open("/bin/sh", Int32(O_PATH) | O_CLOEXEC)
+        let shell = open("/bin/sh", pathOnly | O_CLOEXEC)
         defer { for descriptor in [pipe.read, other, shell] { Descriptor.close(descriptor) } }
         let script = """
             i=0
             while [ $i -lt 300 ]; do [ ! -e /proc/$$/fd/$i ] || echo $i >&3; i=$((i + 1)); done
-            readlink /proc/$$/fd/0 /proc/$$/fd/1 >&2
-            : # or the shell would become the last command, with other descriptors
+            targets=$(readlink /proc/$$/fd/0 /proc/$$/fd/1)
+            echo "$targets" >&2
             """
         let child = CStringArray(["sh", "-c", script]).with { arguments in
             CStringArray(["PATH=/usr/bin:/bin"]).with { environment in

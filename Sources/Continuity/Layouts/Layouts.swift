@@ -101,7 +101,8 @@ public struct AdoptedRegion {
     /// The word that the guard of our exec looks at: it knows the region that was handed down and no other.
     public var safe: UnsafeMutablePointer<Int32> {
         let header = inherited.base.assumingMemoryBound(to: limpet_shared_header.self).pointee
-        let continuity = (inherited.base + Int(header.continuity_offset)).assumingMemoryBound(to: limpet_continuity.self)
+        let continuity = (inherited.base + Int(header.continuity_offset)).assumingMemoryBound(
+            to: limpet_continuity.self)
         return continuity.pointer(to: \.safe)!
     }
 
