@@ -55,11 +55,11 @@ let package = Package(
         .target(
             name: "Forwarding",
             dependencies: ["Linux", "CLinux", "CLayout", "CContinuity", "Addressing", "Stickiness", "Backends"],
-            swiftSettings: common),
+            swiftSettings: common + [.define("LIMPET_INJECT", .when(configuration: .debug))]),
         .target(
             name: "Continuity",
             dependencies: [
-                "Linux", "CLinux", "CLayout", "CContinuity", "Forwarding",
+                "Linux", "CLinux", "CLayout", "CContinuity", "Forwarding", "Addressing",
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: common),
         .target(

@@ -36,6 +36,8 @@ static void die(uint32_t point) {
     for (;;) pause();
 }
 
+void limpet_inject_here(uint32_t point) { limpet_inject(point); }
+
 void limpet_inject_pass(uint32_t point) {
     if (label != 0) {
         if (point + 1 == label && __atomic_add_fetch(&passed, 1, __ATOMIC_RELAXED) == passes) die(point);
@@ -51,4 +53,6 @@ void limpet_inject_pass(uint32_t point) {
     state ^= state << 17;
     if (state % rate == 0) die(point);
 }
+#else
+void limpet_inject_prepare(uint32_t engine_generation) { (void)engine_generation; }
 #endif

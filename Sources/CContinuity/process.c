@@ -1,13 +1,18 @@
 #define _GNU_SOURCE
 #include "process.h"
-#include "atomics.h"
+#include "exec.h"
+#include "support.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
+#include <stddef.h>
+#include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 void limpet_grow_descriptor_table(int32_t descriptors) {
@@ -20,40 +25,102 @@ int limpet_name_keeper(limpet_continuity *continuity) {
     int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
     if (pidfd < 0) return -1;
     continuity->keeper_pidfd = pidfd;
-    continuity->keeper = getpid();
+    limpet_pid_store(&continuity->keeper, getpid());
     return 0;
 }
 
+/* ---- The replacement of a keeper that has died: a clone of the engine, in which only C runs ---- */
+
+static int32_t handed_to;
+
+static void hand_on(int number) {
+    int error = errno;
+    sigqueue(handed_to, LIMPET_HANDED_ON, (union sigval){.sival_int = number});
+    errno = error;
+}
+
+__attribute__((noreturn)) static void replace_keeper(limpet_shared_header *region, int32_t engine) {
+    limpet_continuity *continuity = limpet_continuity_of(region);
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR2};
+    struct sigaction action = {.sa_handler = hand_on};
+    sigset_t blocked;
+    handed_to = engine;
+    sigprocmask(SIG_BLOCK, NULL, &blocked);
+    for (unsigned index = 0; index < sizeof numbers / sizeof *numbers; index++) {
+        sigaction(numbers[index], &action, NULL);
+        sigdelset(&blocked, numbers[index]);
+    }
+    struct pollfd process = {.fd = continuity->engine_pidfd, .events = POLLIN};
+    while (ppoll(&process, 1, NULL, &blocked) < 1) {}
+    if (limpet_load32(&continuity->ending)) _exit(continuity->exit_status);
+    limpet_pid_store(&continuity->engine, 0);
+    int is_upgrade = limpet_load32(&continuity->upgrade.state) == LIMPET_UPGRADE_PARKED;
+    if (!is_upgrade) limpet_store32(&continuity->unnoted, 1);
+    for (;;) {
+        int32_t next = is_upgrade ? continuity->executable_next : continuity->executable;
+        limpet_exec_guarded(region, next, continuity->executable, is_upgrade ? LIMPET_UPGRADE_MILLISECONDS : 0);
+        if (limpet_end_is_asked()) _exit(1);
+        is_upgrade = 0;
+        limpet_sleep(1000);
+    }
+}
+
+/* ---- The engine ---- */
+
 typedef struct {
+    limpet_shared_header *region;
     void (*run)(void *);
     void *context;
 } engine_start;
 
 static void *engine_thread(void *argument) {
     engine_start *start = argument;
+    limpet_continuity *continuity = limpet_continuity_of(start->region);
+    for (int32_t guard; (guard = limpet_pid_load(&continuity->guard)) != 0;) {
+        struct timespec limit = {.tv_nsec = 100000000};
+        syscall(SYS_futex, &continuity->guard, FUTEX_WAIT, guard, &limit, NULL, 0);
+    }
     start->run(start->context);
     _exit(1);
 }
 
 /* What the cloned thread does for the rest of its life. */
-static void watch_keeper(limpet_continuity *continuity) {
-    struct pollfd keeper = {.fd = continuity->keeper_pidfd, .events = POLLIN};
-    while (poll(&keeper, 1, -1) < 1) {}
-    limpet_store32((uint32_t *)&continuity->keeper, 0);
-    for (;;) pause();
+__attribute__((noreturn)) static void watch_keeper(limpet_shared_header *region, int32_t keeper, int pidfd) {
+    limpet_continuity *continuity = limpet_continuity_of(region);
+    limpet_await_end(pidfd, -1);
+    int32_t guard = limpet_pid_load(&continuity->guard);
+    if (guard != 0) {
+        /* The image died on the way. Either its guard takes over, with another engine, or it had just been let go. */
+        if (limpet_pid_load(&continuity->safe) != keeper) _exit(1);
+        limpet_dismiss_guard(continuity);
+    }
+    int32_t engine = getpid();
+    for (uint64_t pause = 0;; pause = pause ? 2 * pause : 10) {
+        if (pause > 5000) pause = 5000;
+        limpet_sleep(pause);
+        limpet_pid_store(&continuity->keeper, 0);
+        long child = limpet_clone_sharing(&continuity->keeper);
+        if (child == 0) replace_keeper(region, engine);
+        if (child > 0)
+            while (waitpid((pid_t)child, NULL, 0) < 0 && errno == EINTR) {}
+    }
 }
 
-int32_t limpet_clone_engine(limpet_continuity *continuity, void (*run)(void *), void *context) {
-    long child = syscall(SYS_clone, (long)(CLONE_FILES | SIGCHLD), 0L, 0L, 0L, 0L);
-    if (child != 0) {
-        if (child > 0) continuity->engine = (int32_t)child;
-        return (int32_t)child;
-    }
-    continuity->engine = getpid();
+int32_t limpet_clone_engine(limpet_shared_header *region, void (*run)(void *), void *context) {
+    limpet_continuity *continuity = limpet_continuity_of(region);
+    int32_t keeper = getpid();
+    int pidfd = continuity->keeper_pidfd;
+    long child = limpet_clone_sharing(&continuity->engine);
+    if (child != 0) return (int32_t)child;
+    /* Named before a second thread runs: what nothing names is closed by the engine's first steps. */
+    int before = continuity->engine_pidfd;
+    int own = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    if (own < 0) _exit(1);
+    continuity->engine_pidfd = own;
+    if (before >= 0) close(before);
     /* Lives as long as this function, which does not return here. */
-    engine_start start = {run, context};
+    engine_start start = {region, run, context};
     pthread_t thread;
     if (pthread_create(&thread, NULL, engine_thread, &start) != 0) _exit(1);
-    watch_keeper(continuity);
-    _exit(1);
+    watch_keeper(region, keeper, pidfd);
 }

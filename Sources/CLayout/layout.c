@@ -8,8 +8,11 @@ _Static_assert(sizeof(limpet_address) == 24, "address");
 _Static_assert(sizeof(limpet_direction) == 16, "direction");
 _Static_assert(offsetof(limpet_address, scope) == 16 && offsetof(limpet_address, port) == 20 &&
                    offsetof(limpet_address, family) == 22, "address");
-_Static_assert(offsetof(limpet_direction, pipe_bytes) == 8 && offsetof(limpet_direction, flags) == 12 &&
+_Static_assert(offsetof(limpet_direction, pipe_read) == 0 && offsetof(limpet_direction, pipe_write) == 4 &&
+                   offsetof(limpet_direction, pipe_bytes) == 8 && offsetof(limpet_direction, flags) == 12 &&
                    offsetof(limpet_direction, calm) == 14 && offsetof(limpet_direction, pipe_size) == 15, "direction");
+
+_Static_assert(offsetof(limpet_record, generation) == 4 && LIMPET_FREE == 0, "what limpet_record_clear keeps and leaves");
 
 _Static_assert(sizeof(limpet_record_1) == 256, "record 1: four cache lines");
 _Static_assert(offsetof(limpet_record_1, id) == 8 && offsetof(limpet_record_1, descriptor) == 16 &&

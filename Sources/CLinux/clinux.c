@@ -29,6 +29,8 @@ int limpet_signal_hand_on(pid_t process, int number) {
     return sigqueue(process, LIMPET_SIGNAL_HANDED_ON, (union sigval){.sival_int = number});
 }
 
+int limpet_signal_thread(pid_t process, pid_t thread, int number) { return tgkill(process, thread, number); }
+
 int limpet_signal_wait(const sigset_t *set, int64_t nanoseconds, limpet_arrival *arrival) {
     siginfo_t info = {0};
     struct timespec limit = {nanoseconds / 1000000000, nanoseconds % 1000000000};
@@ -43,6 +45,12 @@ int limpet_signal_wait(const sigset_t *set, int64_t nanoseconds, limpet_arrival 
 }
 
 int limpet_duplicate(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, 0); }
+
+
+int limpet_unread(int fd) {
+    int bytes = 0;
+    return ioctl(fd, FIONREAD, &bytes) < 0 ? -1 : bytes;
+}
 
 int limpet_no_new_privileges(void) { return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); }
 

@@ -24,7 +24,7 @@ enum EngineProcess {
     ) throws(SystemError) -> Int32 {
         let body = Unmanaged.passRetained(Body(region, run))
         let engine = limpet_clone_engine(
-            region.continuity,
+            region.header,
             { context in
                 let body = Unmanaged<Body>.fromOpaque(context).takeUnretainedValue()
                 Processes.endAtOnce(body.run(body.region))

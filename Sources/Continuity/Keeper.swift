@@ -8,27 +8,44 @@ public import Logging
 /// when that has died, however it died.
 ///
 /// Single-threaded for ever: it must not touch what starts a thread (NIO, Dispatch, Tasks), or the next clone could hang.
-/// It does nothing while the engine works but look, once a second, whether it still does.
+/// And it opens no descriptor while there is an engine, whose first steps close all that the region does not name. While
+/// the engine works it looks once a second whether it still does, and hands signals on.
 public struct Keeper: ~Copyable {
     /// What it waits for. They must be blocked from the start of the program on.
     public static let signals = [
         Signals.child, Signals.terminate, Signals.interrupt, Signals.hangUp, Signals.userTwo,
     ]
     private static let tick: UInt64 = 1_000_000_000
+    /// What a process that was told to abort may take to write down why, before it is killed.
+    private static let lastWords: UInt64 = 500_000_000
+    /// Deaths of engines that have never served after which the start has failed.
+    private static let failedStarts = 5
 
     private let region: SharedRegion
     private let log: Logger
     private let run: @Sendable (SharedRegion) -> Int32
+    private let noteRestart: (String?) -> Void
+    private var handedDown: AdoptedRegion?
+    private let backoff = Backoff()
     /// Signals that came while there was no engine.
     private var waiting: [Int32] = []
+    /// SIGTERM or SIGINT has come: whatever happens, the daemon is to end.
+    private var isEnding = false
 
     /// - Parameters:
     ///   - region: complete: the engine starts from it and from the document that it names.
+    ///   - handedDown: where it comes from another image.
     ///   - run: the engine's work, see ``EngineProcess``.
-    public init(region: SharedRegion, log: Logger, run: @escaping @Sendable (SharedRegion) -> Int32) {
+    ///   - noteRestart: tells those who ask the control socket why nobody answers; nil: somebody does again.
+    public init(
+        region: SharedRegion, handedDown: AdoptedRegion? = nil, log: Logger,
+        run: @escaping @Sendable (SharedRegion) -> Int32, noteRestart: @escaping (String?) -> Void
+    ) {
         self.region = region
+        self.handedDown = handedDown
         self.log = log
         self.run = run
+        self.noteRestart = noteRestart
     }
 
     /// Makes the descriptor table so large that it never has to grow while it is shared.
@@ -44,62 +61,167 @@ public struct Keeper: ~Copyable {
             log.critical("\(SystemError("be watched over", .last))")
             return 1
         }
+        if handedDown != nil, limpet_load32(&region.continuity.pointee.unnoted) != 0 {
+            log.error("the keeper died, and then the engine; process \(Processes.own) is the keeper now")
+            note(.exit(-1))
+        }
         while true {
             let ending: Processes.Ending
             do throws(SystemError) {
                 ending = watch(try startEngine())
             } catch {
                 log.critical("\(error)")
-                if region.continuity.pointee.generation <= 1 { return 1 }
+                if region.continuity.pointee.resumed == 0 || isEnding { return 1 }
                 pause(nanoseconds: Keeper.tick)
                 continue
             }
-            if limpet_load32(&region.continuity.pointee.ending) != 0 {
-                return region.continuity.pointee.exit_status
-            }
-            note(ending)
+            if let status = judge(ending) { return status }
         }
     }
 
+    // MARK: An engine
+
     private mutating func startEngine() throws(SystemError) -> Int32 {
-        region.continuity.pointee.generation += 1
-        region.continuity.pointee.engine_started = Clock.now()
-        limpet_store32(&region.continuity.pointee.serving, 0)
+        let continuity = region.continuity
+        continuity.pointee.generation += 1
+        continuity.pointee.engine_started = Clock.now()
+        limpet_store32(&continuity.pointee.serving, 0)
+        for worker in 0..<region.workerCount { limpet_store32(&region.worker(worker).pointee.thread, 0) }
         let engine = try EngineProcess.start(region, run)
+        if let adopted = handedDown.take(), !adopted.release(engine) { Processes.endAtOnce(1) }
         for number in waiting { Signals.handOn(number, to: engine) }
         waiting = []
         return engine
     }
 
-    /// Hands signals on to the engine until it has ended.
-    private func watch(_ engine: Int32) -> Processes.Ending {
+    /// Hands signals on to the engine, and looks after it, until it has ended.
+    private mutating func watch(_ engine: Int32) -> Processes.Ending {
+        var watchdog = Watchdog(beats)
+        var nextLook = Clock.now() + Keeper.tick
+        var isNoted = true
         while true {
             if let ending = Processes.reap(engine) { return ending }
-            if let signal = Signals.wait(Keeper.signals, nanoseconds: Keeper.tick), signal.number != Signals.child {
-                Signals.handOn(signal.number, to: engine)
+            let now = Clock.now()
+            if now >= nextLook {
+                nextLook = now + Keeper.tick
+                let still = watchdog.look(beats)
+                if !still.isEmpty { return end(engine, still) }
             }
+            if isNoted, limpet_load32(&region.continuity.pointee.serving) != 0 {
+                isNoted = false
+                noteRestart(nil)
+            }
+            if let signal = Signals.wait(Keeper.signals, nanoseconds: nextLook - now) { take(signal.number, engine) }
         }
     }
 
-    /// Waits, and keeps the signals that come for the next engine.
+    private mutating func take(_ number: Int32, _ engine: Int32?) {
+        if number == Signals.child { return }
+        if number == Signals.terminate || number == Signals.interrupt { isEnding = true }
+        if let engine { Signals.handOn(number, to: engine) } else { waiting.append(number) }
+    }
+
+    /// Waits, and keeps the signals that come for the next engine. One that asks for the end ends the wait.
     private mutating func pause(nanoseconds: UInt64) {
         let end = Clock.now() + nanoseconds
-        while true {
+        while !isEnding {
             let now = Clock.now()
             if now >= end { return }
-            if let signal = Signals.wait(Keeper.signals, nanoseconds: end - now), signal.number != Signals.child {
-                waiting.append(signal.number)
-            }
+            if let signal = Signals.wait(Keeper.signals, nanoseconds: end - now) { take(signal.number, nil) }
         }
     }
 
-    /// Writes a death down where the handler in the engine could not, and says so.
-    private func note(_ ending: Processes.Ending) {
+    // MARK: An engine that stands still
+
+    /// What goes on as long as the workers and the control loop do.
+    private var beats: [UInt64] {
+        (0..<region.workerCount).map { limpet_load64(&region.worker($0).pointee.heartbeat) }
+            + [limpet_load64(&region.continuity.pointee.control_heartbeat)]
+    }
+
+    /// Ends an engine of which a part has stood still.
+    private func end(_ engine: Int32, _ still: [Watchdog.Owner]) -> Processes.Ending {
+        let names = still.map { owner in
+            switch owner {
+            case .worker(let index): "worker \(index)"
+            case .control: "the control loop"
+            }
+        }
+        log.error(
+            "the engine stands still and is ended: nothing for \(Watchdog.patience) s from \(names.joined(separator: ", "))")
+        limpet_store32(&region.continuity.pointee.death.claimed, UInt32(LIMPET_DEATH_ORDERED))
+        var thread: UInt32 = 0
+        // Where all of it stands still somebody has stopped it, and no connection is to blame.
+        if still.count <= region.workerCount {
+            for case .worker(let index) in still {
+                limpet_charge_fault(region.worker(index))
+                if thread == 0 { thread = limpet_load32(&region.worker(index).pointee.thread) }
+            }
+        }
+        // To the thread itself, so that what is written down says where it stands.
+        if thread == 0 || Signals.send(Signals.abort, to: engine, thread: Int32(thread)) != nil {
+            Signals.send(Signals.abort, to: engine)
+        }
+        Signals.send(Signals.proceed, to: engine)
+        let end = Clock.now() + Keeper.lastWords
+        while Clock.now() < end {
+            if let ending = Processes.reap(engine) { return ending }
+            _ = Signals.wait([Signals.child], nanoseconds: Keeper.lastWords / 10)
+        }
+        Signals.send(Signals.kill, to: engine)
+        while true {
+            if let ending = Processes.reap(engine) { return ending }
+            _ = Signals.wait([Signals.child], nanoseconds: Keeper.tick)
+        }
+    }
+
+    // MARK: The end of an engine
+
+    /// What an engine's end means.
+    /// - Returns: the exit status, where it is the end of the daemon.
+    private mutating func judge(_ ending: Processes.Ending) -> Int32? {
         let continuity = region.continuity
         continuity.pointee.engine = 0
+        if limpet_load32(&continuity.pointee.ending) != 0 { return continuity.pointee.exit_status }
+        if limpet_load32(&continuity.pointee.upgrade.state) == UInt32(LIMPET_UPGRADE_PARKED) {
+            upgrade()
+            return nil
+        }
+        let hasServed = limpet_load32(&continuity.pointee.serving) != 0
+        let step = note(ending)
+        if isEnding && !hasServed {
+            log.critical("the daemon was to end, and no engine could be started that would have done it in good order")
+            return 1
+        }
+        if continuity.pointee.resumed == 0, continuity.pointee.deaths >= Keeper.failedStarts {
+            log.critical("no engine has come so far as to serve: giving up")
+            return 1
+        }
+        if isEnding { waiting = [Signals.terminate] }
+        switch step {
+        case .newImage: startAnew()
+        case .wait(0): break
+        case .wait(let wait):
+            noteRestart(
+                """
+                engine restarting: \(continuity.pointee.deaths) deaths so far, the last one: \
+                \(DeathReport(continuity.pointee.death).reason)
+                """)
+            pause(nanoseconds: wait)
+        }
+        return nil
+    }
+
+    /// Writes a death down, where the handler in the engine could not, and says so.
+    /// - Returns: what to do before the next engine.
+    @discardableResult
+    private func note(_ ending: Processes.Ending) -> Backoff.Step {
+        let continuity = region.continuity
+        let now = Clock.now()
         continuity.pointee.deaths += 1
-        continuity.pointee.died = Clock.now()
-        if continuity.pointee.death.claimed == 0 {
+        continuity.pointee.died = now
+        let claimed = limpet_load32(&continuity.pointee.death.claimed)
+        if claimed != UInt32(LIMPET_DEATH_CLAIMED) {
             var death = limpet_death()
             switch ending {
             case .signal(let number): death.signal = number
@@ -107,10 +229,48 @@ public struct Keeper: ~Copyable {
             }
             death.worker = -1
             death.slot = .max
+            death.watchdog = claimed == UInt32(LIMPET_DEATH_ORDERED) ? 1 : 0
+            death.claimed = claimed
             death.time = Clock.wall()
             continuity.pointee.death = death
         }
-        limpet_publish32(&continuity.pointee.death.claimed, 0)
-        log.error("the engine died: \(DeathReport(continuity.pointee.death).reason); the next one takes over")
+        let step = backoff.note(continuity, now: now)
+        let plan =
+            switch step {
+            case .wait(0): "the next one takes over"
+            case .wait(let wait): "the next one takes over in \(wait / 1_000_000) ms"
+            case .newImage: "the fifth in a minute: the keeper starts itself anew"
+            }
+        let report = DeathReport(continuity.pointee.death)
+        var metadata: Logger.Metadata = ["engine": "\(continuity.pointee.generation)"]
+        if !report.trace.isEmpty { metadata["trace"] = "\(report.trace.joined(separator: " "))" }
+        log.error(
+            "the engine died: \(report.reason); \(plan)",
+            metadata: metadata)
+        limpet_publish32(&continuity.pointee.death.claimed, UInt32(LIMPET_DEATH_UNCLAIMED))
+        limpet_publish32(&continuity.pointee.unnoted, 0)
+        return step
+    }
+
+    // MARK: Another image
+
+    /// Makes way for the new version, which goes on from here. Where it cannot be executed nothing has happened.
+    private func upgrade() {
+        let continuity = region.continuity
+        limpet_exec_guarded(
+            region.header, continuity.pointee.executable_next, continuity.pointee.executable,
+            UInt32(LIMPET_UPGRADE_MILLISECONDS))
+        let error = SystemError("execute the new version", .last)
+        log.error("upgrade: \(error); the running version goes on")
+        limpet_upgrade_set_reason(&continuity.pointee.upgrade, "\(error)")
+        limpet_publish32(&continuity.pointee.upgrade.state, UInt32(LIMPET_UPGRADE_REFUSED))
+    }
+
+    /// Executes this program anew, so that address randomisation starts anew.
+    private func startAnew() {
+        let continuity = region.continuity
+        guard continuity.pointee.executable >= 0 else { return }
+        limpet_exec_guarded(region.header, continuity.pointee.executable, continuity.pointee.executable, 0)
+        log.error("\(SystemError("execute the keeper anew", .last)); it goes on as it is")
     }
 }

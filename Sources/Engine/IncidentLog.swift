@@ -1,4 +1,5 @@
 import Configuration
+import Control
 import Forwarding
 import Linux
 import Logging
@@ -74,6 +75,18 @@ final class IncidentLog: @unchecked Sendable {
                 """, metadata: metadata)
         case .limit:
             log.warning("accepting pauses: max-connections is reached", metadata: metadata)
+        case .quarantined:
+            metadata["service"] = "\(topology.services[slot].configuration.name)"
+            metadata["connection"] = "\(ConnectionID(incident.connection))"
+            log.error(
+                "connection reset: limpetd died three times in a row while it worked on it; please report this",
+                metadata: metadata)
+        case .unrecoverable:
+            metadata["service"] = "\(topology.services[slot].configuration.name)"
+            metadata["connection"] = "\(ConnectionID(incident.connection))"
+            log.error(
+                "connection reset: limpetd died while it worked on it, and what had been sent could not be told",
+                metadata: metadata)
         }
     }
 

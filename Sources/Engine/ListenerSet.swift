@@ -32,16 +32,6 @@ struct ListenerSet: Sendable {
         }
     }
 
-    /// What one worker gets.
-    func forWorker(_ worker: Int) -> [WorkerListener] {
-        listeners.map { listener in
-            WorkerListener(
-                descriptor: listener.descriptors[worker], listener: UInt16(listener.slot),
-                service: UInt16(listener.service),
-                local: listener.address.address.isUnspecified ? nil : SocketAddress(listener.address))
-        }
-    }
-
     /// Binds everything, in the first slots of the region. What was bound before one failed stays open: the start has
     /// failed, and with the process it goes.
     static func bind(_ services: [ServiceConfiguration], in region: SharedRegion) throws(StartError) {
@@ -65,16 +55,12 @@ struct ListenerSet: Sendable {
         let probe = try StreamSocket.listen(on: endpoint, shared: false, options: options)
         let bound = StreamSocket.localEndpoint(probe) ?? endpoint
         Descriptor.close(probe)
-        let state = region.listener(slot)
-        for worker in 0..<Int32(LIMPET_MAXIMUM_WORKERS) { limpet_listener_descriptor(state, worker).pointee = -1 }
-        state.pointee.service = UInt16(service)
-        // The address as it is bound: with the port that the kernel chose where the configuration says 0.
-        state.pointee.address.set(bound)
-        for worker in 0..<Int32(region.workerCount) {
-            limpet_listener_descriptor(state, worker).pointee = try StreamSocket.listen(
-                on: bound, shared: true, options: options)
+        var descriptors: [Int32] = []
+        for _ in 0..<region.workerCount {
+            descriptors.append(try StreamSocket.listen(on: bound, shared: true, options: options))
         }
-        limpet_publish8(&state.pointee.used, UInt8(LIMPET_SLOT_LIVE))
+        // The address as it is bound: with the port that the kernel chose where the configuration says 0.
+        region.nameListener(slot, service: service, address: bound, descriptors: descriptors)
     }
 
     private static func cure(_ errno: Errno) -> String {

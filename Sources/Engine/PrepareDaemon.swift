@@ -23,9 +23,15 @@ public struct PreparedDaemon: Sendable {
         self.socket = socket
     }
 
-    /// Takes away what a daemon must not leave behind. For the keeper, where no engine has done it.
-    public func removeControlSocket() {
+    /// Takes away what a daemon must not leave behind. For the keeper, at the end.
+    public func removeFiles() {
+        RestartNote.leave(nil, beside: socket.path)
         socket.remove()
+    }
+
+    /// Tells those who ask the control socket why nobody answers; nil: somebody does again.
+    public func noteRestart(_ text: String?) {
+        RestartNote.leave(text, beside: socket.path)
     }
 }
 
@@ -43,6 +49,14 @@ public func prepareDaemon(_ request: EngineRequest) throws(StartError) -> Prepar
         log.critical("\(error)")
         throw error
     }
+}
+
+/// The daemon of a region that another image has handed down: all is there, and only has to be found again.
+public func findDaemon(_ region: SharedRegion) throws(StartError) -> PreparedDaemon {
+    let active = try ActiveConfiguration.read(region)
+    return PreparedDaemon(
+        region: region, log: Log.make(try active.parsed()), descriptors: Descriptor.raiseLimit(),
+        socket: ControlSocket(adopting: region.continuity.pointee.control, file: active.control))
 }
 
 /// The log as it was configured.

@@ -1,3 +1,4 @@
+import CContinuity
 import CLayout
 import Configuration
 import Continuity
@@ -16,6 +17,9 @@ import Observability
 /// Call it on a thread that a cloned engine has started afresh (process.h), never in the keeper: it starts NIO.
 /// - Returns: the exit status. Where that is the end of the daemon, `ending` says so in the region.
 public func runEngine(_ region: SharedRegion) -> Int32 {
+    limpet_fault_prepare(region.header)
+    limpet_fault_thread(-1)
+    limpet_inject_prepare(region.continuity.pointee.generation)
     let status: Int32
     do throws(StartError) {
         try EngineRun(region).run()
@@ -55,7 +59,9 @@ private struct EngineRun {
 
     private func serve() throws(StartError) {
         let continuity = region.continuity
-        let isFirst = continuity.pointee.generation == 1
+        let isFirst = continuity.pointee.resumed == 0
+        // Before anything is opened: what nothing names is what the engine before had for itself alone.
+        let accepted = OrphanSweep.run(region)
         let listeners = ListenerSet(region)
         let budget = DescriptorBudget(
             limit: Descriptor.raiseLimit(), workers: region.workerCount, listeners: listeners.listeners.count)
@@ -63,6 +69,7 @@ private struct EngineRun {
         let topology = Topology(request.configuration)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let eventLoop = group.next()
+        eventLoop.execute { limpet_fault_thread(-1) }
         let incidents = IncidentLog(topology: topology, log: log, eventLoop: eventLoop)
         // The board must exist before the workers, and its reader after them.
         let board = Locked<IncidentBoard?>(nil)
@@ -73,17 +80,22 @@ private struct EngineRun {
                 }
             })
         }
+        let serving = Completion()
         let workers: WorkerPool
         do throws(SystemError) {
             workers = try WorkerPool(
-                region: region, table: topology.forwardingTable(),
-                listeners: (0..<region.workerCount).map { listeners.forWorker($0) },
-                maximumPipes: max(4, budget.pipeCap / region.workerCount), incidents: board.with { $0! })
+                region: region, table: topology.forwardingTable(), accepted: accepted,
+                maximumPipes: max(4, budget.pipeCap / region.workerCount), incidents: board.with { $0! },
+                whenServing: { [region] in
+                    region.continuity.pointee.resumed = Clock.now()
+                    limpet_publish32(&region.continuity.pointee.serving, 1)
+                    serving.complete()
+                })
         } catch {
             throw StartError("\(error)")
         }
-        continuity.pointee.resumed = Clock.now()
-        limpet_publish32(&continuity.pointee.serving, 1)
+        // Clients first.
+        serving.wait()
 
         let ending = Completion()
         let controller = Controller(
@@ -109,6 +121,7 @@ private struct EngineRun {
     private func takeSignals(_ body: @escaping @Sendable (Int32) -> Void) throws(StartError) {
         do throws(SystemError) {
             _ = try Threads.start("signals") { [region] in
+                limpet_fault_thread(-1)
                 let others = [Signals.terminate, Signals.interrupt, Signals.hangUp, Signals.userTwo]
                 while true {
                     guard let signal = Signals.wait(others + [Signals.handedOn]) else { continue }
@@ -131,6 +144,7 @@ private struct EngineRun {
                 "serving again",
                 metadata: [
                     "engine": "\(region.continuity.pointee.generation)", "connections": "\(region.open)",
+                    "pause_ms": "\((region.continuity.pointee.resumed - region.continuity.pointee.died) / 1_000_000)",
                 ])
             return
         }

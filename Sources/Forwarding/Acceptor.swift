@@ -1,5 +1,6 @@
 import Addressing
 import Backends
+import CContinuity
 import CLayout
 import Linux
 import Stickiness
@@ -7,42 +8,64 @@ import Stickiness
 /// Taking connections in: the limit, the choice of a backend, the record.
 extension Worker {
     /// Connections to take from one listener before others have their turn.
-    private static let acceptsPerTurn = 64
+    static let acceptsPerTurn = 64
     /// How long accepting rests when there are no descriptors, in ns.
     private static let descriptorPause: UInt64 = 100_000_000
 
-    mutating func acceptBatch(_ position: Int) {
-        guard listening == .yes else { return }
+    /// A listening socket has somebody waiting.
+    mutating func listenerReady(_ slot: UInt16) {
+        guard let listener = listeners.first(where: { $0.listener == slot }) else { return }
+        _ = acceptBatch(listener)
+    }
+
+    /// Takes in who waits at a listening socket. True: perhaps there are more.
+    mutating func acceptBatch(_ listener: WorkerListener) -> Bool {
+        guard listening == .yes else { return false }
         for _ in 0..<Worker.acceptsPerTurn {
             guard limpet_take(&region.header.pointee.open, limpet_load64(&region.header.pointee.limit)) else {
                 pauseAtLimit()
-                return
+                return false
             }
-            switch StreamSocket.accept(listeners[position].descriptor, peer: &peerAddress) {
+            switch StreamSocket.accept(listener.descriptor, peer: &peerAddress) {
             case .success(let descriptor):
-                admit(descriptor, position)
+                inject(LIMPET_AT_ACCEPTED)
+                admit(descriptor, listener)
                 if reserveDescriptor < 0 {
                     pauseForDescriptors(.tooManyFiles)
-                    return
+                    return false
                 }
             case .failure(let error):
                 releasePlace()
-                if error == .wouldBlock { return }
+                if error == .wouldBlock { return false }
                 if error == .tooManyFiles || error == .tooManyFilesInSystem || error == .noBufferSpace
                     || error == .noMemory
                 {
                     limpet_bump64(&own.pointee.descriptor_failures, 1)
                     pauseForDescriptors(error)
-                    return
+                    return false
                 }
             // Anything else is an error of the one connection that was about to be accepted, see accept(2).
             }
         }
+        return true
     }
 
-    /// Gives an accepted connection its record and starts its first connect.
-    private mutating func admit(_ descriptor: Int32, _ position: Int) {
-        let listener = listeners[position]
+    /// Takes in what an earlier engine had accepted and not recorded.
+    mutating func adopt(_ socket: AcceptedSocket) {
+        // The place under the limit was given to it before.
+        _ = limpet_fetch_add64(&region.header.pointee.open, 1)
+        guard StreamSocket.peer(of: socket.descriptor, &peerAddress) else {
+            Descriptor.close(socket.descriptor)
+            releasePlace()
+            return
+        }
+        admit(socket.descriptor, region.workerListener(Int(socket.listener), of: index))
+        inject(LIMPET_AT_ADOPTED)
+    }
+
+    /// Gives an accepted connection its record and starts its first connect. Its peer is in `peerAddress`.
+    private mutating func admit(_ descriptor: Int32, _ listener: WorkerListener) {
+        noteHighest(descriptor)
         let counters = region.counters(index, listener: Int(listener.listener))
         guard let peer = peerAddress.endpoint, let slot = free.take() else {
             // A slice covers the whole limit, so only a connection whose peer is gone already comes here.
@@ -57,18 +80,13 @@ extension Worker {
         let local = listener.local?.endpoint ?? StreamSocket.localEndpoint(descriptor)
         let service = table.services[Int(listener.service)]
 
+        takeInHand(slot, generation)
+        defer { putDown() }
+        // Until its state is set the record counts for nothing: whoever dies before has left an accepted socket without
+        // a name, which the next engine takes in.
         limpet_write_begin(&record.pointee.sequence)
-        let sequence = record.pointee.sequence
-        record.pointee = limpet_record()
-        record.pointee.sequence = sequence
-        record.pointee.generation = generation
+        limpet_record_clear(record, generation)
         record.pointee.id = limpet_fetch_add64(&region.header.pointee.next_id, 1)
-        record.pointee.descriptor = (descriptor, -1)
-        record.pointee.direction.0.pipe_read = -1
-        record.pointee.direction.0.pipe_write = -1
-        record.pointee.direction.1.pipe_read = -1
-        record.pointee.direction.1.pipe_write = -1
-        record.pointee.state = UInt8(LIMPET_CONNECTING)
         record.pointee.opened = now
         record.pointee.active = now
         record.pointee.service = listener.service
@@ -85,7 +103,13 @@ extension Worker {
             let reason = Worker.ineligibility(region.backend(Int(record.pointee.home))) ?? .home
             record.pointee.away_reason = reason.rawValue
         }
+        inject(LIMPET_AT_RECORD_WRITTEN)
+        limpet_order()
+        record.pointee.descriptor.0 = descriptor
+        inject(LIMPET_AT_CLIENT_NAMED)
+        limpet_publish8(&record.pointee.state, UInt8(LIMPET_CONNECTING))
         limpet_write_end(&record.pointee.sequence)
+        inject(LIMPET_AT_ADMITTED)
 
         limpet_bump64(&own.pointee.open, 1)
         limpet_bump64(&counters.pointee.accepted, 1)
@@ -97,6 +121,7 @@ extension Worker {
             refuse(slot)
             return
         }
+        inject(LIMPET_AT_CLIENT_WATCHED)
         dialFirst(slot)
     }
 
@@ -122,9 +147,7 @@ extension Worker {
     private mutating func pause(_ why: Listening) {
         guard listening == .yes else { return }
         listening = why
-        for position in listeners.indices {
-            _ = poller.modify(listeners[position].descriptor, token: Token.listener(position), interest: [])
-        }
+        watchListeners([])
     }
 
     mutating func resumeListening() {
@@ -136,18 +159,20 @@ extension Worker {
             return
         }
         listening = .yes
-        for position in listeners.indices {
-            _ = poller.modify(listeners[position].descriptor, token: Token.listener(position), interest: .read)
+        watchListeners(.read)
+    }
+
+    private func watchListeners(_ interest: Poller.Interest) {
+        for listener in listeners {
+            _ = poller.modify(
+                listener.descriptor, token: Token.listener(listener.listener), interest: interest)
         }
     }
 
     mutating func stopListening() {
         guard listening != .stopped else { return }
-        // Who has come in already is not turned away: closing the socket would reset the kernel's queue.
-        for position in listeners.indices { acceptBatch(position) }
+        for listener in listeners { close(listener) }
         listening = .stopped
-        for listener in listeners { Descriptor.close(listener.descriptor) }
-        listeners.removeAll()
         mailbox.hasStoppedListening.with { $0 = true }
     }
 

@@ -1,4 +1,6 @@
+import Addressing
 import Backends
+import CContinuity
 import CLayout
 import Linux
 import Stickiness
@@ -12,18 +14,32 @@ extension Worker {
         dial(slot, service, service.rendezvous.preferenceOrder(of: records[slot].source_key), failed: nil)
     }
 
+    /// Starts a connect where an engine before had begun to: the table may be another by now.
+    mutating func dialAgain(_ slot: Int) {
+        let record = records + slot
+        if record.pointee.attempt > 0 { record.pointee.attempt -= 1 }
+        renewKey(record)
+        dialFirst(slot)
+    }
+
     /// Goes on to the next backend after a failed connect.
     private mutating func dialNext(_ slot: Int, failed: UInt16) {
         let service = table.services[Int(records[slot].service)]
-        guard Int(records[slot].attempt) < service.connectAttempts,
-            let member = service.members.firstIndex(where: { $0.slot == failed })
-        else {
-            exhausted(slot)
-            return
-        }
-        dial(
-            slot, service, service.rendezvous.preferenceOrder(of: records[slot].source_key, after: member),
-            failed: failed)
+        renewKey(records + slot)
+        let key = records[slot].source_key
+        // A reload may have taken the member away meanwhile: then it begins at the head of what is left.
+        let order =
+            service.members.firstIndex(where: { $0.slot == failed }).map {
+                service.rendezvous.preferenceOrder(of: key, after: $0)
+            } ?? service.rendezvous.preferenceOrder(of: key)
+        dial(slot, service, order, failed: failed)
+    }
+
+    /// The key and the mask may have changed since the connection was accepted.
+    private func renewKey(_ record: UnsafeMutablePointer<limpet_record>) {
+        guard let client = record.pointee.client.endpoint else { return }
+        record.pointee.source_key = table.services[Int(record.pointee.service)].keyer.key(
+            for: client.address, port: client.port)
     }
 
     private mutating func dial(
@@ -48,6 +64,7 @@ extension Worker {
             }
             // The place under the backend's limit is taken: from here on every way out gives it back.
             record.pointee.attempt += 1
+            inject(LIMPET_AT_PLACE_TAKEN)
             if let failure = startConnect(slot, service, member) {
                 releaseLoad(member.slot)
                 connectFailed(slot, member.slot, failure)
@@ -97,29 +114,54 @@ extension Worker {
         case .success(let value): descriptor = value
         case .failure(let error): return error
         }
-        service.options.applyBuffers(to: descriptor)
-        service.options.apply(to: descriptor)
-        if let failure = StreamSocket.connect(descriptor, to: member.address), failure != .inProgress {
-            Descriptor.close(descriptor)
-            return failure
-        }
-        if let failure = poller.add(
-            descriptor, token: Token.record(slot, side: 1, generation: record.pointee.generation), interest: .write)
-        {
-            Descriptor.close(descriptor)
-            return failure
-        }
+        noteHighest(descriptor)
+        inject(LIMPET_AT_SOCKET_OPENED)
+        // Named before the connect, so that a connect that is under way at a death goes on.
         limpet_write_begin(&record.pointee.sequence)
-        record.pointee.descriptor.1 = descriptor
-        record.pointee.events.1 = Poller.Interest.write.rawValue
         record.pointee.backend = member.slot
         record.pointee.backend_address.set(member.address.endpoint)
         record.pointee.backend_local.set(nil)
-        limpet_write_end(&record.pointee.sequence)
         record.pointee.deadline = service.connectTimeout == 0 ? 0 : now + service.connectTimeout
+        limpet_order()
+        record.pointee.descriptor.1 = descriptor
+        limpet_write_end(&record.pointee.sequence)
+        inject(LIMPET_AT_BACKEND_NAMED)
+        service.options.applyBuffers(to: descriptor)
+        service.options.apply(to: descriptor)
+        if let failure = StreamSocket.connect(descriptor, to: member.address), failure != .inProgress {
+            closeBackend(record)
+            return failure
+        }
+        inject(LIMPET_AT_CONNECT_STARTED)
+        if let failure = poller.add(
+            descriptor, token: Token.record(slot, side: 1, generation: record.pointee.generation), interest: .write)
+        {
+            closeBackend(record)
+            return failure
+        }
+        record.pointee.events.1 = Poller.Interest.write.rawValue
+        inject(LIMPET_AT_BACKEND_WATCHED)
         if record.pointee.deadline != 0 { wheel.arm(slot, at: record.pointee.deadline, now: now) }
         limpet_bump64(&counters(member.slot).pointee.connecting, 1)
         return nil
+    }
+
+    /// Un-names the backend's socket and closes it.
+    private mutating func closeBackend(_ record: UnsafeMutablePointer<limpet_record>) {
+        let descriptor = record.pointee.descriptor.1
+        limpet_write_begin(&record.pointee.sequence)
+        record.pointee.descriptor.1 = -1
+        record.pointee.events.1 = 0
+        record.pointee.deadline = 0
+        record.pointee.backend = .max
+        // The next backend gets a header of its own.
+        record.pointee.header = 0
+        record.pointee.header_left = 0
+        limpet_write_end(&record.pointee.sequence)
+        dropPipe(limpet_direction_of(record, Int32(LIMPET_IN)))
+        inject(LIMPET_AT_CONNECT_UNNAMED)
+        Descriptor.close(descriptor)
+        inject(LIMPET_AT_CONNECT_CLOSED)
     }
 
     /// An event of either side while the connect is under way.
@@ -127,13 +169,12 @@ extension Worker {
         let record = records + slot
         if side == 0 {
             // Nothing was asked for, so this is the client's reset (or both its ends shut): the dialling ends.
-            if event.failed || event.hungUp {
-                abandonConnect(slot, resetting: true)
-                finish(slot, resetting: [])
-            }
+            if event.failed || event.hungUp { finish(slot, resetting: .backend) }
             return
         }
-        switch StreamSocket.takeError(record.pointee.descriptor.1) {
+        let outcome = StreamSocket.takeError(record.pointee.descriptor.1)
+        inject(LIMPET_AT_CONNECT_TOLD)
+        switch outcome {
         case nil:
             if event.writable { established(slot) }
         case .connectionReset?, .brokenPipe?:
@@ -151,7 +192,7 @@ extension Worker {
 
     /// The backend has accepted.
     /// - Parameter wasReset: and has reset the connection since.
-    private mutating func established(_ slot: Int, wasReset: Bool = false) {
+    mutating func established(_ slot: Int, wasReset: Bool = false) {
         let record = records + slot
         let local = StreamSocket.localEndpoint(record.pointee.descriptor.1)
         if let local, local == record.pointee.backend_address.endpoint {
@@ -161,7 +202,9 @@ extension Worker {
             return
         }
         var wasReset = wasReset
-        if !wasReset, let version = table.services[Int(record.pointee.service)].sendProxy {
+        if !wasReset, record.pointee.header == 0,
+            let version = table.services[Int(record.pointee.service)].sendProxy
+        {
             switch queueHeader(slot, version) {
             case nil: break
             case .connectionReset?, .brokenPipe?: wasReset = true
@@ -178,10 +221,12 @@ extension Worker {
         record.pointee.active = now
         record.pointee.deadline = 0
         limpet_write_end(&record.pointee.sequence)
+        inject(LIMPET_AT_ESTABLISHED)
         limpet_bump64(&counters.pointee.connecting, .max)
         limpet_bump64(&counters.pointee.open, 1)
         limpet_bump64(&counters.pointee.total, 1)
         if isAway { limpet_bump64(&counters.pointee.away, 1) }
+        inject(LIMPET_AT_ESTABLISHED_COUNTED)
         wheel.cancel(slot)
         armTimer(slot)
         if wasReset {
@@ -204,27 +249,35 @@ extension Worker {
     private mutating func queueHeader(_ slot: Int, _ version: ProxyHeader.Version) -> Errno? {
         let record = records + slot
         let way = limpet_direction_of(record, Int32(LIMPET_IN))
-        let length = ProxyHeader.write(
-            version, client: record.pointee.client.endpoint, local: record.pointee.client_local.endpoint,
-            into: UnsafeMutableRawBufferPointer(start: scratch, count: Int(LIMPET_SCRATCH_BYTES)))
+        let length = writeHeader(record, version)
         if let pipe = pipes.take(now: now) {
             name(pipe, way)
+            inject(LIMPET_AT_HEADER_NAMED)
             if case .moved(length) = Transfer.write(pipe.write, from: scratch, count: length) {
+                inject(LIMPET_AT_HEADER_WRITTEN)
                 limpet_store32(&way.pointee.pipe_bytes, UInt32(length))
                 limpet_store8(&record.pointee.header_left, UInt8(length))
                 limpet_publish8(&record.pointee.header, UInt8(length))
+                inject(LIMPET_AT_HEADER_FLAGGED)
                 return nil
             }
             // No memory for it.
             dropPipe(way)
         }
         switch Transfer.send(record.pointee.descriptor.1, from: scratch, count: length) {
-        case .moved(length): break
+        case .moved(length): inject(LIMPET_AT_HEADER_WRITTEN)
         case .failed(let error): return error
         case .moved, .wouldBlock, .endOfFile: return .noBufferSpace
         }
         limpet_publish8(&record.pointee.header, UInt8(length))
         return nil
+    }
+
+    /// Writes the PROXY header of a connection into the scratch and returns its length.
+    func writeHeader(_ record: UnsafeMutablePointer<limpet_record>, _ version: ProxyHeader.Version) -> Int {
+        ProxyHeader.write(
+            version, client: record.pointee.client.endpoint, local: record.pointee.client_local.endpoint,
+            into: UnsafeMutableRawBufferPointer(start: scratch, count: Int(LIMPET_SCRATCH_BYTES)))
     }
 
     /// Ends a connect that was under way and goes on to the next backend.
@@ -238,24 +291,12 @@ extension Worker {
 
     /// Takes back a connect that is under way: descriptor, counters, timer.
     /// - Parameter resetting: the backend may have accepted already: it gets RST, not FIN.
-    mutating func abandonConnect(_ slot: Int, resetting: Bool = false) {
+    mutating func abandonConnect(_ slot: Int, resetting: Bool) {
         let record = records + slot
-        let descriptor = record.pointee.descriptor.1
         let backend = record.pointee.backend
-        guard descriptor >= 0 else { return }
         wheel.cancel(slot)
-        limpet_write_begin(&record.pointee.sequence)
-        record.pointee.descriptor.1 = -1
-        record.pointee.events.1 = 0
-        record.pointee.deadline = 0
-        record.pointee.backend = .max
-        // The next backend gets a header of its own.
-        record.pointee.header = 0
-        record.pointee.header_left = 0
-        limpet_write_end(&record.pointee.sequence)
-        dropPipe(limpet_direction_of(record, Int32(LIMPET_IN)))
-        if resetting { StreamSocket.resetOnClose(descriptor) }
-        Descriptor.close(descriptor)
+        if resetting { StreamSocket.resetOnClose(record.pointee.descriptor.1) }
+        closeBackend(record)
         releaseLoad(backend)
         limpet_bump64(&counters(backend).pointee.connecting, .max)
     }

@@ -57,6 +57,18 @@ public final class ForwardingTable: Sendable {
     }
 }
 
+/// A socket that was accepted by an engine which died before it could record it.
+public struct AcceptedSocket: Equatable, Sendable {
+    public let descriptor: Int32
+    /// Slot of the listener that it came by.
+    public let listener: UInt16
+
+    public init(descriptor: Int32, listener: UInt16) {
+        self.descriptor = descriptor
+        self.listener = listener
+    }
+}
+
 /// A listening socket as a worker gets it.
 public struct WorkerListener: Sendable {
     public let descriptor: Int32

@@ -13,17 +13,25 @@ public struct Incident: Hashable, Sendable {
         case descriptors
         /// The connection limit was reached and accepting paused.
         case limit
+        /// A connection was reset because three engines in a row died with it in hand.
+        case quarantined
+        /// A connection was reset because it could not be told, after a death, which of its bytes had been sent.
+        case unrecoverable
     }
 
     public let kind: Kind
-    /// Slot of the backend; of the service for ``Kind/exhausted``; 0 otherwise.
+    /// Slot of the backend; of the service for ``Kind/exhausted``, ``Kind/quarantined`` and ``Kind/unrecoverable``; 0
+    /// otherwise.
     public let slot: UInt16
     public let errno: Errno
+    /// Id of the connection, where it is about one; otherwise 0.
+    public let connection: UInt64
 
-    public init(kind: Kind, slot: UInt16, errno: Errno) {
+    public init(kind: Kind, slot: UInt16, errno: Errno, connection: UInt64 = 0) {
         self.kind = kind
         self.slot = slot
         self.errno = errno
+        self.connection = connection
     }
 }
 

@@ -1,3 +1,4 @@
+import CContinuity
 import CLayout
 import Linux
 
@@ -30,15 +31,9 @@ extension Worker {
             settleReset(slot)
             return
         }
-        record.pointee.flags |= resetFlag(other)
-        let toward = limpet_direction_of(record, Int32(other))
-        dropPipe(toward)
-        clear(toward, LIMPET_DIRECTION_BLOCKED)
-        set(toward, LIMPET_DIRECTION_DEAD)
-        unwatch(slot, side)
-        limpet_store8(&record.pointee.state, UInt8(LIMPET_CLOSING))
-        record.pointee.deadline = now + Worker.resetGrace
-        wheel.arm(slot, at: now, now: now)
+        limpet_publish8(&record.pointee.flags, record.pointee.flags | resetFlag(other))
+        inject(LIMPET_AT_RESET_FLAGGED)
+        abandonSide(slot, side)
         let way = limpet_direction_of(record, Int32(side))
         if wantsInput(way) {
             pump(slot, side)
@@ -46,6 +41,24 @@ extension Worker {
         }
         settleReset(slot)
         if !isFree(record) { updateInterest(slot) }
+    }
+
+    /// What follows from a side's reset, once the flag is set: nothing is carried toward it any more, nothing of it is
+    /// watched. Done again it changes nothing.
+    mutating func abandonSide(_ slot: Int, _ side: Int) {
+        let record = records + slot
+        let toward = limpet_direction_of(record, Int32(1 - side))
+        dropPipe(toward)
+        inject(LIMPET_AT_RESET_DROPPED)
+        clear(toward, LIMPET_DIRECTION_BLOCKED)
+        set(toward, LIMPET_DIRECTION_DEAD)
+        unwatch(slot, side)
+        inject(LIMPET_AT_UNWATCHED)
+        if record.pointee.state != UInt8(LIMPET_CLOSING) {
+            record.pointee.deadline = now + Worker.resetGrace
+            limpet_publish8(&record.pointee.state, UInt8(LIMPET_CLOSING))
+        }
+        wheel.arm(slot, at: now, now: now)
     }
 
     /// Ends a connection of which one side was reset, once the other has acknowledged all that it was owed: RST throws
@@ -77,19 +90,21 @@ extension Worker {
     mutating func closeByOrder(_ slot: Int, _ mode: CloseMode) {
         let record = records + slot
         if isFree(record) { return }
-        if record.pointee.state == UInt8(LIMPET_CONNECTING) {
-            abandonConnect(slot, resetting: mode == .reset)
+        if mode == .reset || record.pointee.state == UInt8(LIMPET_CONNECTING) {
             finish(slot, resetting: mode == .reset ? .both : [])
             return
         }
-        if mode == .reset {
-            finish(slot, resetting: .both)
-            return
-        }
         if record.pointee.state == UInt8(LIMPET_CLOSING) { return }
-        limpet_store8(&record.pointee.state, UInt8(LIMPET_CLOSING))
         record.pointee.deadline = now + Worker.orderlyGrace
+        limpet_publish8(&record.pointee.state, UInt8(LIMPET_CLOSING))
+        inject(LIMPET_AT_ORDERED)
         wheel.arm(slot, at: record.pointee.deadline, now: now)
+        goOnClosing(slot)
+    }
+
+    /// Closes both directions as they come free. Done again it goes on.
+    mutating func goOnClosing(_ slot: Int) {
+        let record = records + slot
         for direction in 0...1 {
             let way = limpet_direction_of(record, Int32(direction))
             set(way, LIMPET_DIRECTION_DISCARD)
@@ -114,7 +129,10 @@ extension Worker {
     mutating func endCutShort() {
         for slot in 0..<free.highWater where !isFree(records + slot) {
             let sides = cutShort(records + slot)
-            if !sides.isEmpty { finish(slot, resetting: sides) }
+            if sides.isEmpty { continue }
+            takeInHand(slot, records[slot].generation)
+            finish(slot, resetting: sides)
+            putDown()
         }
     }
 
@@ -135,9 +153,8 @@ extension Worker {
 
     mutating func timerFired(_ slot: Int) {
         let record = records + slot
-        limpet_store32(&own.pointee.hand_slot, UInt32(slot))
-        limpet_store32(&own.pointee.hand_generation, record.pointee.generation)
-        defer { limpet_store32(&own.pointee.hand_slot, .max) }
+        takeInHand(slot, record.pointee.generation)
+        defer { putDown() }
         switch Int(record.pointee.state) {
         case LIMPET_CONNECTING:
             if now >= record.pointee.deadline {
@@ -189,33 +206,68 @@ extension Worker {
     }
 
     /// Ends the connection: closes everything it has and frees its slot.
-    /// - Parameter resetting: sides that get RST; the others get FIN unless they have had it. A connect that was under
-    ///   way must have been abandoned.
+    /// - Parameter resetting: sides that get RST; the others get FIN unless they have had it.
     mutating func finish(_ slot: Int, resetting: Sides) {
         let record = records + slot
-        let descriptors = record.pointee.descriptor
+        var flags = record.pointee.flags | UInt8(LIMPET_FINISHING)
+        if resetting.contains(.client) { flags |= UInt8(LIMPET_FINISH_RESET_CLIENT) }
+        if resetting.contains(.backend) { flags |= UInt8(LIMPET_FINISH_RESET_BACKEND) }
+        limpet_publish8(&record.pointee.flags, flags)
+        inject(LIMPET_AT_FINISHING)
+        completeFinish(slot)
+    }
+
+    /// Does what the flags of a finishing connection say. Whoever died in the middle of it is followed by one who does it
+    /// again: each step leaves what is before it undone or done.
+    mutating func completeFinish(_ slot: Int) {
+        let record = records + slot
+        let (client, backend) = record.pointee.descriptor
         for direction in 0...1 { dropPipe(limpet_direction_of(record, Int32(direction))) }
+        inject(LIMPET_AT_FINISH_DROPPED)
         wheel.cancel(slot)
-        if descriptors.1 >= 0 {
+        uncount(record)
+        // The kernel is told first how a socket is to end: what is closed without a name must not pass for a client that
+        // was accepted just now.
+        if client >= 0 {
+            if record.pointee.flags & UInt8(LIMPET_FINISH_RESET_CLIENT) != 0 {
+                StreamSocket.resetOnClose(client)
+            } else if !has(limpet_direction_of(record, Int32(LIMPET_OUT)), LIMPET_DIRECTION_SHUT) {
+                StreamSocket.shutdownWrite(client)
+            }
+        }
+        if backend >= 0, record.pointee.flags & UInt8(LIMPET_FINISH_RESET_BACKEND) != 0 {
+            StreamSocket.resetOnClose(backend)
+        }
+        inject(LIMPET_AT_FINISH_DOOMED)
+
+        limpet_write_begin(&record.pointee.sequence)
+        record.pointee.descriptor = (-1, -1)
+        inject(LIMPET_AT_FINISH_UNNAMED)
+        limpet_publish8(&record.pointee.state, UInt8(LIMPET_FREE))
+        limpet_write_end(&record.pointee.sequence)
+        inject(LIMPET_AT_FINISH_FREE)
+
+        if client >= 0 { Descriptor.close(client) }
+        inject(LIMPET_AT_FINISH_CLOSED)
+        if backend >= 0 { Descriptor.close(backend) }
+        free.giveBack(slot)
+        releasePlace()
+    }
+
+    /// Takes the connection out of the gauges.
+    private func uncount(_ record: UnsafeMutablePointer<limpet_record>) {
+        if record.pointee.descriptor.1 >= 0 {
             let counters = counters(record.pointee.backend)
-            limpet_bump64(&counters.pointee.open, .max)
-            if record.pointee.backend != record.pointee.home { limpet_bump64(&counters.pointee.away, .max) }
+            if record.pointee.state == UInt8(LIMPET_CONNECTING) {
+                limpet_bump64(&counters.pointee.connecting, .max)
+            } else {
+                limpet_bump64(&counters.pointee.open, .max)
+                if record.pointee.backend != record.pointee.home { limpet_bump64(&counters.pointee.away, .max) }
+            }
             _ = limpet_fetch_add64(&region.backend(Int(record.pointee.backend)).pointee.load, .max)
         }
         limpet_bump64(&region.counters(index, listener: Int(record.pointee.listener)).pointee.open, .max)
         limpet_bump64(&own.pointee.open, .max)
-        if resetting.contains(.client) { StreamSocket.resetOnClose(descriptors.0) }
-        if resetting.contains(.backend), descriptors.1 >= 0 { StreamSocket.resetOnClose(descriptors.1) }
-
-        limpet_write_begin(&record.pointee.sequence)
-        record.pointee.descriptor = (-1, -1)
-        limpet_store8(&record.pointee.state, UInt8(LIMPET_FREE))
-        limpet_write_end(&record.pointee.sequence)
-
-        Descriptor.close(descriptors.0)
-        if descriptors.1 >= 0 { Descriptor.close(descriptors.1) }
-        free.giveBack(slot)
-        releasePlace()
     }
 
     // MARK: What epoll watches
@@ -231,11 +283,18 @@ extension Worker {
     @inline(__always)
     private mutating func updateInterest(_ slot: Int, _ side: Int) {
         let record = records + slot
+        let wanted = wanted(record, side)
+        let watched = limpet_events(record, Int32(side))
+        if watched.pointee != wanted.rawValue { changeInterest(slot, side, wanted) }
+    }
+
+    /// What an open connection waits for on one side.
+    @inline(__always)
+    private func wanted(_ record: UnsafeMutablePointer<limpet_record>, _ side: Int) -> Poller.Interest {
         var wanted: Poller.Interest = []
         if wantsInput(limpet_direction_of(record, Int32(side))) { wanted.insert(.read) }
         if has(limpet_direction_of(record, Int32(1 - side)), LIMPET_DIRECTION_BLOCKED) { wanted.insert(.write) }
-        let watched = limpet_events(record, Int32(side))
-        if watched.pointee != wanted.rawValue { changeInterest(slot, side, wanted) }
+        return wanted
     }
 
     private mutating func changeInterest(_ slot: Int, _ side: Int, _ wanted: Poller.Interest) {
@@ -257,8 +316,33 @@ extension Worker {
             finish(slot, resetting: .both)
             return
         }
+        inject(LIMPET_AT_INTEREST_CHANGED)
         record.pointee.flags &= ~absentFlag(side)
         watched.pointee = wanted.rawValue
+    }
+
+    /// Makes the epoll set agree with the record, whatever it held before. False: the kernel refused.
+    mutating func restoreInterest(_ slot: Int, _ side: Int) -> Bool {
+        let record = records + slot
+        let descriptor = limpet_descriptor(record, Int32(side)).pointee
+        var wanted = self.wanted(record, side)
+        if record.pointee.state == UInt8(LIMPET_CONNECTING) { wanted = side == 0 ? [] : .write }
+        // Absent with nothing to wait for: both its ends are shut, or it was reset.
+        if record.pointee.flags & absentFlag(side) != 0
+            && (wanted.isEmpty || record.pointee.flags & resetFlag(1 - side) != 0)
+        {
+            poller.remove(descriptor)
+            limpet_events(record, Int32(side)).pointee = 0
+            return true
+        }
+        let token = Token.record(slot, side: side, generation: record.pointee.generation)
+        if let failure = poller.ensure(descriptor, token: token, interest: wanted) {
+            reportLocal(failure)
+            return false
+        }
+        record.pointee.flags &= ~absentFlag(side)
+        limpet_events(record, Int32(side)).pointee = wanted.rawValue
+        return true
     }
 
     private mutating func unwatch(_ slot: Int, _ side: Int) {

@@ -1,6 +1,6 @@
 import Linux
 
-/// What the control plane tells a worker.
+/// What a worker is told.
 public enum WorkerCommand: Sendable {
     /// Ends one connection, unless its slot has another by now.
     case close(slot: UInt32, generation: UInt32, CloseMode)
@@ -8,6 +8,10 @@ public enum WorkerCommand: Sendable {
     case closeAll(CloseMode)
     /// Takes in who waits at the listening sockets and closes them.
     case stopListening
+    /// Another table, other listeners; see ``WorkerPool/configure(table:listeners:acknowledged:)``.
+    case configure(Reconfiguration)
+    /// Ends the turn and stops until the gate opens.
+    case park(Gate)
     /// Leaves the loop after the commands before it. Connections still open are closed with the process.
     case stop
 }
@@ -27,8 +31,8 @@ final class Mailbox: Sendable {
     let hasStoppedListening = Locked(false)
     private let commands = Locked<[WorkerCommand]>([])
 
-    init() throws(SystemError) {
-        wakeUp = try WakeUp()
+    init(wakeUp: WakeUp) {
+        self.wakeUp = wakeUp
     }
 
     func post(_ new: some Sequence<WorkerCommand> & Sendable) {

@@ -29,6 +29,13 @@ struct PipePool: ~Copyable {
         free = .allocate(capacity: PipePool.kept)
     }
 
+    /// At the start: pipes that connections hold from before.
+    mutating func start(holding count: Int) {
+        existing = count
+        limpet_store64(&counters.pointee.pipes, UInt64(count))
+        limpet_store64(&counters.pointee.pipes_held, UInt64(count))
+    }
+
     deinit {
         for index in 0..<freeCount { free[index].close() }
         free.deallocate()
@@ -95,6 +102,7 @@ struct PipePool: ~Copyable {
         }
         do {
             free[0] = try Pipe.open(capacity: PipePool.wantedCapacity)
+            counters.pointee.highest = max(counters.pointee.highest, free[0].read, free[0].write)
             freeCount = 1
             existing += 1
             limpet_store64(&counters.pointee.pipes, UInt64(existing))

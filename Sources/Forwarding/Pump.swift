@@ -1,3 +1,4 @@
+import CContinuity
 import CLayout
 import Linux
 
@@ -70,8 +71,10 @@ extension Worker {
         while way.pointee.pipe_bytes > 0 {
             switch Transfer.splice(from: way.pointee.pipe_read, to: sink, limit: Int(way.pointee.pipe_bytes)) {
             case .moved(let count):
+                inject(LIMPET_AT_SPLICED_OUT)
                 limpet_store32(&way.pointee.pipe_bytes, way.pointee.pipe_bytes - UInt32(count))
                 account(slot, direction, count - takeHeader(slot, direction, count))
+                inject(LIMPET_AT_SPLICED_OUT_COUNTED)
             case .wouldBlock:
                 set(way, LIMPET_DIRECTION_BLOCKED)
                 return false
@@ -95,42 +98,58 @@ extension Worker {
     ) -> Bool {
         let limit = min(Int(LIMPET_SCRATCH_BYTES), pipes.reserve(now: now))
         if limit == 0 { return peekOnce(slot, direction, way, source, sink) }
+        claimScratch(slot, UInt32(direction), direction)
+        inject(LIMPET_AT_SCRATCH_CLAIMED)
         let length: Int
         switch Transfer.receive(source, into: scratch, limit: limit) {
         case .moved(let count): length = count
-        case .wouldBlock: return false
+        case .wouldBlock:
+            releaseScratch()
+            return false
         case .endOfFile:
+            inject(LIMPET_AT_EOF_READ)
+            releaseScratch()
             set(way, LIMPET_DIRECTION_EOF)
+            inject(LIMPET_AT_EOF_FLAGGED)
             return true
         case .failed:
+            inject(LIMPET_AT_RESET_READ)
+            releaseScratch()
             set(way, LIMPET_DIRECTION_EOF)
             sideReset(slot, direction)
             return false
         }
-        own.pointee.scratch_slot = UInt32(slot)
-        own.pointee.scratch_generation = records[slot].generation
-        own.pointee.scratch_direction = UInt32(direction)
-        own.pointee.scratch_length = UInt32(length)
-        own.pointee.scratch_base = limpet_delivered(records + slot, Int32(direction)).pointee
+        inject(LIMPET_AT_RECEIVED)
+        limpet_publish32(&own.pointee.scratch_length, UInt32(length))
+        inject(LIMPET_AT_RECEIVED_COUNTED)
         var sent = 0
         switch Transfer.send(sink, from: scratch, count: length) {
         case .moved(let count):
+            inject(LIMPET_AT_SENT)
             sent = count
             account(slot, direction, count)
+            inject(LIMPET_AT_SENT_COUNTED)
         case .wouldBlock, .endOfFile:
             break
         case .failed:
-            own.pointee.scratch_slot = .max
+            inject(LIMPET_AT_RESET_READ)
+            releaseScratch()
             sideReset(slot, 1 - direction)
             return false
         }
         if sent < length {
             let isKept = spill(way, from: sent, length)
-            own.pointee.scratch_slot = .max
-            if !isKept { finish(slot, resetting: .both) }
+            if !isKept {
+                finish(slot, resetting: .both)
+                releaseScratch()
+                return false
+            }
+            releaseScratch()
+            inject(LIMPET_AT_SCRATCH_RELEASED)
             return false
         }
-        own.pointee.scratch_slot = .max
+        releaseScratch()
+        inject(LIMPET_AT_SCRATCH_RELEASED)
         if length < limit { return false }
         if limit == Int(LIMPET_SCRATCH_BYTES) {
             set(way, LIMPET_DIRECTION_BULK)
@@ -148,12 +167,33 @@ extension Worker {
             preconditionFailure("the reserve pipe was there before the read")
         }
         name(pipe, way)
+        inject(LIMPET_AT_SPILL_NAMED)
         guard case .moved(length - sent) = Transfer.write(pipe.write, from: scratch + sent, count: length - sent) else {
             return false
         }
+        inject(LIMPET_AT_SPILLED)
         limpet_store32(&way.pointee.pipe_bytes, UInt32(length - sent))
         set(way, LIMPET_DIRECTION_BLOCKED)
+        inject(LIMPET_AT_SPILLED_COUNTED)
         return true
+    }
+
+    /// Says whose bytes the scratch is about to hold, before there are any.
+    /// - Parameter kind: the direction, with LIMPET_PEEKED where the bytes stay in the socket.
+    @inline(__always)
+    private func claimScratch(_ slot: Int, _ kind: UInt32, _ direction: Int) {
+        own.pointee.scratch_length = 0
+        own.pointee.scratch_generation = records[slot].generation
+        own.pointee.scratch_direction = kind
+        own.pointee.scratch_base = limpet_delivered(records + slot, Int32(direction)).pointee
+        limpet_publish32(&own.pointee.scratch_slot, UInt32(slot))
+        limpet_order()
+    }
+
+    @inline(__always)
+    func releaseScratch() {
+        limpet_publish32(&own.pointee.scratch_slot, .max)
+        limpet_order()
     }
 
     /// One turn without a pipe: the bytes stay in the socket until they have been sent, so none needs a place to wait.
@@ -161,31 +201,48 @@ extension Worker {
         _ slot: Int, _ direction: Int, _ way: UnsafeMutablePointer<limpet_direction>, _ source: Int32, _ sink: Int32
     ) -> Bool {
         clear(way, LIMPET_DIRECTION_BULK)
+        claimScratch(slot, UInt32(direction | LIMPET_PEEKED), direction)
         let length: Int
         switch Transfer.peek(source, into: scratch, limit: Int(LIMPET_SCRATCH_BYTES)) {
         case .moved(let count): length = count
-        case .wouldBlock: return false
+        case .wouldBlock:
+            releaseScratch()
+            return false
         case .endOfFile:
+            inject(LIMPET_AT_EOF_READ)
+            releaseScratch()
             set(way, LIMPET_DIRECTION_EOF)
+            inject(LIMPET_AT_EOF_FLAGGED)
             return true
         case .failed:
+            inject(LIMPET_AT_RESET_READ)
+            releaseScratch()
             set(way, LIMPET_DIRECTION_EOF)
             sideReset(slot, direction)
             return false
         }
+        inject(LIMPET_AT_PEEKED)
+        limpet_publish32(&own.pointee.scratch_length, UInt32(length))
         switch Transfer.send(sink, from: scratch, count: length) {
         case .moved(let sent):
+            inject(LIMPET_AT_PEEKED_SENT)
             guard case .moved(sent) = Transfer.discard(source, limit: sent) else {
                 // What was sent is still in the source: going on would send it twice.
                 finish(slot, resetting: .both)
+                releaseScratch()
                 return false
             }
+            inject(LIMPET_AT_PEEKED_DISCARDED)
             account(slot, direction, sent)
+            releaseScratch()
             if sent == length { return true }
             set(way, LIMPET_DIRECTION_BLOCKED)
         case .wouldBlock, .endOfFile:
+            releaseScratch()
             set(way, LIMPET_DIRECTION_BLOCKED)
         case .failed:
+            inject(LIMPET_AT_RESET_READ)
+            releaseScratch()
             sideReset(slot, 1 - direction)
         }
         return false
@@ -200,9 +257,12 @@ extension Worker {
             return peekOnce(slot, direction, way, source, sink)
         }
         name(pipe, way)
+        inject(LIMPET_AT_PIPE_NAMED)
         switch Transfer.splice(from: source, to: pipe.write, limit: Int(pipe.capacity)) {
         case .moved(let count):
+            inject(LIMPET_AT_SPLICED_IN)
             limpet_store32(&way.pointee.pipe_bytes, UInt32(count))
+            inject(LIMPET_AT_SPLICED_IN_COUNTED)
             if count >= Worker.calmBytes {
                 way.pointee.calm = 0
             } else {
@@ -218,6 +278,7 @@ extension Worker {
             return isFirst && copyOnce(slot, direction, way, source, sink)
         case .failed:
             // The error has been taken out of the socket: a recv would now tell of an orderly end.
+            inject(LIMPET_AT_RESET_READ)
             unname(way)
             pipes.giveBack(pipe)
             set(way, LIMPET_DIRECTION_EOF)
@@ -236,8 +297,10 @@ extension Worker {
             return
         }
         if !has(way, LIMPET_DIRECTION_SHUT) {
-            set(way, LIMPET_DIRECTION_SHUT)
             StreamSocket.shutdownWrite(sink)
+            inject(LIMPET_AT_SHUT)
+            set(way, LIMPET_DIRECTION_SHUT)
+            inject(LIMPET_AT_SHUT_FLAGGED)
         }
         if has(way, LIMPET_DIRECTION_DISCARD) && !has(way, LIMPET_DIRECTION_EOF) {
             discard(slot, direction, way, source)
@@ -250,6 +313,7 @@ extension Worker {
         }
         if record.pointee.state == UInt8(LIMPET_OPEN) {
             limpet_store8(&record.pointee.state, UInt8(LIMPET_HALF_CLOSED))
+            inject(LIMPET_AT_HALF_CLOSED)
             // The half-close time-out runs from here: the connection may have been quiet for hours before.
             limpet_store64(&record.pointee.active, now)
             armTimer(slot)
@@ -262,7 +326,9 @@ extension Worker {
     ) {
         for _ in 0..<Worker.roundsPerTurn {
             switch Transfer.discard(source, limit: 1 << 20) {
-            case .moved: continue
+            case .moved:
+                inject(LIMPET_AT_DISCARDED)
+                continue
             case .wouldBlock: return
             case .endOfFile, .failed:
                 set(way, LIMPET_DIRECTION_EOF)
@@ -283,7 +349,7 @@ extension Worker {
 
     /// Counts delivered bytes: the record's own figure and the backend's.
     @inline(__always)
-    private func account(_ slot: Int, _ direction: Int, _ bytes: Int) {
+    func account(_ slot: Int, _ direction: Int, _ bytes: Int) {
         let record = records + slot
         limpet_bump64(limpet_delivered(record, Int32(direction)), UInt64(bytes))
         limpet_store64(&record.pointee.active, now)
@@ -294,18 +360,17 @@ extension Worker {
 
     /// Names a pipe in the record before it gets its first byte: after a crash the name is the only way to them.
     func name(_ pipe: Pipe, _ way: UnsafeMutablePointer<limpet_direction>) {
-        way.pointee.pipe_read = pipe.read
-        way.pointee.pipe_write = pipe.write
         way.pointee.pipe_size = UInt8(31 - pipe.capacity.leadingZeroBitCount)
+        limpet_name_pipe(way, pipe.read, pipe.write)
     }
 
     private func unname(_ way: UnsafeMutablePointer<limpet_direction>) {
-        way.pointee.pipe_read = -1
-        way.pointee.pipe_write = -1
+        limpet_name_pipe(way, -1, -1)
+        inject(LIMPET_AT_PIPE_UNNAMED)
     }
 
     /// Gives back a direction's pipe, which is empty.
-    private mutating func releasePipe(_ way: UnsafeMutablePointer<limpet_direction>) {
+    mutating func releasePipe(_ way: UnsafeMutablePointer<limpet_direction>) {
         let pipe = Pipe(
             read: way.pointee.pipe_read, write: way.pointee.pipe_write, capacity: 1 << Int32(way.pointee.pipe_size))
         unname(way)

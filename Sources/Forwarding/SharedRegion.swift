@@ -1,3 +1,4 @@
+public import Addressing
 public import CLayout
 public import Linux
 
@@ -155,6 +156,44 @@ public struct SharedRegion: @unchecked Sendable {
     @inline(__always)
     public func listener(_ slot: Int) -> UnsafeMutablePointer<limpet_listener_state> {
         listenerStateBase + slot
+    }
+
+    /// Names the sockets of a listening address. From then on every worker that starts listens on its own.
+    /// - Parameters:
+    ///   - slot: the next that was never used: slots are given without gaps.
+    ///   - descriptors: one per worker.
+    public func nameListener(_ slot: Int, service: Int, address: Endpoint, descriptors: [Int32]) {
+        let state = listener(slot)
+        for worker in 0..<Int(LIMPET_MAXIMUM_WORKERS) {
+            limpet_listener_descriptor(state, Int32(worker)).pointee =
+                worker < descriptors.count ? descriptors[worker] : -1
+        }
+        state.pointee.service = UInt16(service)
+        state.pointee.address.set(address)
+        limpet_publish8(&state.pointee.used, UInt8(LIMPET_SLOT_LIVE))
+    }
+
+    /// All that a worker listens on, as it is named.
+    public func listeners(of worker: Int) -> [WorkerListener] {
+        var found: [WorkerListener] = []
+        for slot in 0..<listenerSlots {
+            let used = Int(listener(slot).pointee.used)
+            if used == LIMPET_SLOT_FREE { break }
+            if used != LIMPET_SLOT_LIVE { continue }
+            let listener = workerListener(slot, of: worker)
+            if listener.descriptor >= 0 { found.append(listener) }
+        }
+        return found
+    }
+
+    /// One listening address, as a worker has it; its descriptor may be −1.
+    func workerListener(_ slot: Int, of worker: Int) -> WorkerListener {
+        let state = listener(slot)
+        let address = state.pointee.address.endpoint
+        return WorkerListener(
+            descriptor: limpet_listener_descriptor(state, Int32(worker)).pointee, listener: UInt16(slot),
+            service: state.pointee.service,
+            local: address.flatMap { $0.address.isUnspecified ? nil : SocketAddress($0) })
     }
 
     @inline(__always)

@@ -12,7 +12,7 @@ struct Worker: ~Copyable {
     let own: UnsafeMutablePointer<limpet_worker>
     let records: UnsafeMutablePointer<limpet_record>
     let scratch: UnsafeMutableRawPointer
-    let table: ForwardingTable
+    var table: ForwardingTable
     let mailbox: Mailbox
     let incidents: IncidentBoard
     /// The mailboxes of all workers: whoever frees a place at the limit wakes those that wait for one.
@@ -31,6 +31,8 @@ struct Worker: ~Copyable {
     /// The clock, read once per turn of the loop.
     var now: UInt64
     var running = true
+    /// Where to stop after this turn; nil: go on.
+    var parking: Gate?
     /// Filled by accept; kept here so that no turn has to clear 128 bytes.
     var peerAddress = SocketAddress()
 
@@ -44,8 +46,10 @@ struct Worker: ~Copyable {
         case stopped
     }
 
-    /// - Parameter poller: an empty set; the worker's own descriptors are put into it by ``watchOwn()``.
-    init(_ setup: borrowing WorkerSetup, poller: consuming Poller) {
+    /// Longest sleep, in milliseconds: the heartbeat must go on when nothing happens.
+    private static let longestWait: Int32 = 2000
+
+    init(_ setup: borrowing WorkerSetup) {
         index = setup.index
         region = setup.region
         own = region.worker(setup.index)
@@ -55,23 +59,23 @@ struct Worker: ~Copyable {
         mailbox = setup.mailbox
         incidents = setup.incidents
         allWakeUps = setup.allWakeUps
-        listeners = setup.listeners
+        listeners = region.listeners(of: setup.index)
         now = Clock.now()
-        self.poller = poller
+        poller = Poller(adopting: own.pointee.poller, capacity: 256)
         pipes = PipePool(maximum: setup.maximumPipes, counters: own)
         wheel = TimerWheel(records: records, now: now)
         free = FreeSlots(count: region.recordsPerWorker)
         reserveDescriptor = Descriptor.reserve() ?? -1
     }
 
-    /// Puts mailbox and listeners into the epoll set. Once, before ``run()``.
+    /// Puts mailbox and listeners into the epoll set, where they may be already. Once, before ``recover(_:)``.
     mutating func watchOwn() throws(SystemError) {
-        if let failure = poller.add(mailbox.wakeUp.descriptor, token: Token.mailbox, interest: .read) {
+        if let failure = poller.ensure(mailbox.wakeUp.descriptor, token: Token.mailbox, interest: .read) {
             throw SystemError("watch a mailbox", failure)
         }
-        for position in listeners.indices {
-            if let failure = poller.add(
-                listeners[position].descriptor, token: Token.listener(position), interest: .read)
+        for listener in listeners {
+            if let failure = poller.ensure(
+                listener.descriptor, token: Token.listener(listener.listener), interest: .read)
             {
                 throw SystemError("watch a listener", failure)
             }
@@ -89,14 +93,36 @@ struct Worker: ~Copyable {
             }
             while let slot = wheel.takeDue(now: now) { timerFired(slot) }
             if listening == .noDescriptors && now >= listenAgain { resumeListening() }
+            if let gate = parking {
+                parking = nil
+                gate.stop()
+            }
         }
     }
 
     private func timeout() -> Int32 {
         let timers = wheel.wait(now: now)
-        guard listening == .noDescriptors else { return timers }
-        let pause = listenAgain > now ? Int32((listenAgain - now) / 1_000_000) + 1 : 0
-        return timers < 0 ? pause : min(timers, pause)
+        let wait = timers < 0 ? Worker.longestWait : min(timers, Worker.longestWait)
+        guard listening == .noDescriptors else { return wait }
+        return min(wait, listenAgain > now ? Int32((listenAgain - now) / 1_000_000) + 1 : 0)
+    }
+
+    // MARK: The connection in hand
+
+    /// Says that this connection is being worked on. Until ``putDown()`` it is the one that a death may leave half
+    /// changed; around everything that changes a record.
+    @inline(__always)
+    func takeInHand(_ slot: Int, _ generation: UInt32) {
+        // The generation first: whoever finds the slot finds the generation that belongs to it.
+        limpet_store32(&own.pointee.hand_generation, generation)
+        limpet_publish32(&own.pointee.hand_slot, UInt32(slot))
+        limpet_order()
+    }
+
+    @inline(__always)
+    func putDown() {
+        limpet_publish32(&own.pointee.hand_slot, .max)
+        limpet_order()
     }
 
     @inline(__always)
@@ -106,7 +132,7 @@ struct Worker: ~Copyable {
             if event.token == Token.mailbox {
                 readMail()
             } else {
-                acceptBatch(Token.slot(event.token))
+                listenerReady(Token.listenerSlot(event.token))
             }
             return
         }
@@ -114,10 +140,15 @@ struct Worker: ~Copyable {
         guard records[slot].generation == generation, records[slot].state != UInt8(LIMPET_FREE) else {
             return  // of a connection that an earlier event of this turn ended
         }
-        limpet_store32(&own.pointee.hand_slot, UInt32(slot))
-        limpet_store32(&own.pointee.hand_generation, generation)
+        takeInHand(slot, generation)
         connectionReady(slot, Token.side(event.token), event)
-        limpet_store32(&own.pointee.hand_slot, .max)
+        putDown()
+    }
+
+    /// Remembers how far up the descriptors go: the sweep of the next engine looks no further.
+    @inline(__always)
+    func noteHighest(_ descriptor: Int32) {
+        if descriptor > own.pointee.highest { own.pointee.highest = descriptor }
     }
 
     private mutating func readMail() {
@@ -126,9 +157,13 @@ struct Worker: ~Copyable {
             switch command {
             case .close(let slot, let generation, let mode):
                 let slot = Int(slot)
-                if records[slot].generation == generation { closeByOrder(slot, mode) }
+                if records[slot].generation == generation { closeInHand(slot, mode) }
             case .closeAll(let mode):
-                for slot in 0..<free.highWater { closeByOrder(slot, mode) }
+                for slot in 0..<free.highWater { closeInHand(slot, mode) }
+            case .configure(let change):
+                take(change)
+            case .park(let gate):
+                parking = gate
             case .stopListening:
                 stopListening()
             case .stop:
@@ -138,6 +173,13 @@ struct Worker: ~Copyable {
         }
         if listening == .atLimit { resumeListening() }
     }
+
+    private mutating func closeInHand(_ slot: Int, _ mode: CloseMode) {
+        if isFree(records + slot) { return }
+        takeInHand(slot, records[slot].generation)
+        closeByOrder(slot, mode)
+        putDown()
+    }
 }
 
 /// What epoll gives back: slot, side and generation of a record, so that an event for a slot that has been used again
@@ -145,7 +187,8 @@ struct Worker: ~Copyable {
 enum Token {
     static let mailbox: UInt64 = 1 << 32
 
-    static func listener(_ position: Int) -> UInt64 { UInt64(position) }
+    static func listener(_ slot: UInt16) -> UInt64 { UInt64(slot) }
+    static func listenerSlot(_ token: UInt64) -> UInt16 { UInt16(truncatingIfNeeded: token) }
 
     @inline(__always)
     static func record(_ slot: Int, side: Int, generation: UInt32) -> UInt64 {
@@ -169,6 +212,11 @@ struct FreeSlots: ~Copyable {
     init(count: Int) {
         self.count = count
         stack = .allocate(capacity: count)
+    }
+
+    /// At the start: slots below this have been used by an engine before. Those of them that are free are to be given back.
+    mutating func start(at highWater: Int) {
+        self.highWater = highWater
     }
 
     deinit {

@@ -1,3 +1,5 @@
+import CContinuity
+import CLayout
 import CLinux
 public import Linux
 
@@ -9,38 +11,57 @@ struct WorkerSetup {
     let mailbox: Mailbox
     let incidents: IncidentBoard
     let allWakeUps: [WakeUp]
-    let listeners: [WorkerListener]
     let maximumPipes: Int
 }
 
 /// The forwarding threads, as the control plane holds them. Its methods may be called from any thread; they return
-/// before the workers have acted.
+/// before the workers have acted, unless it is said otherwise.
 public final class WorkerPool: Sendable {
     private let mailboxes: [Mailbox]
     private let threads: Locked<[pthread_t]>
+    private let gate = Locked<Gate?>(nil)
 
-    /// Starts one thread per element of `listeners`.
+    /// Starts one thread per worker of the region. Each takes up what an earlier engine has left of it (epoll set, mailbox,
+    /// listeners, records), repairs the connection that was in hand, and serves.
     /// - Parameters:
-    ///   - listeners: per worker, its own listening sockets. The worker closes them.
+    ///   - region: with the sockets of its listeners named. Nobody else may be changing records or counters.
+    ///   - accepted: sockets that an earlier engine had accepted and not recorded, from the sweep.
     ///   - maximumPipes: per worker.
+    ///   - whenServing: called on the thread of the last worker that has come so far that all of them serve.
     public init(
-        region: SharedRegion, table: ForwardingTable, listeners: [[WorkerListener]], maximumPipes: Int,
-        incidents: IncidentBoard
+        region: SharedRegion, table: ForwardingTable, accepted: [AcceptedSocket] = [], maximumPipes: Int,
+        incidents: IncidentBoard, whenServing: @escaping @Sendable () -> Void = {}
     ) throws(SystemError) {
+        region.recount()
         var mailboxes: [Mailbox] = []
-        for _ in listeners { mailboxes.append(try Mailbox()) }
+        for index in 0..<region.workerCount {
+            mailboxes.append(Mailbox(wakeUp: try region.wakeUp(of: index)))
+            try region.makePoller(of: index)
+        }
         self.mailboxes = mailboxes
         let wakeUps = mailboxes.map(\.wakeUp)
-        var threads: [pthread_t] = []
         var homes: [WorkerHome] = []
-        for index in listeners.indices {
+        for index in mailboxes.indices {
             let setup = WorkerSetup(
                 index: index, region: region, table: table, mailbox: mailboxes[index], incidents: incidents,
-                allWakeUps: wakeUps, listeners: listeners[index], maximumPipes: maximumPipes)
+                allWakeUps: wakeUps, maximumPipes: maximumPipes)
             homes.append(try WorkerHome(setup))
         }
+        let recovering = Locked(homes.count)
+        var threads: [pthread_t] = []
         for (index, home) in homes.enumerated() {
-            threads.append(try Threads.start("worker-\(index)") { home.worker.run() })
+            let share = accepted.enumerated().filter { $0.offset % homes.count == index }.map(\.element)
+            threads.append(
+                try Threads.start("worker-\(index)") {
+                    limpet_fault_thread(Int32(index))
+                    home.worker.recover(share)
+                    let isLast = recovering.with { left in
+                        left -= 1
+                        return left == 0
+                    }
+                    if isLast { whenServing() }
+                    home.worker.run()
+                })
         }
         self.threads = Locked(threads)
     }
@@ -55,9 +76,46 @@ public final class WorkerPool: Sendable {
         for mailbox in mailboxes { mailbox.post(CollectionOfOne(command)) }
     }
 
+    /// Makes another table count, and other listeners. Listeners that are gone are closed by the workers, once they have
+    /// taken in who waited there, and un-named in the region; new ones must be named there before.
+    /// - Parameters:
+    ///   - table: must hold every service, by its slot, of which a connection or a listener is left.
+    ///   - listeners: by worker, all that it is to have; nil: no change.
+    ///   - acknowledged: called on a worker's thread once all have made the change. Must not block.
+    public func configure(
+        table: ForwardingTable, listeners: [[WorkerListener]]? = nil,
+        acknowledged: @escaping @Sendable () -> Void = {}
+    ) {
+        postToAll(
+            .configure(
+                Reconfiguration(
+                    table: table, listeners: listeners, workers: mailboxes.count, acknowledged: acknowledged)))
+    }
+
     /// Whether every worker has carried out `stopListening`: only then can the number of connections only fall.
     public var haveStoppedListening: Bool {
         mailboxes.allSatisfy { $0.hasStoppedListening.with { $0 } }
+    }
+
+    /// Makes all workers stop between two turns, with nothing in hand; blocks until they have. From then on they touch
+    /// nothing, until ``resume()``.
+    /// - Parameter nanoseconds: how long it may take.
+    /// - Returns: false: it took longer, and all serve on.
+    public func park(within nanoseconds: UInt64) -> Bool {
+        let gate = Gate(workers: mailboxes.count)
+        self.gate.with { $0 = gate }
+        postToAll(.park(gate))
+        if gate.wait(nanoseconds: nanoseconds) { return true }
+        resume()
+        return false
+    }
+
+    /// Lets parked workers serve on.
+    public func resume() {
+        gate.with { gate in
+            gate?.open()
+            gate = nil
+        }
     }
 
     /// Waits until all have stopped; `stop` must have been posted.
@@ -71,7 +129,23 @@ private final class WorkerHome: @unchecked Sendable {
     var worker: Worker
 
     init(_ setup: WorkerSetup) throws(SystemError) {
-        worker = Worker(setup, poller: try Poller(capacity: 256))
+        worker = Worker(setup)
         try worker.watchOwn()
+    }
+}
+
+extension SharedRegion {
+    /// The eventfd of a worker's mailbox, made and named where there is none yet.
+    fileprivate func wakeUp(of index: Int) throws(SystemError) -> WakeUp {
+        let own = worker(index)
+        if own.pointee.wake_up >= 0 { return WakeUp(adopting: own.pointee.wake_up) }
+        let wakeUp = try WakeUp()
+        own.pointee.wake_up = wakeUp.descriptor
+        return wakeUp
+    }
+
+    /// Makes a worker's epoll set and names it, where there is none yet.
+    fileprivate func makePoller(of index: Int) throws(SystemError) {
+        if worker(index).pointee.poller < 0 { worker(index).pointee.poller = try Poller.create() }
     }
 }

@@ -33,6 +33,11 @@ import Glibc
         if given > 0 { capacity = given }
     }
 
+    /// Bytes in it.
+    public static func unread(_ end: Int32) -> Int {
+        max(0, Int(limpet_unread(end)))
+    }
+
     public func close() {
         Descriptor.close(read)
         Descriptor.close(write)
@@ -68,6 +73,36 @@ public enum Descriptor {
     public static func duplicate(_ descriptor: Int32) -> Result<Int32, Errno> {
         let copy = limpet_duplicate(descriptor)
         return copy < 0 ? .failure(.last) : .success(copy)
+    }
+
+    /// The open descriptors from `range` for which `isWanted` says so, in ascending order. One system call for 4,096
+    /// numbers, open or not.
+    public static func open(in range: Range<Int32>, where isWanted: (Int32) -> Bool) -> [Int32] {
+        let chunk = 4096
+        let entries = UnsafeMutablePointer<pollfd>.allocate(capacity: chunk)
+        defer { entries.deallocate() }
+        var found: [Int32] = []
+        var next = range.lowerBound
+        while next < range.upperBound {
+            var count = 0
+            while next < range.upperBound, count < chunk {
+                if isWanted(next) {
+                    entries[count] = pollfd(fd: next, events: 0, revents: 0)
+                    count += 1
+                }
+                next += 1
+            }
+            while poll(entries, nfds_t(count), 0) < 0, Errno.last == .interrupted {}
+            for index in 0..<count where entries[index].revents & Int16(POLLNVAL) == 0 {
+                found.append(entries[index].fd)
+            }
+        }
+        return found
+    }
+
+    public static func isSocket(_ descriptor: Int32) -> Bool {
+        var status = stat()
+        return fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFSOCK
     }
 
     /// RLIMIT_NOFILE's soft limit, after raising it to the hard one.

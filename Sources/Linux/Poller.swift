@@ -1,6 +1,7 @@
 public import CLinux
 
-/// A level-triggered epoll set, see epoll(7). Belongs to one thread. Not close-on-exec: an upgrade inherits it.
+/// A level-triggered epoll set, see epoll(7). Belongs to one thread. The set itself outlives this value: the kernel keeps
+/// what is in it for whoever adopts the descriptor next.
 public struct Poller: ~Copyable {
     /// What a descriptor is watched for. EPOLLERR and EPOLLHUP are always reported.
     @frozen public struct Interest: OptionSet, Sendable {
@@ -34,10 +35,11 @@ public struct Poller: ~Copyable {
     @usableFromInline let events: UnsafeMutablePointer<epoll_event>
     @usableFromInline let capacity: Int
 
-    /// - Parameter capacity: events taken out of the kernel in one go.
-    public init(capacity: Int) throws(SystemError) {
-        descriptor = epoll_create1(0)
-        if descriptor < 0 { throw SystemError("create an epoll set", .last) }
+    /// - Parameters:
+    ///   - descriptor: from ``create()``, by whomever; stays open when this value ends.
+    ///   - capacity: events taken out of the kernel in one go.
+    public init(adopting descriptor: Int32, capacity: Int) {
+        self.descriptor = descriptor
         self.capacity = capacity
         events = .allocate(capacity: capacity)
         events.initialize(repeating: epoll_event(), count: capacity)
@@ -45,7 +47,13 @@ public struct Poller: ~Copyable {
 
     deinit {
         events.deallocate()
-        close(descriptor)
+    }
+
+    /// A new set. Not close-on-exec: an upgrade inherits it.
+    public static func create() throws(SystemError) -> Int32 {
+        let descriptor = epoll_create1(0)
+        if descriptor < 0 { throw SystemError("create an epoll set", .last) }
+        return descriptor
     }
 
     /// Waits. Returns the number of events, to be fetched with ``event(_:)``; 0 at the time-out or a signal.
@@ -68,6 +76,12 @@ public struct Poller: ~Copyable {
 
     public func modify(_ target: Int32, token: UInt64, interest: Interest) -> Errno? {
         control(EPOLL_CTL_MOD, target, token, interest)
+    }
+
+    /// Watches a descriptor whether or not it is in the set already. nil: done.
+    public func ensure(_ target: Int32, token: UInt64, interest: Interest) -> Errno? {
+        let failure = modify(target, token: token, interest: interest)
+        return failure == .noSuchFile ? add(target, token: token, interest: interest) : failure
     }
 
     public func remove(_ target: Int32) {

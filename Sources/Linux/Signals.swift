@@ -63,6 +63,11 @@ public enum Signals {
         Glibc.kill(process, number) == 0 ? nil : .last
     }
 
+    /// Sends a signal to one thread of a process, see tgkill(2). nil: sent.
+    public static func send(_ number: Int32, to process: Int32, thread: Int32) -> Errno? {
+        limpet_signal_thread(process, thread, number) == 0 ? nil : .last
+    }
+
     /// Sends ``handedOn`` with the number of another. nil: sent.
     @discardableResult
     public static func handOn(_ number: Int32, to process: Int32) -> Errno? {

@@ -7,7 +7,7 @@ public enum StreamSocket {
     /// The pending-connection queue that listeners ask for; the kernel cuts it to net.core.somaxconn.
     public static let backlog: Int32 = 65535
 
-    /// A non-blocking TCP socket. Not close-on-exec: an upgrade inherits it.
+    /// A non-blocking TCP socket. Not close-on-exec, like everything that forwards: an upgrade inherits it.
     public static func open(family: Int32) -> Result<Int32, Errno> {
         let descriptor = socket(family, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue), 0)
         return descriptor < 0 ? .failure(.last) : .success(descriptor)
@@ -49,7 +49,13 @@ public enum StreamSocket {
         return address.withMutablePointer({ getsockname(descriptor, $0, $1) }) == 0 ? address.endpoint : nil
     }
 
-    /// accept4(2), non-blocking; an upgrade inherits it. The peer's address is left in `peer`.
+    /// The address of the peer, left in `peer`. False: there is none any more.
+    public static func peer(of descriptor: Int32, _ peer: inout SocketAddress) -> Bool {
+        peer.length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        return peer.withMutablePointer { getpeername(descriptor, $0, $1) } == 0
+    }
+
+    /// accept4(2), non-blocking, not close-on-exec. The peer's address is left in `peer`.
     @inline(__always)
     public static func accept(_ listener: Int32, peer: inout SocketAddress) -> Result<Int32, Errno> {
         peer.length = socklen_t(MemoryLayout<sockaddr_storage>.size)
@@ -72,6 +78,12 @@ public enum StreamSocket {
         return value == 0 ? nil : Errno(rawValue: value)
     }
 
+    /// Whether an error waits in the socket. Leaves it there, other than ``takeError(_:)``.
+    public static func hasError(_ descriptor: Int32) -> Bool {
+        var entry = pollfd(fd: descriptor, events: 0, revents: 0)
+        return poll(&entry, 1, 0) == 1 && entry.revents & Int16(POLLERR) != 0
+    }
+
     /// Sends FIN.
     public static func shutdownWrite(_ descriptor: Int32) {
         _ = shutdown(descriptor, Int32(SHUT_WR))
@@ -81,6 +93,13 @@ public enum StreamSocket {
     public static func resetOnClose(_ descriptor: Int32) {
         var value = linger(l_onoff: 1, l_linger: 0)
         _ = setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<linger>.size))
+    }
+
+    /// Whether ``resetOnClose(_:)`` was called.
+    public static func isResetOnClose(_ descriptor: Int32) -> Bool {
+        var value = linger()
+        var length = socklen_t(MemoryLayout<linger>.size)
+        return getsockopt(descriptor, SOL_SOCKET, SO_LINGER, &value, &length) == 0 && value.l_onoff != 0
     }
 
     /// Bytes that were sent but not yet acknowledged by the peer (SIOCOUTQ); 0 where the kernel does not say.

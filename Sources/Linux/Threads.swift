@@ -74,9 +74,15 @@ public final class Locked<Value>: @unchecked Sendable {
 public struct WakeUp: Sendable {
     public let descriptor: Int32
 
+    /// Not close-on-exec: an upgrade inherits it. Nobody closes it.
     public init() throws(SystemError) {
         descriptor = eventfd(0, Int32(EFD_NONBLOCK))
         if descriptor < 0 { throw SystemError("create an eventfd", .last) }
+    }
+
+    /// An eventfd that was made before.
+    public init(adopting descriptor: Int32) {
+        self.descriptor = descriptor
     }
 
     public func signal() {

@@ -8,9 +8,11 @@ import Linux
 @main
 struct Limpetd {
     static func main() {
+        let adoption = Adoption.take()
         StandardStreams.reserve()
         Signals.useDefaults()
         if let status = answerAsCanary() { exit(status) }
+        if let adoption { exit(carryOn(adoption)) }
         let options: Options
         switch CommandLineReading.read(Array(CommandLine.arguments.dropFirst())) {
         case .options(let read): options = read
@@ -45,10 +47,29 @@ struct Limpetd {
         } catch {
             return error.exitStatus
         }
+        return keep(daemon, nil)
+    }
+
+    /// Becomes the keeper of a daemon that another image has handed down. Where that cannot be, the guard of that image
+    /// goes on with it once this process has ended.
+    private static func carryOn(_ adoption: Adoption) -> Int32 {
+        Signals.block(Keeper.signals + [Signals.handedOn])
+        do {
+            let handedDown = try adoption.region()
+            return keep(try findDaemon(handedDown.region), handedDown)
+        } catch {
+            write("limpetd: \(error)\n", to: STDERR_FILENO)
+            return ExitStatus.failed
+        }
+    }
+
+    private static func keep(_ daemon: PreparedDaemon, _ handedDown: AdoptedRegion?) -> Int32 {
         Keeper.growDescriptorTable(to: daemon.descriptors)
-        var keeper = Keeper(region: daemon.region, log: daemon.log, run: runEngine)
+        var keeper = Keeper(
+            region: daemon.region, handedDown: handedDown, log: daemon.log, run: runEngine,
+            noteRestart: daemon.noteRestart)
         let status = keeper.serve()
-        daemon.removeControlSocket()
+        daemon.removeFiles()
         return status
     }
 

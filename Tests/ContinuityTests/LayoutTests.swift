@@ -97,7 +97,7 @@ import Testing
         #expect(again.isConverted)
         #expect(again.region.continuity.pointee.region == again.region.memory.descriptor)
         #expect(again.region.memory.descriptor != descriptor)
-        again.safe.pointee = 4711
+        again.handedDown.pointee.safe = 4711
         #expect(old.base.load(fromByteOffset: safeOffset(header), as: Int32.self) == 4711)
         #expect(again.region.continuity.pointee.safe == 0)
         again.region.continuity.pointee.region = region.memory.descriptor
@@ -110,7 +110,7 @@ import Testing
         let region = try SharedRegion(workers: 1, records: 4, limit: 4)
         let again = try Layouts.adopt(region.memory.descriptor)
         #expect(!again.isConverted)
-        again.safe.pointee = 12
+        again.handedDown.pointee.safe = 12
         #expect(region.continuity.pointee.safe == 12)
         again.forgetInherited()
         #expect(region.continuity.pointee.safe == again.region.continuity.pointee.safe)

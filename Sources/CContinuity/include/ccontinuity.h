@@ -3,6 +3,8 @@
 #ifndef LIMPET_CCONTINUITY_H
 #define LIMPET_CCONTINUITY_H
 
+#include "exec.h"
+#include "fault.h"
 #include "inject.h"
 #include "process.h"
 #include "spawn.h"

@@ -2,27 +2,95 @@
  * release builds nothing of it is left.
  *
  * LIMPET_INJECT=RATE in the environment ends the process at one in RATE of all points that are passed;
- * LIMPET_INJECT=LABEL:N at the Nth pass of one point, in the first engine alone. */
+ * LIMPET_INJECT=POINT:N at the Nth pass of one point, given by its number, in the first engine alone. */
 #ifndef LIMPET_INJECT_H
 #define LIMPET_INJECT_H
 
 #include <stdint.h>
 
-/* The points, in the order of a connection's life. Appended to, never renumbered. */
+/* The points: what has just been done when the process dies there. In the order of a connection's life, which is no
+ * contract: tests take the names. */
 enum {
-    LIMPET_POINTS = 64
+    /* Taking a client in. */
+    LIMPET_AT_ACCEPTED,         /* accept(2) gave a socket that nothing names */
+    LIMPET_AT_RECORD_WRITTEN,   /* the record is filled in, and still counts as free */
+    LIMPET_AT_CLIENT_NAMED,     /* the client's socket is named in it */
+    LIMPET_AT_ADMITTED,         /* it counts */
+    LIMPET_AT_CLIENT_WATCHED,   /* epoll watches the client */
+    /* Connecting to a backend. */
+    LIMPET_AT_PLACE_TAKEN,      /* under the backend's limit */
+    LIMPET_AT_SOCKET_OPENED,    /* nothing names it */
+    LIMPET_AT_BACKEND_NAMED,
+    LIMPET_AT_CONNECT_STARTED,
+    LIMPET_AT_BACKEND_WATCHED,
+    LIMPET_AT_CONNECT_TOLD,     /* the outcome was taken out of the socket */
+    LIMPET_AT_CONNECT_UNNAMED,  /* it failed and is not closed yet */
+    LIMPET_AT_CONNECT_CLOSED,
+    LIMPET_AT_HEADER_NAMED,     /* the pipe of the PROXY header */
+    LIMPET_AT_HEADER_WRITTEN,
+    LIMPET_AT_HEADER_FLAGGED,
+    LIMPET_AT_ESTABLISHED,      /* the record says so */
+    LIMPET_AT_ESTABLISHED_COUNTED,
+    /* Moving bytes through the scratch. */
+    LIMPET_AT_SCRATCH_CLAIMED,
+    LIMPET_AT_RECEIVED,
+    LIMPET_AT_RECEIVED_COUNTED,
+    LIMPET_AT_SENT,
+    LIMPET_AT_SENT_COUNTED,
+    LIMPET_AT_SPILL_NAMED,
+    LIMPET_AT_SPILLED,
+    LIMPET_AT_SPILLED_COUNTED,
+    LIMPET_AT_SCRATCH_RELEASED,
+    LIMPET_AT_PEEKED,
+    LIMPET_AT_PEEKED_SENT,
+    LIMPET_AT_PEEKED_DISCARDED,
+    /* Moving bytes through a pipe. */
+    LIMPET_AT_PIPE_NAMED,
+    LIMPET_AT_SPLICED_IN,
+    LIMPET_AT_SPLICED_IN_COUNTED,
+    LIMPET_AT_SPLICED_OUT,
+    LIMPET_AT_SPLICED_OUT_COUNTED,
+    LIMPET_AT_PIPE_UNNAMED,
+    /* Ends. */
+    LIMPET_AT_EOF_READ,
+    LIMPET_AT_EOF_FLAGGED,
+    LIMPET_AT_SHUT,
+    LIMPET_AT_SHUT_FLAGGED,
+    LIMPET_AT_HALF_CLOSED,
+    LIMPET_AT_RESET_READ,
+    LIMPET_AT_RESET_FLAGGED,
+    LIMPET_AT_RESET_DROPPED,
+    LIMPET_AT_UNWATCHED,
+    LIMPET_AT_INTEREST_CHANGED,
+    LIMPET_AT_ORDERED,          /* closing by order has begun */
+    LIMPET_AT_DISCARDED,
+    LIMPET_AT_FINISHING,
+    LIMPET_AT_FINISH_DROPPED,   /* the pipes */
+    LIMPET_AT_FINISH_DOOMED,    /* the kernel knows how each socket is to end */
+    LIMPET_AT_FINISH_UNNAMED,
+    LIMPET_AT_FINISH_FREE,
+    LIMPET_AT_FINISH_CLOSED,    /* the client's socket */
+    /* In the engine after. */
+    LIMPET_AT_RECOVERING,
+    LIMPET_AT_REST_SENT,
+    LIMPET_AT_REST_SPILLED,
+    LIMPET_AT_RECOVERED,
+    LIMPET_AT_ADOPTED,
+    LIMPET_POINTS
 };
 
-#ifdef LIMPET_INJECT
-/* Reads the environment; once per engine, before the workers. */
+/* Reads the environment; once per engine, before the workers. Does nothing in release builds. */
 void limpet_inject_prepare(uint32_t engine_generation);
+/* What Swift calls, in debug builds alone: its importer does not know how the C was compiled. */
+void limpet_inject_here(uint32_t point);
+
+#ifdef LIMPET_INJECT
 extern uint32_t limpet_inject_armed;
 void limpet_inject_pass(uint32_t point);
 static inline void limpet_inject(uint32_t point) {
     if (__builtin_expect(limpet_inject_armed, 0)) limpet_inject_pass(point);
 }
 #else
-static inline void limpet_inject_prepare(uint32_t engine_generation) { (void)engine_generation; }
 static inline void limpet_inject(uint32_t point) { (void)point; }
 #endif
 

@@ -8,15 +8,21 @@
  * table grows only after an RCU grace period, which holds up whoever needed the number for milliseconds. */
 void limpet_grow_descriptor_table(int32_t descriptors);
 
-/* Names the calling process in the region as the keeper: its id and a pidfd of it. Once per keeper, before the first
+/* Names the calling process in the region as the keeper: its id and a pidfd of it. Once per image, before the first
  * engine. 0, or -1 with errno. */
 int limpet_name_keeper(limpet_continuity *_Nonnull continuity);
 
-/* Clones an engine. In the clone one fresh thread calls `run(context)`, which is not to return; the cloned thread itself
- * runs nothing but C: what it inherits from the keeper's thread (the thread id, kept in thread-local storage, that locks
- * are held under) is wrong there. To be called by a single-threaded process alone.
- * Returns the engine's process id, or -1 with errno. */
-int32_t limpet_clone_engine(limpet_continuity *_Nonnull continuity, void (*_Nonnull run)(void *_Nonnull),
+/* Clones an engine. In the clone one fresh thread calls `run(context)`, which is not to return, as soon as no guard holds
+ * another table (limpet_exec_guarded). The cloned thread itself runs nothing but C: what it inherits from the keeper's
+ * thread (the thread id, kept in thread-local storage, that locks are held under) is wrong there. All that it does is wait
+ * for the end of the keeper; then it clones a replacement, which hands signals on, and when the engine has ended executes
+ * the program anew, as the keeper.
+ *
+ * To be called by a single-threaded process alone. Returns the engine's process id, or -1 with errno. */
+int32_t limpet_clone_engine(limpet_shared_header *_Nonnull region, void (*_Nonnull run)(void *_Nonnull),
                             void *_Nonnull context);
+
+/* The signal that hands others on from the keeper to the engine, see Signals.handedOn. */
+enum { LIMPET_HANDED_ON = 40 };
 
 #endif

@@ -11,6 +11,15 @@ static inline int32_t *_Nonnull limpet_descriptor(limpet_record *_Nonnull record
 static inline limpet_direction *_Nonnull limpet_direction_of(limpet_record *_Nonnull record, int direction) {
     return &record->direction[direction];
 }
+/* Names both ends of a pipe, or with -1 un-names them, by one store: there is no moment at which one end is named. */
+typedef uint64_t __attribute__((may_alias)) limpet_pipe_name;
+static inline void limpet_name_pipe(limpet_direction *_Nonnull direction, int32_t read, int32_t write) {
+    union {
+        int32_t ends[2];
+        uint64_t both;
+    } name = {{read, write}};
+    __atomic_store_n((limpet_pipe_name *)&direction->pipe_read, name.both, __ATOMIC_RELEASE);
+}
 static inline uint64_t *_Nonnull limpet_delivered(limpet_record *_Nonnull record, int direction) {
     return &record->delivered[direction];
 }
@@ -23,6 +32,12 @@ static inline uint64_t *_Nonnull limpet_backend_failures(limpet_backend_counters
 }
 static inline int32_t *_Nonnull limpet_listener_descriptor(limpet_listener_state *_Nonnull listener, int worker) {
     return &listener->descriptor[worker];
+}
+/* Why an upgrade was refused or taken back; cut to what there is room for. */
+static inline void limpet_upgrade_set_reason(limpet_upgrade *_Nonnull upgrade, const char *_Nonnull text) {
+    unsigned long length = 0;
+    for (; text[length] && length + 1 < sizeof upgrade->reason; length++) upgrade->reason[length] = text[length];
+    upgrade->reason[length] = 0;
 }
 static inline void limpet_address_set(limpet_address *_Nonnull address, uint8_t family, uint64_t high, uint64_t low,
                                       uint16_t port) {
@@ -51,6 +66,17 @@ static inline uint64_t limpet_address_low(const limpet_address *_Nonnull address
     }
     __builtin_memcpy(&word, address->bytes + 8, 8);
     return __builtin_bswap64(word);
+}
+/* Makes a free record blank, with another generation. That word is never zero in between: a slot of generation 0 says that
+ * none after it was ever used. */
+static inline void limpet_record_clear(limpet_record *_Nonnull record, uint32_t generation) {
+    const unsigned kept = __builtin_offsetof(limpet_record, generation) + sizeof generation;
+    __atomic_store_n(&record->generation, generation, __ATOMIC_RELAXED);
+    __builtin_memset((char *)record + kept, 0, sizeof *record - kept);
+    for (int index = 0; index < 2; index++) {
+        record->descriptor[index] = -1;
+        limpet_name_pipe(&record->direction[index], -1, -1);
+    }
 }
 /* Copies a record that its worker may be changing. Returns whether the copy belongs together. What it reads while the
  * worker writes is thrown away by the check at the end, which a race detector cannot know. */

@@ -65,12 +65,15 @@ enum {
     LIMPET_RESET_CLIENT = 1 << 0,  /* the client is to get RST once what it is owed has gone out */
     LIMPET_RESET_BACKEND = 1 << 1, /* the same for the backend */
     LIMPET_ABSENT_CLIENT = 1 << 2, /* the client's descriptor is not in the epoll set */
-    LIMPET_ABSENT_BACKEND = 1 << 3 /* the same for the backend's */
+    LIMPET_ABSENT_BACKEND = 1 << 3, /* the same for the backend's */
+    LIMPET_FINISHING = 1 << 4,      /* it has ended: what it has is being closed */
+    LIMPET_FINISH_RESET_CLIENT = 1 << 5, /* with it: the client gets RST */
+    LIMPET_FINISH_RESET_BACKEND = 1 << 6 /* with it: the backend gets RST */
 };
 
 /* One direction of a connection: what recovery must know about bytes on their way. */
 typedef struct {
-    int32_t pipe_read; /* the pipe that holds bytes on their way; -1: none */
+    int32_t pipe_read __attribute__((aligned(8))); /* the pipe that holds bytes on their way; -1: none */
     int32_t pipe_write;
     uint32_t pipe_bytes; /* bytes in the pipe */
     uint16_t flags;
@@ -131,8 +134,8 @@ typedef struct {
     uint32_t hand_generation;
     uint32_t scratch_slot;       /* owner of the scratch's contents; UINT32_MAX: empty */
     uint32_t scratch_generation;
-    uint32_t scratch_direction;
-    uint32_t scratch_length;     /* bytes read into it */
+    uint32_t scratch_direction;  /* LIMPET_IN or LIMPET_OUT; with LIMPET_PEEKED the bytes are still in the socket, too */
+    uint32_t scratch_length;     /* bytes read into it; 0 also while a read is under way */
     uint64_t scratch_base;       /* delivered[direction] before its first byte went out */
     uint64_t open;               /* connections on this worker */
     uint64_t pipes;              /* pipes that exist on this worker */
@@ -145,9 +148,14 @@ typedef struct {
     uint32_t fault_slot;         /* connection that was in hand at the last fault; UINT32_MAX: none */
     uint32_t fault_generation;
     uint32_t fault_count;        /* faults in a row with that very connection in hand */
+    int32_t highest;             /* the highest descriptor that this worker ever had */
+    uint32_t thread;             /* its thread's id while an engine runs; 0: not yet */
     uint32_t reserved_half;
-    uint64_t reserved[2];
+    uint64_t reserved;
 } limpet_worker;
+
+/* Bit of limpet_worker.scratch_direction. */
+enum { LIMPET_PEEKED = 2 };
 
 /* Counters of one listener on one worker. */
 typedef struct {
@@ -247,9 +255,16 @@ typedef struct {
 
 #define LIMPET_RETURN_ADDRESSES 32
 
+/* Who writes the death down. */
+enum {
+    LIMPET_DEATH_UNCLAIMED = 0,
+    LIMPET_DEATH_CLAIMED = 1, /* a thread is at it, or has done it */
+    LIMPET_DEATH_ORDERED = 2  /* nobody yet; the keeper has ordered it, because the engine stood still */
+};
+
 /* Why the last engine died, written by its fault handler or, for what the handler cannot see, by the keeper. */
 typedef struct {
-    uint32_t claimed;    /* 1: a thread is writing it or has; taken with an atomic exchange, freed by the keeper */
+    uint32_t claimed;    /* LIMPET_DEATH_x; taken with an atomic exchange, freed by the keeper */
     int32_t signal;      /* 0: the process exited by itself */
     int32_t code;        /* si_code, or the exit status where signal is 0 */
     int32_t worker;      /* whose thread; -1: none */
@@ -321,7 +336,10 @@ typedef struct {
     uint64_t control_heartbeat; /* turns of the control loop's own timer: a count, not a time */
     uint64_t recent_death[5]; /* CLOCK_BOOTTIME ns of the last deaths, newest first */
     uint64_t started; /* CLOCK_BOOTTIME ns of the daemon's first start */
-    uint64_t reserved[8];
+    uint64_t reexecuted; /* CLOCK_BOOTTIME ns at which the keeper last executed itself anew for the number of deaths */
+    uint32_t backoff; /* deaths in a row that came too fast: each makes the next start wait longer */
+    uint32_t unnoted; /* 1: an engine has died, and no keeper has taken note of it yet */
+    uint64_t reserved[6];
     limpet_death death;
     limpet_upgrade upgrade;
 } limpet_continuity;

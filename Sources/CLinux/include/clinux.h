@@ -10,6 +10,7 @@
 #include <grp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <sched.h>
@@ -24,6 +25,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/un.h>
 #include <time.h>
@@ -69,6 +71,9 @@ int limpet_unacknowledged(int fd);
 /* Sends LIMPET_SIGNAL_HANDED_ON with another signal's number. 0, or -1 with errno. */
 int limpet_signal_hand_on(pid_t process, int number);
 
+/* tgkill(2): 0, or -1 with errno. */
+int limpet_signal_thread(pid_t process, pid_t thread, int number);
+
 /* sigtimedwait(2): 0, or -1 with errno. nanoseconds: -1 waits for ever. */
 typedef struct {
     int number;
@@ -79,6 +84,33 @@ int limpet_signal_wait(const sigset_t *_Nonnull set, int64_t nanoseconds, limpet
 
 /* A descriptor's copy that an exec closes, at the lowest number that is free; -1 with errno. */
 int limpet_duplicate(int fd);
+
+/* FIONREAD: bytes in a pipe, or -1 with errno. */
+int limpet_unread(int fd);
+
+/* What TCP counts on a socket, all of one moment. */
+struct limpet_tcp_counters {
+    uint64_t received;     /* bytes that have come, in order; a FIN counts as one */
+    uint64_t acknowledged; /* bytes that the peer has acknowledged; our SYN (not SYN-ACK) and our FIN count as one each */
+    uint32_t unread;       /* bytes that have come and were not read; the FIN does not count */
+    uint32_t unacknowledged; /* bytes that were written and are not acknowledged; our FIN counts as one */
+    uint8_t state;         /* LIMPET_TCP_x */
+};
+enum {
+    LIMPET_TCP_ESTABLISHED = 1,
+    LIMPET_TCP_SYN_SENT = 2,
+    LIMPET_TCP_SYN_RECEIVED = 3,
+    LIMPET_TCP_FIN_WAIT_1 = 4,
+    LIMPET_TCP_FIN_WAIT_2 = 5,
+    LIMPET_TCP_TIME_WAIT = 6,
+    LIMPET_TCP_CLOSE = 7,
+    LIMPET_TCP_CLOSE_WAIT = 8,
+    LIMPET_TCP_LAST_ACK = 9,
+    LIMPET_TCP_LISTEN = 10,
+    LIMPET_TCP_CLOSING = 11
+};
+/* 0, or -1 with errno: ENOTSUP where the kernel or the socket has no such counters, EAGAIN where they never stood still. */
+int limpet_tcp_counters(int fd, struct limpet_tcp_counters *_Nonnull counters);
 
 /* The variadic prctl(2) and syscall(2), typed. 0 or -1 with errno. */
 int limpet_no_new_privileges(void);

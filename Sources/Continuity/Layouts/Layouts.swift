@@ -1,4 +1,4 @@
-internal import CLayout
+public import CLayout
 public import Forwarding
 public import Linux
 
@@ -98,16 +98,14 @@ public struct AdoptedRegion {
         self.isConverted = isConverted
     }
 
-    /// The word that the guard of our exec looks at: it knows the region that was handed down and no other.
-    public var safe: UnsafeMutablePointer<Int32> {
+    /// What the guard of our exec looks at: it knows the region that was handed down and no other.
+    public var handedDown: UnsafeMutablePointer<limpet_continuity> {
         let header = inherited.base.assumingMemoryBound(to: limpet_shared_header.self).pointee
-        let continuity = (inherited.base + Int(header.continuity_offset)).assumingMemoryBound(
-            to: limpet_continuity.self)
-        return continuity.pointer(to: \.safe)!
+        return (inherited.base + Int(header.continuity_offset)).assumingMemoryBound(to: limpet_continuity.self)
     }
 
-    /// Gives the region up that ours was converted from. Once we are safe and the guard has gone; ``safe`` must not be
-    /// used any more.
+    /// Gives the region up that ours was converted from. Once we are safe and the guard has gone; ``handedDown`` must not
+    /// be used any more.
     public func forgetInherited() {
         guard isConverted else { return }
         inherited.unmap()

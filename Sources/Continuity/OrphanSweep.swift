@@ -1,0 +1,137 @@
+internal import Addressing
+internal import CLayout
+public import Forwarding
+internal import Linux
+
+/// Puts the descriptor table in order after an engine has died: closes what nothing names, and finds the sockets that it
+/// had accepted and not recorded yet.
+///
+/// A descriptor is opened first and named then, un-named first and closed then; so whatever is open without a name was in
+/// the middle of one of the two, or was private to the dead engine.
+public enum OrphanSweep {
+    /// Numbers past the highest that forwarding ever had at which something private may lie: descriptors are given from
+    /// the lowest up, and all that is private together is fewer.
+    private static let margin: Int32 = 4096
+
+    /// Before anything is opened and before the workers start; on the process's only thread.
+    /// - Parameters:
+    ///   - keeping: what the caller holds and the region does not name.
+    ///   - range: where to look; nil: wherever something can be.
+    /// - Returns: sockets for ``WorkerPool`` to take in.
+    public static func run(
+        _ region: SharedRegion, keeping: [Int32] = [], in range: Range<Int32>? = nil
+    ) -> [AcceptedSocket] {
+        var named = NamedDescriptors(limit: Int32(clamping: Descriptor.raiseLimit()))
+        for descriptor in 0...2 { named.insert(Int32(descriptor)) }
+        for descriptor in keeping { named.insert(descriptor) }
+        named.insert(namedIn: region)
+        let end = min(named.limit, max(named.highest, highest(region)) + margin)
+        let listeners = LiveListener.all(region)
+        var accepted: [AcceptedSocket] = []
+        for descriptor in Descriptor.open(in: range ?? 0..<end, where: { !named.contains($0) }) {
+            if let listener = adoptable(descriptor, listeners) {
+                accepted.append(AcceptedSocket(descriptor: descriptor, listener: listener))
+            } else {
+                Descriptor.close(descriptor)
+            }
+        }
+        return accepted
+    }
+
+    private static func highest(_ region: SharedRegion) -> Int32 {
+        (0..<region.workerCount).map { region.worker($0).pointee.highest }.max() ?? 0
+    }
+
+    /// The slot of the listener by which an unrecorded client came; nil: it is none. Nothing was read from it nor written
+    /// to it, and nobody has begun to close it.
+    private static func adoptable(_ descriptor: Int32, _ listeners: [LiveListener]) -> UInt16? {
+        guard Descriptor.isSocket(descriptor), let local = StreamSocket.localEndpoint(descriptor),
+            let listener = listeners.first(where: { $0.takes(local) }), let counters = try? TCPCounters(descriptor),
+            counters.state == .established || counters.state == .closeWait,
+            counters.taken == (counters.state == .closeWait ? 1 : 0), counters.put == 0,
+            !StreamSocket.isResetOnClose(descriptor)
+        else { return nil }
+        return listener.slot
+    }
+}
+
+private struct LiveListener {
+    let slot: UInt16
+    let address: Endpoint
+
+    static func all(_ region: SharedRegion) -> [LiveListener] {
+        var found: [LiveListener] = []
+        for slot in 0..<region.listenerSlots {
+            let state = region.listener(slot)
+            if Int(state.pointee.used) == LIMPET_SLOT_FREE { break }
+            if Int(state.pointee.used) == LIMPET_SLOT_LIVE, let address = state.pointee.address.endpoint {
+                found.append(LiveListener(slot: UInt16(slot), address: address))
+            }
+        }
+        // An address of its own comes before the wildcard of the same port.
+        return found.filter { !$0.address.address.isUnspecified } + found.filter(\.address.address.isUnspecified)
+    }
+
+    func takes(_ local: Endpoint) -> Bool {
+        local.port == address.port
+            && (local.address == address.address
+                || address.address.isUnspecified && address.address.family == local.address.family)
+    }
+}
+
+/// A set of descriptors.
+private struct NamedDescriptors {
+    let limit: Int32
+    private(set) var highest: Int32 = 2
+    private var words: [UInt64]
+
+    init(limit: Int32) {
+        self.limit = limit
+        words = Array(repeating: 0, count: Int(limit) / 64 + 1)
+    }
+
+    mutating func insert(_ descriptor: Int32) {
+        guard descriptor >= 0, descriptor < limit else { return }
+        words[Int(descriptor) / 64] |= 1 << UInt64(descriptor % 64)
+        highest = max(highest, descriptor)
+    }
+
+    func contains(_ descriptor: Int32) -> Bool {
+        words[Int(descriptor) / 64] & 1 << UInt64(descriptor % 64) != 0
+    }
+
+    /// Everything that the shared region names.
+    mutating func insert(namedIn region: SharedRegion) {
+        let own = region.continuity.pointee
+        insert(region.memory.descriptor)
+        for descriptor in [
+            own.region, own.document.0, own.document.1, own.lock, own.control, own.executable,
+            own.executable_previous, own.executable_next, own.keeper_pidfd, own.engine_pidfd,
+        ] { insert(descriptor) }
+        for slot in 0..<region.listenerSlots {
+            if Int(region.listener(slot).pointee.used) == LIMPET_SLOT_FREE { break }
+            for worker in 0..<region.workerCount {
+                insert(limpet_listener_descriptor(region.listener(slot), Int32(worker)).pointee)
+            }
+        }
+        for index in 0..<region.workerCount {
+            insert(region.worker(index).pointee.poller)
+            insert(region.worker(index).pointee.wake_up)
+            let records = region.records(index)
+            for slot in 0..<region.recordsPerWorker {
+                // Slots are used from the lowest up: past the first untouched one there is nothing.
+                if records[slot].generation == 0 { break }
+                if records[slot].state != UInt8(LIMPET_FREE) { insert(namedIn: records + slot) }
+            }
+        }
+    }
+
+    private mutating func insert(namedIn record: UnsafeMutablePointer<limpet_record>) {
+        insert(record.pointee.descriptor.0)
+        insert(record.pointee.descriptor.1)
+        insert(record.pointee.direction.0.pipe_read)
+        insert(record.pointee.direction.0.pipe_write)
+        insert(record.pointee.direction.1.pipe_read)
+        insert(record.pointee.direction.1.pipe_write)
+    }
+}
