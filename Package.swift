@@ -120,8 +120,9 @@ let package = Package(
         .testTarget(
             name: "EngineTests",
             dependencies: [
-                "Engine", "Observability", "Configuration", "Addressing",
-                .product(name: "Logging", package: "swift-log"),
+                "Engine", "Observability", "Configuration", "Addressing", "Backends", "CLayout", "Control",
+                "Forwarding",
+                "Linux", nio("NIOCore"), nio("NIOPosix"), .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: common),
         .testTarget(

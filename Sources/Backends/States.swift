@@ -42,8 +42,16 @@ public enum Health: UInt8, Sendable, CaseIterable {
 }
 
 /// The one word for a backend in tables: both axes and the limit together.
-public enum BackendState: String, Sendable, CaseIterable {
-    case maintenance, draining, drained, down, checking, full, up
+///
+/// The raw values are stored in shared memory and must not change; 0 stands there for none.
+public enum BackendState: UInt8, Sendable, CaseIterable {
+    case maintenance = 1
+    case draining = 2
+    case drained = 3
+    case down = 4
+    case checking = 5
+    case full = 6
+    case up = 7
 
     /// What an operator decided goes before what was observed, and that before what is a matter of load.
     /// - Parameter connections: those that the backend has now, connecting ones included; a draining backend without

@@ -46,7 +46,6 @@ int limpet_signal_wait(const sigset_t *set, int64_t nanoseconds, limpet_arrival 
 
 int limpet_duplicate(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, 0); }
 
-
 int limpet_unread(int fd) {
     int bytes = 0;
     return ioctl(fd, FIONREAD, &bytes) < 0 ? -1 : bytes;

@@ -62,6 +62,7 @@ struct ConfigurationBuilder {
         reader.read(ConfigurationKeys.workers, into: &configuration.workers)
         reader.read(ConfigurationKeys.maxConnections, into: &configuration.maxConnections)
         reader.read(ConfigurationKeys.shutdownDrain, into: &configuration.shutdownDrain)
+        reader.read(ConfigurationKeys.removedDeadline, into: &configuration.removedDeadline)
         reader.read(ConfigurationKeys.control, into: &configuration.controlPath)
         reader.read(ConfigurationKeys.stateDirectory, into: &configuration.stateDirectory)
         reader.read(ConfigurationKeys.user, into: &configuration.user)

@@ -12,6 +12,9 @@ public enum ConfigurationKeys {
     public static let shutdownDrain = daemon(
         "shutdown-drain", .duration(.zero...year, word: nil), "0s", flag: true,
         "Time that a stop leaves to connections to end by themselves.")
+    public static let removedDeadline = daemon(
+        "removed-deadline", .duration(.zero...year, word: "never"), "never", flag: false,
+        "Time that a reload leaves to the connections of a backend, listener or service that it removes.")
     public static let control = daemon(
         "control", .path(limit: 107), "by user", flag: true,
         "Path of the control socket.")
@@ -120,7 +123,8 @@ public enum ConfigurationKeys {
 
     /// Every key, section by section, in the order of the manual and of the rendered configuration.
     public static let all: [ConfigurationKey] = [
-        workers, maxConnections, shutdownDrain, control, stateDirectory, user, group, logLevel, logFormat, hashKeyFile,
+        workers, maxConnections, shutdownDrain, removedDeadline, control, stateDirectory, user, group, logLevel,
+        logFormat, hashKeyFile,
         defaults, service,
         serviceName, listen, backend,
         hashOn, ipv4Prefix, ipv6Prefix, connectTimeout, connectAttempts, idleTimeout, halfCloseTimeout, userTimeout,
@@ -128,6 +132,10 @@ public enum ConfigurationKeys {
         backendName, address, weight, backendMaxConnections,
         keepaliveIdle, keepaliveInterval, keepaliveCount,
     ]
+
+    /// What is settled when the daemon starts: another value waits for the next start, and a reload that brings one is
+    /// refused. (``maxConnections`` may change, up to what the daemon was started for.)
+    public static let fixedAtStart: [ConfigurationKey] = [workers, control, stateDirectory, user, group]
 
     /// The keys of some sections, in the order of ``all``.
     public static func keys(in sections: ConfigurationKey.Section...) -> [ConfigurationKey] {

@@ -1,4 +1,4 @@
-import Addressing
+public import Addressing
 import Stickiness
 
 /// What has to hold between the parts of a configuration, each of which is right by itself.
@@ -74,7 +74,7 @@ struct ConfigurationRules {
         var seen: [(service: Int, endpoint: Endpoint)] = []
         for (index, service) in services.enumerated() {
             for endpoint in service.listeners {
-                if let other = seen.first(where: { ConfigurationRules.collide($0.endpoint, endpoint) }) {
+                if let other = seen.first(where: { $0.endpoint.collides(with: endpoint) }) {
                     let owner = other.service == index ? "" : " of \(place(services[other.service], other.service)[0])"
                     findings.report(
                         place(service, index) + [form == .file ? "listen" : "--listen"],
@@ -86,11 +86,6 @@ struct ConfigurationRules {
                 seen.append((index, endpoint))
             }
         }
-    }
-
-    static func collide(_ one: Endpoint, _ other: Endpoint) -> Bool {
-        guard one.port == other.port, one.port != 0, one.address.family == other.address.family else { return false }
-        return one.address == other.address || one.address.isUnspecified || other.address.isUnspecified
     }
 
     /// Whether a connection to `target` would arrive at `listener`, as far as that can be seen from here.
@@ -109,5 +104,14 @@ struct ConfigurationRules {
             if let earlier = first[text] { pairs.append((earlier, index)) } else { first[text] = index }
         }
         return pairs
+    }
+}
+
+extension Endpoint {
+    /// Whether two listeners at these addresses would ask for the same connections, so that one keeps the other from being
+    /// bound: the same port of the same address, or of one address and all of its family. Port 0 is nobody's.
+    public func collides(with other: Endpoint) -> Bool {
+        guard port == other.port, port != 0, address.family == other.address.family else { return false }
+        return address == other.address || address.isUnspecified || other.address.isUnspecified
     }
 }

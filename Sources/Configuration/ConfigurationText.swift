@@ -8,18 +8,7 @@ extension DaemonConfiguration {
     /// path, user or group that was not given stays out, as it depends on who runs the daemon.
     public var canonicalText: String {
         var text = TOMLText()
-        text.add(ConfigurationKeys.workers, number: workers, otherwise: "auto")
-        text.add(ConfigurationKeys.maxConnections, number: maxConnections, otherwise: "auto")
-        text.add(ConfigurationKeys.shutdownDrain, DurationText.render(shutdownDrain))
-        for (key, value) in [
-            (ConfigurationKeys.control, controlPath), (ConfigurationKeys.stateDirectory, stateDirectory),
-            (ConfigurationKeys.user, user), (ConfigurationKeys.group, group),
-        ] {
-            if let value { text.add(key, value) }
-        }
-        text.add(ConfigurationKeys.logLevel, logLevel.rawValue)
-        text.add(ConfigurationKeys.logFormat, logFormat.rawValue)
-        if let hashKeyFile { text.add(ConfigurationKeys.hashKeyFile, hashKeyFile) }
+        text.add(settings)
         for service in services { service.write(to: &text) }
         return text.text
     }
@@ -34,41 +23,104 @@ extension DaemonConfiguration {
         let digits = String(hash, radix: 16)
         return String(repeating: "0", count: 16 - digits.count) + digits
     }
+
+    /// What is set for the whole daemon.
+    var settings: [Setting] {
+        let settings: [Setting?] = [
+            Setting(ConfigurationKeys.workers, number: workers, otherwise: "auto"),
+            Setting(ConfigurationKeys.maxConnections, number: maxConnections, otherwise: "auto"),
+            Setting(ConfigurationKeys.shutdownDrain, DurationText.render(shutdownDrain)),
+            Setting(ConfigurationKeys.removedDeadline, removedDeadline.map(DurationText.render) ?? "never"),
+            controlPath.map { Setting(ConfigurationKeys.control, $0) },
+            stateDirectory.map { Setting(ConfigurationKeys.stateDirectory, $0) },
+            user.map { Setting(ConfigurationKeys.user, $0) },
+            group.map { Setting(ConfigurationKeys.group, $0) },
+            Setting(ConfigurationKeys.logLevel, logLevel.rawValue),
+            Setting(ConfigurationKeys.logFormat, logFormat.rawValue),
+            hashKeyFile.map { Setting(ConfigurationKeys.hashKeyFile, $0) },
+        ]
+        return settings.compactMap { $0 }
+    }
 }
 
 extension ServiceConfiguration {
+    /// How it behaves: everything but its name, its listeners and its backends.
+    var settings: [Setting] {
+        [
+            Setting(ConfigurationKeys.hashOn, hashOn.rawValue),
+            Setting(ConfigurationKeys.ipv4Prefix, raw: "\(mask.ipv4)"),
+            Setting(ConfigurationKeys.ipv6Prefix, raw: "\(mask.ipv6)"),
+            Setting(ConfigurationKeys.connectTimeout, DurationText.render(connectTimeout)),
+            Setting(ConfigurationKeys.connectAttempts, raw: "\(connectAttempts)"),
+            Setting(ConfigurationKeys.idleTimeout, idleTimeout.map(DurationText.render) ?? "off"),
+            Setting(ConfigurationKeys.halfCloseTimeout, halfCloseTimeout.map(DurationText.render) ?? "off"),
+            Setting(ConfigurationKeys.userTimeout, userTimeout.map(DurationText.render) ?? "off"),
+            keepalive.map { Setting(ConfigurationKeys.keepalive, raw: $0.table) }
+                ?? Setting(ConfigurationKeys.keepalive, "off"),
+            Setting(ConfigurationKeys.sendProxy, sendProxy?.rawValue ?? "off"),
+            Setting(ConfigurationKeys.receiveBuffer, receiveBuffer.map(SizeText.render) ?? "auto"),
+            Setting(ConfigurationKeys.sendBuffer, sendBuffer.map(SizeText.render) ?? "auto"),
+        ]
+    }
+
     fileprivate func write(to text: inout TOMLText) {
         text.open("service")
-        text.add(ConfigurationKeys.serviceName, name)
         let addresses = listeners.map { TOMLText.quote($0.description) }
-        text.add(ConfigurationKeys.listen, raw: "[\(addresses.joined(separator: ", "))]")
-        text.add(ConfigurationKeys.hashOn, hashOn.rawValue)
-        text.add(ConfigurationKeys.ipv4Prefix, raw: "\(mask.ipv4)")
-        text.add(ConfigurationKeys.ipv6Prefix, raw: "\(mask.ipv6)")
-        text.add(ConfigurationKeys.connectTimeout, DurationText.render(connectTimeout))
-        text.add(ConfigurationKeys.connectAttempts, raw: "\(connectAttempts)")
-        text.add(ConfigurationKeys.idleTimeout, idleTimeout.map(DurationText.render) ?? "off")
-        text.add(ConfigurationKeys.halfCloseTimeout, halfCloseTimeout.map(DurationText.render) ?? "off")
-        text.add(ConfigurationKeys.userTimeout, userTimeout.map(DurationText.render) ?? "off")
-        if let keepalive {
-            let idle = "\(ConfigurationKeys.keepaliveIdle.name) = \"\(DurationText.render(keepalive.idle))\""
-            let interval =
-                "\(ConfigurationKeys.keepaliveInterval.name) = \"\(DurationText.render(keepalive.interval))\""
-            let count = "\(ConfigurationKeys.keepaliveCount.name) = \(keepalive.count)"
-            text.add(ConfigurationKeys.keepalive, raw: "{ \(idle), \(interval), \(count) }")
-        } else {
-            text.add(ConfigurationKeys.keepalive, "off")
-        }
-        text.add(ConfigurationKeys.sendProxy, sendProxy?.rawValue ?? "off")
-        text.add(ConfigurationKeys.receiveBuffer, receiveBuffer.map(SizeText.render) ?? "auto")
-        text.add(ConfigurationKeys.sendBuffer, sendBuffer.map(SizeText.render) ?? "auto")
+        text.add([
+            Setting(ConfigurationKeys.serviceName, name),
+            Setting(ConfigurationKeys.listen, raw: "[\(addresses.joined(separator: ", "))]"),
+        ])
+        text.add(settings)
         for backend in backends {
             text.open("service.backend")
-            text.add(ConfigurationKeys.backendName, backend.name)
-            text.add(ConfigurationKeys.address, backend.address.description)
-            text.add(ConfigurationKeys.weight, raw: "\(backend.weight)")
-            text.add(ConfigurationKeys.backendMaxConnections, number: backend.maxConnections, otherwise: "off")
+            text.add([Setting(ConfigurationKeys.backendName, backend.name)])
+            text.add(backend.settings)
         }
+    }
+}
+
+extension Keepalive {
+    /// As an inline table.
+    fileprivate var table: String {
+        let idle = "\(ConfigurationKeys.keepaliveIdle.name) = \"\(DurationText.render(idle))\""
+        let interval = "\(ConfigurationKeys.keepaliveInterval.name) = \"\(DurationText.render(interval))\""
+        return "{ \(idle), \(interval), \(ConfigurationKeys.keepaliveCount.name) = \(count) }"
+    }
+}
+
+extension BackendConfiguration {
+    /// Everything but its name.
+    var settings: [Setting] {
+        [
+            Setting(ConfigurationKeys.address, address.description),
+            Setting(ConfigurationKeys.weight, raw: "\(weight)"),
+            Setting(ConfigurationKeys.backendMaxConnections, number: maxConnections, otherwise: "off"),
+        ]
+    }
+}
+
+/// One setting, written out. The text of a configuration is made of these, and so is what tells two of them apart.
+struct Setting: Equatable {
+    let key: ConfigurationKey
+    /// As a person would say it, without quotes.
+    let value: String
+    /// Whether TOML wants quotes around it.
+    let isText: Bool
+
+    init(_ key: ConfigurationKey, _ value: String) {
+        self.key = key
+        self.value = value
+        isText = true
+    }
+
+    init(_ key: ConfigurationKey, raw: String) {
+        self.key = key
+        value = raw
+        isText = false
+    }
+
+    init(_ key: ConfigurationKey, number: Int?, otherwise word: String) {
+        if let number { self.init(key, raw: "\(number)") } else { self.init(key, word) }
     }
 }
 
@@ -78,13 +130,11 @@ private struct TOMLText {
 
     mutating func open(_ table: String) { text += "\n[[\(table)]]\n" }
 
-    mutating func add(_ key: ConfigurationKey, _ value: String) { add(key, raw: TOMLText.quote(value)) }
-
-    mutating func add(_ key: ConfigurationKey, number: Int?, otherwise word: String) {
-        add(key, raw: number.map { "\($0)" } ?? TOMLText.quote(word))
+    mutating func add(_ settings: [Setting]) {
+        for setting in settings {
+            text += "\(setting.key.name) = \(setting.isText ? TOMLText.quote(setting.value) : setting.value)\n"
+        }
     }
-
-    mutating func add(_ key: ConfigurationKey, raw: String) { text += "\(key.name) = \(raw)\n" }
 
     /// A basic string. Control characters are refused where values are read, so two characters are left to escape.
     static func quote(_ value: String) -> String {

@@ -14,6 +14,8 @@ public struct DaemonConfiguration: Sendable, Equatable {
     public var maxConnections: Int?
     /// Time that SIGTERM waits for connections to end by themselves. Zero: none.
     public var shutdownDrain: Duration = .zero
+    /// Time after which the connections of a backend, listener or service that a reload has removed are closed; nil: never.
+    public var removedDeadline: Duration?
     /// Path of the control socket; nil: the default for the user that runs the daemon.
     public var controlPath: String?
     /// Directory of the lock and of what survives a restart; nil: the default for the user that runs the daemon.

@@ -1,5 +1,5 @@
 /// What was given on the command line, as it was typed; nothing here has been checked.
-public struct FlagValues: Sendable, Equatable {
+public struct FlagValues: Sendable, Equatable, Codable {
     /// `--listen`, in order.
     public var listen: [String]
     /// `--backend`, in order: `[NAME=]ADDR:PORT[,weight=W][,max-connections=N]`.

@@ -1,7 +1,9 @@
+public import NIOCore
+
 /// What the control socket asks of the engine.
 ///
 /// The server calls every method on the control event loop and nowhere else; the engine may therefore keep its
-/// state without locks. No method blocks.
+/// state without locks. No method blocks: what takes its time returns a future of that loop.
 ///
 /// Names and force are the server's affair: a service or backend in a request exists, and the caller may do what it
 /// asks (``AccessPolicy``). What is left to the engine is what only it can know, such as whether a drain would leave a
@@ -17,12 +19,24 @@ public protocol ControlPlane: AnyObject {
     /// - Throws: ``ControlError/Code/badRequest`` where the service hashes the port and none was given.
     func locate(_ request: WhereRequest) throws(ControlError) -> WhereReport
     /// Excludes a backend from new connections, at once. With a deadline, what is left then is closed.
-    /// - Returns: the backend's row afterwards.
+    /// - Returns: the backend as it is now, once that has been written down.
     /// - Throws: ``ControlError/Code/needsForce`` where it would leave its service without an eligible backend and the
     ///   request does not force it.
-    func drain(_ request: DrainRequest, by caller: Caller) throws(ControlError) -> BackendRow
-    /// - Returns: the backend's row afterwards.
-    func undrain(_ request: BackendRequest, by caller: Caller) throws(ControlError) -> BackendRow
+    func drain(_ request: DrainRequest, by caller: Caller) throws(ControlError) -> EventLoopFuture<BackendChange>
+    /// - Returns: as ``drain(_:by:)``.
+    /// - Throws: ``ControlError/Code/refused`` for a backend in maintenance.
+    func undrain(_ request: BackendRequest, by caller: Caller) throws(ControlError) -> EventLoopFuture<BackendChange>
+    /// Takes a backend into maintenance, at once: no new connections, no checks. Those that exist are kept or, as asked,
+    /// closed.
+    /// - Returns: as ``drain(_:by:)``.
+    /// - Throws: ``ControlError/Code/needsForce`` as ``drain(_:by:)``, and where connections would be closed.
+    func disable(_ request: DisableRequest, by caller: Caller) throws(ControlError) -> EventLoopFuture<BackendChange>
+    /// - Returns: as ``drain(_:by:)``.
+    /// - Throws: ``ControlError/Code/refused`` for a backend that drains.
+    func enable(_ request: BackendRequest, by caller: Caller) throws(ControlError) -> EventLoopFuture<BackendChange>
+    /// Sets a weight, or gives it back to the configuration. Holds for the next connection.
+    /// - Returns: as ``drain(_:by:)``.
+    func setWeight(_ request: WeightRequest, by caller: Caller) throws(ControlError) -> EventLoopFuture<BackendChange>
     /// Closes the connections that the selector matches.
     /// - Returns: how many were told to close.
     func close(_ request: CloseRequest, by caller: Caller) throws(ControlError) -> CloseReport

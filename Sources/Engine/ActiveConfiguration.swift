@@ -14,12 +14,6 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
     /// Of this text; another build reads it before it takes the daemon over.
     static let format = 1
 
-    struct Backend: Codable, Sendable, Equatable {
-        var service: String
-        var name: String
-        var address: String
-    }
-
     var format = ActiveConfiguration.format
     /// ``DaemonConfiguration/canonicalText``.
     var configuration: String
@@ -27,10 +21,12 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
     var hashKey: String
     /// The file that the configuration came from; nil: flags alone.
     var path: String?
-    /// Names by slot.
-    var services: [String]
-    var backends: [Backend]
+    /// The flags beside it, as they were typed: a reload reads the file again, and the flags again with it.
+    var flags: FlagValues
+    var slots: SlotTables
     var control: ControlSocket.File
+    /// The directory of what outlives the daemon.
+    var stateDirectory: String
     var program: Program
 
     /// What an upgrade needs to know of the start.
@@ -42,20 +38,17 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
     }
 
     init(
-        _ configuration: DaemonConfiguration, path: String?, topology: Topology, control: ControlSocket.File,
-        program: Program
+        _ configuration: DaemonConfiguration, path: String?, flags: FlagValues, slots: SlotTables,
+        control: ControlSocket.File, stateDirectory: String, program: Program
     ) {
         self.program = program
         self.configuration = configuration.canonicalText
         hashKey = configuration.hashKey.hexadecimal
         self.path = path
-        services = topology.services.map(\.configuration.name)
-        backends = topology.backends.map {
-            Backend(
-                service: topology.services[$0.service].configuration.name, name: $0.configuration.name,
-                address: $0.configuration.address.description)
-        }
+        self.flags = flags
+        self.slots = slots
         self.control = control
+        self.stateDirectory = stateDirectory
     }
 
     /// The configuration, with its key.

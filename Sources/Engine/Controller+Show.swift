@@ -31,17 +31,49 @@ extension Controller {
             pipesRefused: own.pipes_refused, capabilities: Privileges.names,
             user: userName,
             configHash: request.configuration.configHash,
-            services: topology.services.map {
-                ServiceStatus(name: $0.configuration.name, mappingHash: $0.mappingHash)
-            },
+            services: topology.liveServices.map {
+                ServiceStatus(
+                    name: topology.services[$0].configuration.name, mappingHash: topology.services[$0].mappingHash)
+            }, differences: differences(), unsaved: intents.unsaved,
             lastDeath: death.time == 0
-                ? nil
-                : EngineDeath(time: Timestamp(milliseconds: Int64(death.time / 1_000_000)), reason: death.reason))
+                ? nil : EngineDeath(time: Timestamp(nanoseconds: death.time), reason: death.reason))
+    }
+
+    private func differences() -> [Difference] {
+        topology.backends.indices.filter { topology.backends[$0].isLive }.flatMap { slot in
+            let backend = topology.backends[slot]
+            func difference(
+                _ field: Difference.Field, _ value: String, _ configured: String, _ since: UInt64
+            ) -> Difference {
+                Difference(
+                    service: backend.serviceName, backend: backend.configuration.name, field: field, value: value,
+                    configured: configured, since: Timestamp(nanoseconds: since))
+            }
+            let set = region.operatorIntent(slot)
+            var found: [Difference] = []
+            if set.intent != .ready {
+                found.append(difference(.intent, set.intent.word, Backends.Intent.ready.word, set.intentSince))
+            }
+            if let weight = set.weight {
+                found.append(
+                    difference(.weight, "\(weight.value)", "\(backend.configuration.weight)", weight.since))
+            }
+            return found
+        }
     }
 
     func backends() -> [BackendRow] {
         noteStates()
-        return topology.backends.indices.map(row)
+        // What was removed stands after the rest of its service, as long as there is something to show.
+        let removed = topology.backends.indices.filter { !topology.backends[$0].isLive && hasConnections($0) }
+        let services = topology.liveServices.map { topology.services[$0] }
+        var rows = services.flatMap { service in
+            (service.slots + removed.filter { topology.backends[$0].serviceName == service.configuration.name }).map(
+                row)
+        }
+        let live = Set(services.map(\.configuration.name))
+        rows += removed.filter { !live.contains(topology.backends[$0].serviceName) }.map(row)
+        return rows
     }
 
     func row(_ slot: Int) -> BackendRow {
@@ -53,19 +85,25 @@ extension Controller {
             var copy = totals
             failures &+= limpet_backend_failures(&copy, failure).pointee
         }
+        let set = region.operatorIntent(slot)
         return BackendRow(
-            service: topology.services[backend.service].configuration.name, name: backend.configuration.name,
-            address: backend.configuration.address, state: wire(state(slot)), intent: wire(intent(slot)),
-            health: wire(health(slot)), weight: backend.configuration.weight,
-            weightConfigured: backend.configuration.weight, connections: Int(clamping: totals.open),
+            service: backend.serviceName, name: backend.configuration.name,
+            address: backend.configuration.address, state: backend.isLive ? wire(state(slot)) : .removed,
+            intent: wire(intent(slot)), health: wire(health(slot)),
+            weight: backend.isLive ? set.weight?.value ?? backend.configuration.weight : 0,
+            weightConfigured: backend.isLive ? backend.configuration.weight : 0,
+            connections: Int(clamping: totals.open),
             connecting: Int(clamping: totals.connecting), away: Int(clamping: totals.away), total: totals.total,
             bytesIn: totals.bytes.0, bytesOut: totals.bytes.1, connectFailures: failures, fallbacks: totals.fallbacks,
-            since: Timestamp(milliseconds: Int64(limpet_load64(&region.backend(slot).pointee.since) / 1_000_000)))
+            since: Timestamp(nanoseconds: limpet_load64(&region.backend(slot).pointee.since)),
+            intentSince: set.intent == .ready ? nil : Timestamp(nanoseconds: set.intentSince),
+            closesAt: set.closesAt.map { Timestamp(nanoseconds: $0) },
+            weightSince: set.weight.map { Timestamp(nanoseconds: $0.since) })
     }
 
     func listeners() -> [ListenerRow] {
         let atLimit = limpet_load64(&region.header.pointee.waiting) != 0
-        return listenerSet.listeners.map { listener in
+        return listenerSet.ordered(by: topology.liveServices).map { listener in
             var open: UInt64 = 0
             var accepted: UInt64 = 0
             var refused: UInt64 = 0
@@ -92,6 +130,9 @@ extension Controller {
         ReadyReport(ready: isServing, reason: isServing ? nil : "shutting down")
     }
 
+    /// Whether a backend has any, those being dialled included.
+    private func hasConnections(_ slot: Int) -> Bool { limpet_load64(&region.backend(slot).pointee.load) > 0 }
+
     // MARK: Connections
 
     func connections() -> any ConnectionCursor { TableCursor(self) }
@@ -105,7 +146,9 @@ extension Controller {
         else { return nil }
         let service = topology.services[Int(record.service)]
         guard let listener = region.listener(Int(record.listener)).pointee.address.endpoint else { return nil }
-        let home = service.rendezvous.first(of: record.source_key).map { service.configuration.backends[$0].name }
+        // Not the record's own key: that may be of the hash before a reload.
+        let key = service.keyer.key(for: client.address, port: client.port)
+        let home = service.rendezvous.first(of: key).map { service.configuration.backends[$0].name }
         return ConnectionRow(
             id: ConnectionID(snapshot.id), service: service.configuration.name, listener: listener,
             backend: topology.backends[Int(record.backend)].configuration.name, home: home ?? "-", client: client,

@@ -12,13 +12,15 @@ import NIOCore
 ///
 /// Everything in it is touched on the control event loop alone; `@unchecked Sendable` because it is handed there.
 final class Controller: ControlPlane, @unchecked Sendable {
-    let request: EngineRequest
-    let topology: Topology
+    /// With the configuration that is active.
+    var request: EngineRequest
+    /// With the weights that are in force.
+    var topology: Topology
     let region: SharedRegion
     let table: ConnectionTable
     let workers: WorkerPool
-    let listenerSet: ListenerSet
-    let budget: DescriptorBudget
+    var listenerSet: ListenerSet
+    var budget: DescriptorBudget
     let eventLoop: any EventLoop
     let log: Logger
     /// Looked up once: the user database may be a server that does not answer.
@@ -26,10 +28,11 @@ final class Controller: ControlPlane, @unchecked Sendable {
     /// Ends the process. Called once, when nothing is left to do.
     let finished: @Sendable () -> Void
 
-    /// What a drain's deadline will do, by backend slot: the deadline itself, then the steps of the closing.
-    var drainDeadlines: [Int: [Scheduled<Void>]] = [:]
-    /// The state each backend was last seen in, by slot: `since` is when that changed.
-    var seenStates: [BackendState]
+    let incidents: IncidentLog
+    /// What operators have set, on its way to the disk.
+    let intents: IntentKeeper
+    /// By backend slot.
+    var closings: [Int: Closing] = [:]
     /// Accepts that failed for a lack of descriptors, as of the last second.
     private var descriptorFailures: UInt64 = 0
     /// Whether some failed during that second: while somebody waits, workers try again ten times a second.
@@ -47,7 +50,8 @@ final class Controller: ControlPlane, @unchecked Sendable {
 
     init(
         request: EngineRequest, topology: Topology, region: SharedRegion, workers: WorkerPool, listeners: ListenerSet,
-        budget: DescriptorBudget, eventLoop: any EventLoop, log: Logger, finished: @escaping @Sendable () -> Void
+        budget: DescriptorBudget, incidents: IncidentLog, intents: IntentKeeper, eventLoop: any EventLoop, log: Logger,
+        finished: @escaping @Sendable () -> Void
     ) {
         self.request = request
         self.topology = topology
@@ -55,11 +59,20 @@ final class Controller: ControlPlane, @unchecked Sendable {
         self.workers = workers
         listenerSet = listeners
         self.budget = budget
+        self.incidents = incidents
+        self.intents = intents
         self.eventLoop = eventLoop
         self.log = log
         self.finished = finished
         table = ConnectionTable(region: region)
-        seenStates = topology.backends.map { _ in .up }
+    }
+
+    /// Takes up what the region says. Once, on the event loop, before anything is asked.
+    func begin() {
+        for slot in topology.backends.indices { armClosing(slot) }
+        noteStates()
+        // Also after a death: it may have come before the last change was written.
+        save()
     }
 
     var isServing: Bool {
@@ -89,9 +102,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
         return sum
     }
 
-    func intent(_ slot: Int) -> Backends.Intent {
-        Backends.Intent(rawValue: limpet_load8(&region.backend(slot).pointee.intent)) ?? .ready
-    }
+    func intent(_ slot: Int) -> Backends.Intent { region.intent(slot) }
 
     func health(_ slot: Int) -> Backends.Health {
         Backends.Health(rawValue: limpet_load8(&region.backend(slot).pointee.health)) ?? .unchecked
@@ -113,13 +124,15 @@ final class Controller: ControlPlane, @unchecked Sendable {
             connections: Int(clamping: limpet_load64(&region.backend(slot).pointee.load)))
     }
 
-    /// Notes when a backend's state changes. Called at every look at it, and once a second.
+    /// Notes when a backend's state changes. Called at every look at it, and once a second. The state that was seen last
+    /// lies in the region, so that its age goes on when an engine dies.
     func noteStates() {
-        for slot in topology.backends.indices {
-            let now = state(slot)
-            if now != seenStates[slot] {
-                seenStates[slot] = now
-                limpet_store64(&region.backend(slot).pointee.since, Clock.wall())
+        for slot in topology.backends.indices where topology.backends[slot].isLive {
+            let now = state(slot).rawValue
+            let seen = region.backend(slot)
+            if now != limpet_load8(&seen.pointee.state) {
+                limpet_publish64(&seen.pointee.since, Clock.wall())
+                limpet_publish8(&seen.pointee.state, now)
             }
         }
     }

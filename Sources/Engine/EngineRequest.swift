@@ -6,9 +6,13 @@ public struct EngineRequest: Sendable {
     /// The file that the configuration came from; nil: flags alone.
     public var configurationPath: String?
 
-    public init(configuration: DaemonConfiguration, configurationPath: String?) {
+    /// The flags that were given, which a reload judges again together with the file.
+    public var flags: FlagValues
+
+    public init(configuration: DaemonConfiguration, configurationPath: String?, flags: FlagValues) {
         self.configuration = configuration
         self.configurationPath = configurationPath
+        self.flags = flags
     }
 }
 

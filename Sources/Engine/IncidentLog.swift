@@ -13,7 +13,8 @@ final class IncidentLog: @unchecked Sendable {
     /// Lacks that last: descriptors and the connection limit.
     private static let longWindow = TimeAmount.seconds(60)
 
-    private let topology: Topology
+    /// The one in force.
+    var topology: Topology
     private let log: Logger
     private let eventLoop: any EventLoop
     /// Incidents whose window is open, with how many came since the last line.

@@ -32,39 +32,104 @@ struct ListenerSet: Sendable {
         }
     }
 
-    /// Binds everything, in the first slots of the region. What was bound before one failed stays open: the start has
-    /// failed, and with the process it goes.
-    static func bind(_ services: [ServiceConfiguration], in region: SharedRegion) throws(StartError) {
-        var slot = 0
-        do throws(SystemError) {
-            for (index, service) in services.enumerated() {
-                for endpoint in service.listeners {
-                    try bind(endpoint, service: index, options: SocketOptions(service), slot: slot, in: region)
-                    slot += 1
+    /// In the order of the services; those of one service by slot.
+    func ordered(by serviceSlots: [Int]) -> [Listener] {
+        serviceSlots.flatMap { service in listeners.filter { $0.service == service } }
+    }
+
+    /// What one worker gets.
+    func forWorker(_ worker: Int) -> [WorkerListener] {
+        listeners.map { listener in
+            WorkerListener(
+                descriptor: listener.descriptors[worker], listener: UInt16(listener.slot),
+                service: UInt16(listener.service),
+                local: listener.address.address.isUnspecified ? nil : SocketAddress(listener.address))
+        }
+    }
+
+    /// Binds what a configuration adds, or nothing.
+    /// - Parameters:
+    ///   - services: of that configuration.
+    ///   - own: addresses that this daemon listens on already.
+    static func bind(
+        _ opened: [SlotAssignment.OpenedListener], of services: [ServiceConfiguration], in region: SharedRegion,
+        besides own: [Endpoint] = []
+    ) throws(StartError) {
+        var done: [(slot: Int, former: UInt8)] = []
+        for listener in opened {
+            let state = region.listener(listener.slot)
+            done.append((listener.slot, state.pointee.used))
+            do throws(SystemError) {
+                try bind(
+                    listener, options: SocketOptions(services[listener.service]), in: region,
+                    isOurs: own.contains { $0.collides(with: listener.address) })
+            } catch {
+                for (slot, former) in done {
+                    close(slot, in: region)
+                    limpet_publish8(&region.listener(slot).pointee.used, former)
                 }
+                throw StartError("\(error); \(cure(error.errno, at: listener.address, besides: own))")
             }
-        } catch {
-            throw StartError("\(error); \(ListenerSet.cure(error.errno))")
         }
     }
 
+    /// Whether what a configuration adds could be bound, without listening there.
+    static func checkBinding(
+        _ opened: [SlotAssignment.OpenedListener], besides own: [Endpoint]
+    ) throws(StartError) {
+        for listener in opened {
+            let isOurs = own.contains { $0.collides(with: listener.address) }
+            do throws(SystemError) {
+                try StreamSocket.checkBinding(to: listener.address, shared: isOurs)
+            } catch {
+                throw StartError("\(error); \(cure(error.errno, at: listener.address, besides: own))")
+            }
+        }
+    }
+
+    /// Closes a listener's sockets, whoever waits there. Its slot stays what it is.
+    static func close(_ slot: Int, in region: SharedRegion) {
+        let state = region.listener(slot)
+        guard state.pointee.used != UInt8(LIMPET_SLOT_FREE) else { return }
+        for worker in 0..<Int32(region.workerCount) {
+            let named = limpet_listener_descriptor(state, worker)
+            let descriptor = named.pointee
+            guard descriptor >= 0 else { continue }
+            named.pointee = -1
+            limpet_order()
+            Descriptor.close(descriptor)
+        }
+    }
+
+    /// - Parameter isOurs: this daemon listens there already, at this port of another address.
     private static func bind(
-        _ endpoint: Endpoint, service: Int, options: SocketOptions, slot: Int, in region: SharedRegion
+        _ listener: SlotAssignment.OpenedListener, options: SocketOptions, in region: SharedRegion, isOurs: Bool
     ) throws(SystemError) {
-        // With SO_REUSEPORT a second daemon of the same user would be let in and silently take half of the clients.
-        let probe = try StreamSocket.listen(on: endpoint, shared: false, options: options)
-        let bound = StreamSocket.localEndpoint(probe) ?? endpoint
-        Descriptor.close(probe)
-        var descriptors: [Int32] = []
-        for _ in 0..<region.workerCount {
-            descriptors.append(try StreamSocket.listen(on: bound, shared: true, options: options))
+        var bound = listener.address
+        if !isOurs {
+            // With SO_REUSEPORT a second daemon of the same user would be let in and silently take half of the clients.
+            let probe = try StreamSocket.listen(on: bound, shared: false, options: options)
+            bound = StreamSocket.localEndpoint(probe) ?? bound
+            Descriptor.close(probe)
         }
+        let state = region.listener(listener.slot)
+        for worker in 0..<Int32(LIMPET_MAXIMUM_WORKERS) { limpet_listener_descriptor(state, worker).pointee = -1 }
+        state.pointee.service = UInt16(listener.serviceSlot)
         // The address as it is bound: with the port that the kernel chose where the configuration says 0.
-        region.nameListener(slot, service: service, address: bound, descriptors: descriptors)
+        state.pointee.address.set(bound)
+        limpet_publish8(&state.pointee.used, UInt8(LIMPET_SLOT_LIVE))
+        for worker in 0..<Int32(region.workerCount) {
+            limpet_listener_descriptor(state, worker).pointee = try StreamSocket.listen(
+                on: bound, shared: true, options: options)
+        }
     }
 
-    private static func cure(_ errno: Errno) -> String {
+    private static func cure(_ errno: Errno, at address: Endpoint, besides own: [Endpoint]) -> String {
         switch errno {
+        case .addressInUse where own.contains { $0.collides(with: address) }:
+            // Two users cannot share a port, and these sockets were made as root.
+            "limpetd itself listens at that port of another address, since before it gave up root: take that out with one "
+                + "reload and put this in with another"
         case .addressInUse: "another program listens there (ss -ltnp shows which): end it or choose another port"
         case .addressNotAvailable: "this machine has no such address (ip address shows those that it has)"
         case .accessDenied, .notPermitted:

@@ -135,13 +135,17 @@ struct DaemonPreparation {
         let state = try StateDirectory(path: try Paths.state(configuration.stateDirectory), owner: identity.owner)
         let region: SharedRegion
         do throws(SystemError) {
-            region = try SharedRegion(workers: DaemonPreparation.workers(configuration), records: limit, limit: limit)
+            // Records for all that the descriptors allow: those that are not used cost nothing, and a reload may raise the
+            // limit that far.
+            region = try SharedRegion(
+                workers: DaemonPreparation.workers(configuration), records: budget.connections, limit: limit)
         } catch {
             throw StartError("\(error)")
         }
         region.continuity.pointee.lock = state.lock.descriptor
         region.continuity.pointee.executable = Executable.openOwn() ?? -1
-        try ListenerSet.bind(configuration.services, in: region)
+        let slots = try SlotAssigner.assign(configuration, after: nil, SlotTables(), limits: SlotLimits(region))
+        try ListenerSet.bind(slots.opened, of: configuration.services, in: region)
         let socket: ControlSocket
         do throws(ControlSocketError) {
             socket = try ControlSocket.prepare(path: controlPath, owner: identity.owner)
@@ -157,7 +161,7 @@ struct DaemonPreparation {
             try checkReadable()
             log.info("\(Identity.summary)")
             log.info("\(budget.summary(admitted: limit))")
-            try publish(region, socket, program)
+            try publish(region, slots.tables, socket, stateDirectory: state.path, program)
             return PreparedDaemon(region: region, log: log, descriptors: budget.limit, socket: socket)
         } catch {
             socket.remove()
@@ -178,10 +182,11 @@ struct DaemonPreparation {
 
     /// The first state of the backends, and the document.
     private func publish(
-        _ region: SharedRegion, _ socket: ControlSocket, _ program: ActiveConfiguration.Program
+        _ region: SharedRegion, _ slots: SlotTables, _ socket: ControlSocket, stateDirectory: String,
+        _ program: ActiveConfiguration.Program
     ) throws(StartError) {
-        let topology = Topology(request.configuration)
-        topology.initialise(region)
+        try Topology(request.configuration, slots) { _, configured in configured }.settle(
+            in: region, removedDeadline: nil)
         let document: SharedDocument
         do throws(SystemError) {
             document = try SharedDocument.create(in: region)
@@ -189,8 +194,8 @@ struct DaemonPreparation {
             throw StartError("\(error)")
         }
         try ActiveConfiguration(
-            request.configuration, path: request.configurationPath, topology: topology, control: socket.file,
-            program: program
+            request.configuration, path: request.configurationPath, flags: request.flags, slots: slots,
+            control: socket.file, stateDirectory: stateDirectory, program: program
         ).publish(in: document)
     }
 }

@@ -1,3 +1,4 @@
+import Backends
 import CContinuity
 import CLayout
 import Configuration
@@ -44,7 +45,8 @@ private struct EngineRun {
     init(_ region: SharedRegion) throws(StartError) {
         self.region = region
         active = try ActiveConfiguration.read(region)
-        request = EngineRequest(configuration: try active.parsed(), configurationPath: active.path)
+        request = EngineRequest(
+            configuration: try active.parsed(), configurationPath: active.path, flags: active.flags)
         log = Log.make(request.configuration)
     }
 
@@ -62,14 +64,20 @@ private struct EngineRun {
         let isFirst = continuity.pointee.resumed == 0
         // Before anything is opened: what nothing names is what the engine before had for itself alone.
         let accepted = OrphanSweep.run(region)
+        let named = try Topology(request.configuration, active.slots, weight: region.effectiveWeight)
+        named.settle(in: region, removedDeadline: request.configuration.removedDeadline)
+        named.closeRetiredListeners(in: region)
         let listeners = ListenerSet(region)
         let budget = DescriptorBudget(
             limit: Descriptor.raiseLimit(), workers: region.workerCount, listeners: listeners.listeners.count)
         let socket = ControlSocket(adopting: continuity.pointee.control, file: active.control)
-        let topology = Topology(request.configuration)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let eventLoop = group.next()
         eventLoop.execute { limpet_fault_thread(-1) }
+        let statePath = IntentRestore.path(in: active.stateDirectory)
+        IntentRestore(path: statePath, log: log).run(named, region)
+        let topology = try Topology(
+            request.configuration, active.slots, after: named, weight: region.effectiveWeight)
         let incidents = IncidentLog(topology: topology, log: log, eventLoop: eventLoop)
         // The board must exist before the workers, and its reader after them.
         let board = Locked<IncidentBoard?>(nil)
@@ -80,9 +88,13 @@ private struct EngineRun {
                 }
             })
         }
+        let intents = IntentKeeper(
+            writer: IntentWriter(path: statePath), eventLoop: eventLoop, log: log,
+            userName: Account.numbered(Account.effectiveUID)?.name ?? "\(Account.effectiveUID)")
         let serving = Completion()
         let workers: WorkerPool
         do throws(SystemError) {
+            try intents.start()
             workers = try WorkerPool(
                 region: region, table: topology.forwardingTable(), accepted: accepted,
                 maximumPipes: max(4, budget.pipeCap / region.workerCount), incidents: board.with { $0! },
@@ -100,12 +112,15 @@ private struct EngineRun {
         let ending = Completion()
         let controller = Controller(
             request: request, topology: topology, region: region, workers: workers, listeners: listeners,
-            budget: budget, eventLoop: eventLoop, log: log, finished: { ending.complete() })
+            budget: budget, incidents: incidents, intents: intents, eventLoop: eventLoop, log: log,
+            finished: { ending.complete() })
+        try? eventLoop.submit { controller.begin() }.wait()
         let server = try ControlService(controller, socket, eventLoop, version: limpetVersion)
         eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { [region] _ in
             limpet_bump64(&region.continuity.pointee.control_heartbeat, 1)
             controller.noteStates()
             controller.noteDescriptors()
+            controller.noteClosings()
         }
         try takeSignals { number in eventLoop.execute { controller.signalled(number) } }
         announce(isFirst, topology, listeners, socket)
@@ -114,6 +129,7 @@ private struct EngineRun {
         workers.postToAll(.stop)
         workers.join()
         server.stop()
+        intents.finish(within: .seconds(5))
         log.notice("ended")
     }
 

@@ -21,6 +21,17 @@ struct StateDirectory: Sendable {
                 "state directory \(path): cannot open \(lockPath): \(error); name a directory that this user may write to"
                     + " with --state-directory")
         }
+        if let owner { StateDirectory.give(IntentRestore.path(in: path), to: owner) }
+    }
+
+    /// Gives the file of what operators have set to `owner`: another may have written it. As with the lock, one that has
+    /// another name somewhere stays whose it is.
+    private static func give(_ path: String, to owner: (user: UInt32, group: UInt32)) {
+        guard let file = try? PinnedFile(path: path), case .success(let entry) = file.look(),
+            entry.kind == .regular, entry.linkCount == 1
+        else { return }
+        // What cannot be given away the owner will find unreadable, and say so.
+        _ = file.changeOwner(uid: owner.user, gid: owner.group)
     }
 
     private static func make(_ path: String, owner: (user: UInt32, group: UInt32)?) throws(StartError) {

@@ -6,8 +6,8 @@ import Forwarding
 import Linux
 import Stickiness
 
-/// Names and slots: which service, backend and listener each number in the shared region means. Immutable; belongs to
-/// the control plane.
+/// Names and slots: which service, backend and listener each number in the shared region means, the retired ones
+/// included. Made of the active configuration, the slot tables and the weights in force; immutable.
 struct Topology: Sendable {
     struct Service: Sendable {
         let configuration: ServiceConfiguration
@@ -15,38 +15,95 @@ struct Topology: Sendable {
         let rendezvous: Rendezvous
         /// Slots of its backends, in the order of the configuration.
         let slots: [Int]
+        /// In force, in the same order.
+        let weights: [Int]
         /// Of key, masks, names and effective weights, in hexadecimal.
         let mappingHash: String
     }
 
     struct Backend: Sendable {
-        let service: Int
+        /// Slot of its service; nil: retired, and its service's slot is somebody else's by now.
+        let service: Int?
+        let serviceName: String
+        /// Retired: its name and address, as they were.
         let configuration: BackendConfiguration
+        let isLive: Bool
     }
 
+    let tables: SlotTables
+    /// By slot. A retired one is as it was last.
     let services: [Service]
-    /// By slot.
     let backends: [Backend]
+    /// Slots of the live services, in the order of the configuration.
+    let liveServices: [Int]
 
-    init(_ configuration: DaemonConfiguration) {
+    /// - Parameters:
+    ///   - tables: made for this configuration.
+    ///   - weight: what is in force for a backend, by its slot and what the configuration says.
+    ///   - previous: the one before, which knows the retired services already: reading their text again would cost memory
+    ///     that the library never gives back.
+    init(
+        _ configuration: DaemonConfiguration, _ tables: SlotTables, after previous: Topology? = nil,
+        weight: (_ slot: Int, _ configured: Int) -> Int
+    ) throws(StartError) {
+        self.tables = tables
+        let serviceSlots = Dictionary(tables.services.enumerated().map { ($0.element.name, $0.offset) }) { first, _ in
+            first
+        }
+        let backendSlots = Dictionary(
+            tables.backends.enumerated().map { (SlotTables.key($0.element.service, $0.element.name), $0.offset) }
+        ) { first, _ in first }
+        let configured = Dictionary(configuration.services.map { ($0.name, $0) }) { first, _ in first }
+        var known: [Int: BackendConfiguration] = [:]
         var services: [Service] = []
-        var backends: [Backend] = []
-        for (index, service) in configuration.services.enumerated() {
-            let first = backends.count
-            backends += service.backends.map { Backend(service: index, configuration: $0) }
-            let rendezvous = Rendezvous(
-                key: configuration.hashKey,
-                members: service.backends.map { Rendezvous.Member(name: $0.name, weight: Double($0.weight)) })
-            let hash = String(rendezvous.mappingHash(mask: service.mask, input: service.hashOn), radix: 16)
+        for (slot, entry) in tables.services.enumerated() {
+            let service: ServiceConfiguration
+            if let live = configured[entry.name], entry.use == .live {
+                service = live
+            } else if let known = previous?.services.dropFirst(slot).first?.configuration, known.name == entry.name {
+                service = known
+            } else {
+                service = try Topology.retired(entry)
+            }
+            // A backend of a retired service may have lost its slot: only connections that are being dialled would need it.
+            let members = service.backends.compactMap { backend in
+                backendSlots[SlotTables.key(service.name, backend.name)].map { (slot: $0, backend: backend) }
+            }
+            let weights = members.map { weight($0.slot, $0.backend.weight) }
+            if entry.use == .live { for member in members { known[member.slot] = member.backend } }
             services.append(
-                Service(
-                    configuration: service,
-                    keyer: SourceKeyer(key: configuration.hashKey, mask: service.mask, input: service.hashOn),
-                    rendezvous: rendezvous, slots: Array(first..<backends.count),
-                    mappingHash: String(repeating: "0", count: 16 - hash.count) + hash))
+                Service(service, configuration.hashKey, members.map(\.slot), members.map(\.backend), weights))
         }
         self.services = services
+        var backends: [Backend] = []
+        for (slot, entry) in tables.backends.enumerated() {
+            let configuration: BackendConfiguration
+            if let live = known[slot] { configuration = live } else { configuration = try Topology.retired(entry) }
+            backends.append(
+                Backend(
+                    service: serviceSlots[entry.service], serviceName: entry.service, configuration: configuration,
+                    isLive: entry.use == .live))
+        }
         self.backends = backends
+        liveServices = configuration.services.compactMap { serviceSlots[$0.name] }
+    }
+
+    private static func retired(_ entry: SlotTables.Service) throws(StartError) -> ServiceConfiguration {
+        do throws(ConfigurationFailure) {
+            let text = entry.configuration ?? ""
+            return try ConfigurationLoader.parse(text, source: "removed service \(entry.name)").configuration.services[
+                0]
+        } catch {
+            throw StartError("\(error)")
+        }
+    }
+
+    private static func retired(_ entry: SlotTables.Backend) throws(StartError) -> BackendConfiguration {
+        do throws(EndpointError) {
+            return BackendConfiguration(name: entry.name, address: try Endpoint(parsing: entry.address))
+        } catch {
+            throw StartError("removed backend \(entry.service)/\(entry.name): \(error)")
+        }
     }
 
     /// The workers' view of it.
@@ -67,22 +124,14 @@ struct Topology: Sendable {
             })
     }
 
-    /// Writes the backends' first state into the shared region.
-    func initialise(_ region: SharedRegion) {
-        for (slot, backend) in backends.enumerated() {
-            let state = region.backend(slot)
-            state.pointee.used = UInt8(LIMPET_SLOT_LIVE)
-            state.pointee.intent = Intent.ready.rawValue
-            state.pointee.health = Health.unchecked.rawValue
-            state.pointee.limit = UInt64(backend.configuration.maxConnections ?? 0)
-            state.pointee.since = Clock.wall()
-        }
-    }
+    // MARK: By name
 
+    /// Slot of a live service.
     func serviceIndex(_ name: String) -> Int? {
-        services.firstIndex { $0.configuration.name == name }
+        liveServices.first { services[$0].configuration.name == name }
     }
 
+    /// Slot of a live backend.
     func slot(service: String, backend: String) -> Int? {
         guard let index = serviceIndex(service),
             let position = services[index].configuration.backends.firstIndex(where: { $0.name == backend })
@@ -90,10 +139,35 @@ struct Topology: Sendable {
         return services[index].slots[position]
     }
 
+    /// Slot of a service, whether live or retired.
+    func anyService(_ name: String) -> Int? { tables.services.firstIndex { $0.name == name } }
+
+    /// Slot of a backend, whether live or retired.
+    func anySlot(service: String, backend: String) -> Int? {
+        tables.backends.firstIndex { $0.name == backend && $0.service == service }
+    }
+
     /// `service/backend`, for the log.
     func fullName(_ slot: Int) -> String {
-        let backend = backends[slot]
-        return services[backend.service].configuration.name + "/" + backend.configuration.name
+        backends[slot].serviceName + "/" + backends[slot].configuration.name
+    }
+}
+
+extension Topology.Service {
+    fileprivate init(
+        _ service: ServiceConfiguration, _ key: HashKey, _ slots: [Int], _ backends: [BackendConfiguration],
+        _ weights: [Int]
+    ) {
+        var configuration = service
+        configuration.backends = backends
+        let rendezvous = Rendezvous(
+            key: key,
+            members: zip(backends, weights).map { Rendezvous.Member(name: $0.name, weight: Double($1)) })
+        let hash = String(rendezvous.mappingHash(mask: service.mask, input: service.hashOn), radix: 16)
+        self.init(
+            configuration: configuration, keyer: SourceKeyer(key: key, mask: service.mask, input: service.hashOn),
+            rendezvous: rendezvous, slots: slots, weights: weights,
+            mappingHash: String(repeating: "0", count: 16 - hash.count) + hash)
     }
 }
 

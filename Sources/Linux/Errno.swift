@@ -62,6 +62,12 @@ public struct Errno: Error, Equatable, Hashable, Sendable, RawRepresentable {
     public static let notExecutable = Errno(rawValue: ENOEXEC)
     /// ETXTBSY: a program that is being written.
     public static let busy = Errno(rawValue: ETXTBSY)
+    /// EFBIG: larger than is taken.
+    public static let fileTooLarge = Errno(rawValue: EFBIG)
+    /// EROFS: on a file system that takes no writes.
+    public static let readOnly = Errno(rawValue: EROFS)
+    /// EDQUOT: past the user's quota.
+    public static let quotaExceeded = Errno(rawValue: EDQUOT)
     /// ENXIO: from lseek(2): there is no data behind this.
     public static let noSuchAddress = Errno(rawValue: ENXIO)
     /// EINVAL: not what the call takes.
@@ -89,8 +95,9 @@ public struct Errno: Error, Equatable, Hashable, Sendable, RawRepresentable {
         ENAMETOOLONG: "ENAMETOOLONG", EADDRINUSE: "EADDRINUSE", EADDRNOTAVAIL: "EADDRNOTAVAIL",
         EAFNOSUPPORT: "EAFNOSUPPORT", ENETUNREACH: "ENETUNREACH", ECONNABORTED: "ECONNABORTED",
         ECONNRESET: "ECONNRESET", ENOBUFS: "ENOBUFS", ENOTCONN: "ENOTCONN", ETIMEDOUT: "ETIMEDOUT",
-        ECONNREFUSED: "ECONNREFUSED", EHOSTUNREACH: "EHOSTUNREACH", ELOOP: "ELOOP", EHOSTDOWN: "EHOSTDOWN",
-        EINPROGRESS: "EINPROGRESS", EPROTO: "EPROTO", ENETDOWN: "ENETDOWN",
+        ECONNREFUSED: "ECONNREFUSED", EHOSTUNREACH: "EHOSTUNREACH", EHOSTDOWN: "EHOSTDOWN",
+        EFBIG: "EFBIG", ELOOP: "ELOOP", EDQUOT: "EDQUOT", EINPROGRESS: "EINPROGRESS", EPROTO: "EPROTO",
+        ENETDOWN: "ENETDOWN",
     ]
 }
 

@@ -71,4 +71,9 @@ public struct PathEntry: Equatable, Sendable {
     public static func remove(_ path: String) -> Errno? {
         unlink(path) == 0 ? nil : .last
     }
+
+    /// rename(2). nil: done.
+    public static func rename(_ path: String, to other: String) -> Errno? {
+        Glibc.rename(path, other) == 0 ? nil : .last
+    }
 }

@@ -43,6 +43,24 @@ public enum StreamSocket {
         return descriptor
     }
 
+    /// Whether an address could be listened on, without listening there: nobody connects in vain.
+    /// - Parameter shared: with SO_REUSEPORT, beside sockets of the same user that have it too.
+    /// - Throws: what ``listen(on:shared:options:)`` would.
+    public static func checkBinding(to endpoint: Endpoint, shared: Bool) throws(SystemError) {
+        let address = SocketAddress(endpoint)
+        let action = "listen on \(endpoint)"
+        let descriptor = socket(address.family, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { throw SystemError(action, .last) }
+        defer { Descriptor.close(descriptor) }
+        var failure = set(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
+        if failure == nil && shared { failure = set(descriptor, SOL_SOCKET, SO_REUSEPORT, 1) }
+        if failure == nil && address.family == AF_INET6 {
+            failure = set(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1)
+        }
+        if failure == nil && address.withPointer({ bind(descriptor, $0, $1) }) != 0 { failure = .last }
+        if let failure { throw SystemError(action, failure) }
+    }
+
     /// The address that a socket is bound to; nil where the kernel does not say.
     public static func localEndpoint(_ descriptor: Int32) -> Endpoint? {
         var address = SocketAddress()

@@ -2,10 +2,12 @@ import ArgumentParser
 import Control
 import Linux
 
-/// Why limpetctl ends without having done what it was asked: one line for stderr, and the exit status.
+/// Why limpetctl ends without having done what it was asked: lines for stderr, and the exit status.
 struct Failure: Error {
     /// nil: there is nothing left to say.
     var message: String?
+    /// What else is wrong, a line each.
+    var further: [String] = []
     var exitStatus: Int32
 
     static func usage(_ message: String) -> Failure { Failure(message: message, exitStatus: 2) }
@@ -18,6 +20,7 @@ struct Failure: Error {
     init(_ error: ControlError) {
         let force = error.code == .needsForce ? "; refused; --force would" : ""
         self.init(message: Printable.line(error.description) + force, exitStatus: error.exit)
+        further = (error.further ?? []).map { Printable.line($0) }
     }
 }
 
@@ -25,7 +28,7 @@ struct Failure: Error {
 enum Diagnostics {
     static func report(_ failure: Failure) {
         guard let message = failure.message else { return }
-        say("limpetctl: \(message)")
+        for line in [message] + failure.further { say("limpetctl: \(line)") }
     }
 
     static func say(_ line: String) {

@@ -34,7 +34,10 @@ struct Limpetd {
         if options.check {
             exit(check(loaded.configuration))
         }
-        exit(run(EngineRequest(configuration: loaded.configuration, configurationPath: options.config)))
+        exit(
+            run(
+                EngineRequest(
+                    configuration: loaded.configuration, configurationPath: options.config, flags: options.flags)))
     }
 
     /// Becomes the keeper of a new daemon, and serves until its end.

@@ -5,6 +5,9 @@ import Testing
     /// The raw values lie in shared memory: another version of the daemon reads them.
     @Test func rawValuesStay() {
         #expect([Intent.ready, .drain, .maintenance].map(\.rawValue) == [0, 1, 2])
+        #expect(
+            [BackendState.maintenance, .draining, .drained, .down, .checking, .full, .up].map(\.rawValue)
+                == [1, 2, 3, 4, 5, 6, 7])
         #expect([Health.unchecked, .checking, .up, .down].map(\.rawValue) == [0, 1, 2, 3])
         #expect(
             [AwayReason.home, .drain, .maintenance, .down, .checking, .full, .connectFailed].map(\.rawValue)
@@ -60,7 +63,7 @@ import Testing
     @Test func wordsAreNamesAndDiffer() {
         for words in [
             Intent.allCases.map(\.word), Health.allCases.map(\.word), AwayReason.allCases.map(\.word),
-            BackendState.allCases.map(\.rawValue),
+            BackendState.allCases.map { "\($0)" },
         ] {
             #expect(Set(words).count == words.count)
             #expect(words.allSatisfy { Name.isValid($0) && $0 == $0.lowercased() })
@@ -70,7 +73,7 @@ import Testing
 
     @Test func statesHaveTheWordsOfTheDesign() {
         #expect(
-            BackendState.allCases.map(\.rawValue)
+            BackendState.allCases.map { "\($0)" }
                 == ["maintenance", "draining", "drained", "down", "checking", "full", "up"])
     }
 }

@@ -1,5 +1,7 @@
 import Addressing
 import Control
+import NIOCore
+import NIOPosix
 import Synchronization
 
 /// A plane with a table of its own, which remembers what it was told to change.
@@ -22,8 +24,16 @@ final class FakePlane: ControlPlane, Sendable {
         var callers: [Caller] = []
         /// Slots that walks have looked at.
         var slotsSeen = 0
-        /// What the next drain is answered with, if anything.
-        var drainError: ControlError?
+        /// What a reload is answered with.
+        var reload: Swift.Result<ReloadReport, ControlError> = .success(FakePlane.reloaded)
+        /// What a change without force is refused with, if anything.
+        var changeError: ControlError?
+        /// Why changes would not survive a restart, if they would not.
+        var unsaved: String?
+        var differences: [Difference] = []
+        /// Changes are answered by ``FakePlane/answerWaiting(_:)`` alone.
+        var isSlow = false
+        var waiting: [@Sendable (Swift.Result<Void, any Error>) -> Void] = []
     }
 
     private let state: Mutex<State>
@@ -45,7 +55,7 @@ final class FakePlane: ControlPlane, Sendable {
                 capabilities: ["CAP_NET_BIND_SERVICE"], user: "limpet", configHash: "8d1f0c2a",
                 services: [
                     ServiceStatus(name: "chat", mappingHash: "a1b2"), ServiceStatus(name: "mqtt", mappingHash: "c3d4"),
-                ], lastDeath: nil)
+                ], differences: state.differences, unsaved: state.unsaved, lastDeath: nil)
         }
     }
 
@@ -73,29 +83,81 @@ final class FakePlane: ControlPlane, Sendable {
             preference: names.map { WhereReport.Preference(backend: $0, eligible: true, reason: nil) })
     }
 
-    func drain(_ request: DrainRequest, by caller: Caller) throws(ControlError) -> BackendRow {
-        let outcome: Swift.Result<BackendRow, ControlError> = with { state in
-            if let error = state.drainError, !request.force { return .failure(error) }
-            let deadline = request.deadline.map { " deadline \($0.inSeconds)" } ?? ""
-            state.changes.append("drain \(request.backend)\(deadline)\(request.force ? " force" : "")")
-            state.callers.append(caller)
-            return .success(
-                FakePlane.change(&state, request.backend) { row in
-                    row.intent = .drain
-                    row.state = row.connections > 0 ? .draining : .drained
-                })
+    func drain(_ request: DrainRequest, by caller: Caller) throws(ControlError) -> EventLoopFuture<BackendChange> {
+        let deadline = request.deadline.map { " deadline \($0.inSeconds)" } ?? ""
+        return try change(
+            request.backend, "drain \(request.backend)\(deadline)\(request.force ? " force" : "")", caller,
+            force: request.force
+        ) { row in
+            row.intent = .drain
+            row.state = row.connections > 0 ? .draining : .drained
         }
-        return try outcome.get()
     }
 
-    func undrain(_ request: BackendRequest, by caller: Caller) throws(ControlError) -> BackendRow {
-        with { state in
-            state.changes.append("undrain \(request.backend)")
-            return FakePlane.change(&state, request.backend) { row in
-                row.intent = .ready
-                row.state = .up
-            }
+    func undrain(_ request: BackendRequest, by caller: Caller) throws(ControlError) -> EventLoopFuture<BackendChange> {
+        try change(request.backend, "undrain \(request.backend)", caller, force: true) { row in
+            row.intent = .ready
+            row.state = .up
         }
+    }
+
+    func disable(_ request: DisableRequest, by caller: Caller) throws(ControlError) -> EventLoopFuture<BackendChange> {
+        let words = (request.close ? " close" : "") + (request.force ? " force" : "")
+        return try change(request.backend, "disable \(request.backend)\(words)", caller, force: request.force) { row in
+            row.intent = .maintenance
+            row.state = .maintenance
+        }
+    }
+
+    func enable(_ request: BackendRequest, by caller: Caller) throws(ControlError) -> EventLoopFuture<BackendChange> {
+        try change(request.backend, "enable \(request.backend)", caller, force: true) { row in
+            row.intent = .ready
+            row.state = .up
+        }
+    }
+
+    func setWeight(_ request: WeightRequest, by caller: Caller) throws(ControlError) -> EventLoopFuture<BackendChange> {
+        try change(
+            request.backend, "weight \(request.backend) \(request.weight.map(String.init) ?? "file")", caller,
+            force: true
+        ) { $0.weight = request.weight ?? $0.weightConfigured }
+    }
+
+    /// Answered at once, or once the test says so.
+    private func change(
+        _ name: BackendName, _ words: String, _ caller: Caller, force: Bool, _ body: (inout BackendRow) -> Void
+    ) throws(ControlError) -> EventLoopFuture<BackendChange> {
+        let loop = MultiThreadedEventLoopGroup.currentEventLoop!
+        let promise = loop.makePromise(of: BackendChange.self)
+        let outcome: Swift.Result<Void, ControlError> = with { state in
+            if let error = state.changeError, !force {
+                promise.fail(error)
+                return .failure(error)
+            }
+            state.changes.append(words)
+            state.callers.append(caller)
+            let index = state.backends.firstIndex { $0.fullName == name }!
+            body(&state.backends[index])
+            let change = BackendChange(backend: state.backends[index], unsaved: state.unsaved)
+            if state.isSlow {
+                state.waiting.append { promise.completeWith($0.map { change }) }
+            } else {
+                promise.succeed(change)
+            }
+            return .success(())
+        }
+        try outcome.get()
+        return promise.futureResult
+    }
+
+    /// Lets the changes through that wait, or fails them.
+    func answerWaiting(_ result: Swift.Result<Void, any Error> = .success(())) {
+        let waiting = with { state in
+            let waiting = state.waiting
+            state.waiting = []
+            return waiting
+        }
+        for answer in waiting { answer(result) }
     }
 
     func close(_ request: CloseRequest, by caller: Caller) throws(ControlError) -> CloseReport {
@@ -117,13 +179,21 @@ final class FakePlane: ControlPlane, Sendable {
         with { $0.changes.append("shutdown drain \(request.drain?.inSeconds ?? -1)") }
     }
 
-    private static func change(_ state: inout State, _ name: BackendName, _ body: (inout BackendRow) -> Void)
-        -> BackendRow
-    {
-        let index = state.backends.firstIndex { $0.fullName == name }!
-        body(&state.backends[index])
-        return state.backends[index]
-    }
+    static let reloaded = ReloadReport(
+        dryRun: false, configHash: "9e2a",
+        changes: [
+            ReloadReport.Change(
+                change: .changed, object: .daemon, service: nil, name: nil, key: "log-level", old: "info", new: "debug"),
+            ReloadReport.Change(
+                change: .removed, object: .backend, service: "chat", name: "ws2", key: nil, old: "127.0.0.1:9002",
+                new: nil),
+            ReloadReport.Change(
+                change: .added, object: .listener, service: "chat", name: "0.0.0.0:81", key: nil, old: nil, new: nil),
+        ],
+        homes: [
+            ReloadReport.Homes(service: "chat", clients: 340, moved: 12, share: 0.0351),
+            ReloadReport.Homes(service: "mqtt", clients: 7, moved: 0, share: 0),
+        ], removedConnections: 5, removedDeadlineSeconds: 1800, warnings: ["limpet.toml: look out"])
 
     static func backend(_ service: String, _ name: String, port: UInt16, connections: Int) -> BackendRow {
         BackendRow(

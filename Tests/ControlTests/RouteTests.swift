@@ -19,7 +19,8 @@ import Testing
         try TestDaemon.run { (daemon) throws in
             for (method, target, right) in [
                 ("POST", "/v1/status", "GET"), ("HEAD", "/v1/backends", "GET"), ("GET", "/v1/drain", "POST"),
-                ("DELETE", "/v1/close", "POST"),
+                ("DELETE", "/v1/close", "POST"), ("GET", "/v1/weight", "POST"), ("GET", "/v1/disable", "POST"),
+                ("PUT", "/v1/enable", "POST"),
             ] {
                 let response = try daemon.ask(method, target)
                 #expect(response.status == 405, "\(method) \(target)")
@@ -34,6 +35,14 @@ import Testing
         ("/v1/drain", "", "\"backend\" is missing"), ("/v1/drain", #"{"backend":7}"#, "\"backend\" has the wrong type"),
         ("/v1/drain", #"{"backend":"ws1","deadline_second":5}"#, "unknown field \"deadline_second\""),
         ("/v1/drain", #"{"backend":"ws1","deadline_seconds":-1}"#, "not a number of seconds"),
+        ("/v1/weight", #"{"backend":"ws1"}"#, "\"weight\" is missing"),
+        ("/v1/weight", #"{"backend":"ws1","weight":null}"#, "from 1 to 256"),
+        ("/v1/weight", #"{"backend":"ws1","weight":0}"#, "from 1 to 256"),
+        ("/v1/weight", #"{"backend":"ws1","weight":257}"#, "from 1 to 256"),
+        ("/v1/weight", #"{"backend":"ws1","weight":1.5}"#, "from 1 to 256"),
+        ("/v1/weight", #"{"backend":"ws1","weight":"7"}"#, "or \"file\""),
+        ("/v1/disable", #"{"backend":"ws1","over":5}"#, "unknown field \"over\""),
+        ("/v1/enable", #"{"backend":"ws1","force":true}"#, "unknown field \"force\""),
         ("/v1/close", "{}", "say which"), ("/v1/close", #"{"ids":["zz"]}"#, "not a connection's number"),
         ("/v1/close", #"{"client":"10.0.0.0/99","force":true}"#, "not an address or prefix"),
         ("/v1/close", #"{"backend":"ws1","client":"10.0.0.0/8","force":true}"#, "say one of"),
@@ -78,6 +87,19 @@ import Testing
         }
     }
 
+    @Test(arguments: ["undrain", "disable", "enable", "weight"])
+    func `Every verb on a backend knows which was meant`(verb: String) throws {
+        try TestDaemon.run { (daemon) throws in
+            let weight = verb == "weight" ? #","weight":2"# : ""
+            let response = try daemon.ask("POST", "/v1/\(verb)", body: #"{"backend":"brokre"\#(weight)}"#)
+            #expect(response.status == 404)
+            #expect(response.error["suggestion"] as? String == "broker")
+            let found = try daemon.ask("POST", "/v1/\(verb)", body: #"{"backend":"ws2","service":"mqtt"\#(weight)}"#)
+            #expect(found.status == 200, "\(found.body)")
+            #expect(daemon.plane.with { $0.changes.count } == 1)
+        }
+    }
+
     @Test func `A bare name that two services have is ambiguous`() throws {
         try TestDaemon.run { (daemon) throws in
             let response = try daemon.ask("POST", "/v1/drain", body: #"{"backend":"ws2"}"#)
@@ -119,7 +141,7 @@ import Testing
 
     @Test func `What the plane refuses comes through`() throws {
         var state = FakePlane.State()
-        state.drainError = ControlError(.needsForce, "chat would be left without a backend")
+        state.changeError = ControlError(.needsForce, "chat would be left without a backend")
         try TestDaemon.run(FakePlane(state)) { (daemon) throws in
             let refused = try daemon.ask("POST", "/v1/drain", body: #"{"backend":"ws1"}"#)
             #expect(refused.status == 409)

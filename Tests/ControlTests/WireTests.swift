@@ -20,6 +20,7 @@ import Testing
             try fields(plane.backends()[0]) == [
                 "service", "name", "address", "state", "intent", "health", "weight", "weight_configured", "connections",
                 "connecting", "away", "total", "bytes_in", "bytes_out", "connect_failures", "fallbacks", "since",
+                "intent_since", "closes_at", "weight_since",
             ])
         #expect(
             try fields(plane.with { $0.rows[1] }) == [
@@ -31,14 +32,14 @@ import Testing
                 "schema", "version", "time", "pid", "engine_pid", "engine_generation", "uptime_seconds", "ready",
                 "workers", "connections", "max_connections", "descriptor_limit", "descriptor_failures",
                 "local_failures", "pipes", "max_pipes", "pipes_refused", "capabilities", "user", "config_hash",
-                "services", "last_death",
+                "services", "differences", "unsaved", "last_death",
             ])
         #expect(
             try fields(plane.listeners()[0]) == [
                 "service", "name", "address", "connections", "accepted", "refused", "state", "reason",
             ])
         #expect(
-            try fields(ControlError(.failed, "x")) == ["code", "message", "suggestion", "exit"])
+            try fields(ControlError(.failed, "x")) == ["code", "message", "suggestion", "exit", "further"])
     }
 
     @Test(arguments: [

@@ -29,9 +29,11 @@ struct ControlTests {
         let waiting = try dialling.connect()
         _ = try dialling.connections(1)
         let expected = [
-            "status": ["last_death", "services", "config_hash", "engine_generation"],
+            "status": ["last_death", "services", "config_hash", "engine_generation", "differences", "unsaved"],
             "listeners": ["service", "address", "connections", "state", "reason"],
-            "backends": ["since", "away", "weight_configured", "fallbacks"],
+            "backends": [
+                "since", "away", "weight_configured", "fallbacks", "intent_since", "closes_at", "weight_since",
+            ],
             "connections": ["backend_local", "peer", "home", "idle_seconds", "worker"],
         ]
         for (verb, fields) in expected {

@@ -273,8 +273,13 @@ struct PrivilegeTests {
         let command = [limpetctl, "--control", daemon.ctl.control]
         let reading = try run(member + command + ["backends"])
         #expect(reading.status == 0, "\(reading)")
-        let changing = try run(member + command + ["drain", "b1", "--force"])
-        #expect(changing.status == 5, "\(changing)")
+        for verb in [
+            ["drain", "b1", "--force"], ["undrain", "b1"], ["disable", "b1", "--force"], ["enable", "b1"],
+            ["weight", "b1", "2"], ["weight", "b1", "file"],
+        ] {
+            let changing = try run(member + command + verb)
+            #expect(changing.status == 5, "\(verb): \(changing)")
+        }
         #expect(try daemon.ctl.backend("b1").intent == "ready")
         let owner = try run(Self.asNobody + command + ["drain", "b1", "--force"])
         #expect(owner.status == 0, "\(owner)")

@@ -193,16 +193,16 @@ typedef struct {
     uint8_t intent; /* Intent.rawValue */
     uint8_t health; /* Health.rawValue */
     uint8_t used;   /* LIMPET_SLOT_x */
-    uint8_t reserved;
+    uint8_t state;  /* BackendState.rawValue that was last seen, see `since`; 0: the slot has not been given its intent yet */
     uint16_t weight; /* set at run time, 1 to 256; 0: the configuration's counts */
     uint16_t weight_base; /* what the configuration said when `weight` was set: another word of the file beats it */
     uint64_t load;  /* connections and connects on all workers: the one number that a limit is held against */
     uint64_t limit; /* 0: none */
     uint64_t since; /* wall-clock ns since 1970 of the last change of state */
-    uint64_t intent_since; /* wall-clock ns since 1970 of the last change of intent or weight by an operator; 0: none */
-    uint64_t drain_deadline; /* CLOCK_BOOTTIME ns at which what is left of a drain is closed; 0: never */
+    uint64_t intent_since; /* wall-clock ns since 1970 of the last change of intent by an operator; 0: none */
+    uint64_t drain_deadline; /* CLOCK_BOOTTIME ns at which what a drained or disabled backend has left is closed; 0: never */
     uint64_t removed_deadline; /* retired: CLOCK_BOOTTIME ns at which what is left is closed; 0: never */
-    uint64_t reserved_word;
+    uint64_t weight_since; /* wall-clock ns since 1970 at which an operator set `weight` */
 } limpet_backend_state;
 
 /* What a slot of a backend, listener or service is used for. Slots are given once and never again while the region lives. */

@@ -62,13 +62,26 @@ public final class ControlClient {
             version: head.daemonVersion, time: head.time, body: ConfigurationReport(toml: String(buffer: bytes)))
     }
 
-    public func drain(_ backend: String, deadline: Duration?, force: Bool) throws(ControlError) -> Reply<BackendsReport>
+    public func drain(_ backend: String, deadline: Duration?, force: Bool) throws(ControlError) -> Reply<BackendChange>
     {
         try post("drain", DrainBody(backend: backend, service: nil, deadlineSeconds: deadline?.inSeconds, force: force))
     }
 
-    public func undrain(_ backend: String) throws(ControlError) -> Reply<BackendsReport> {
+    public func undrain(_ backend: String) throws(ControlError) -> Reply<BackendChange> {
         try post("undrain", BackendBody(backend: backend, service: nil))
+    }
+
+    public func disable(_ backend: String, close: Bool, force: Bool) throws(ControlError) -> Reply<BackendChange> {
+        try post("disable", DisableBody(backend: backend, service: nil, close: close, force: force))
+    }
+
+    public func enable(_ backend: String) throws(ControlError) -> Reply<BackendChange> {
+        try post("enable", BackendBody(backend: backend, service: nil))
+    }
+
+    /// - Parameter weight: 1 to 256; nil: what the configuration says.
+    public func setWeight(_ backend: String, to weight: Int?) throws(ControlError) -> Reply<BackendChange> {
+        try post("weight", WeightBody(backend: backend, service: nil, weight: WeightValue(number: weight)))
     }
 
     public func close(_ ids: [ConnectionID], reset: Bool) throws(ControlError) -> Reply<CloseReport> {
@@ -81,6 +94,11 @@ public final class ControlClient {
     ) throws(ControlError) -> Reply<CloseReport> {
         try post(
             "close", CloseBody(backend: backend, client: client, reset: reset, force: force))
+    }
+
+    /// Waits until every worker goes by the new configuration.
+    public func reload(dryRun: Bool) throws(ControlError) -> Reply<ReloadReport> {
+        try post("reload", ReloadBody(dryRun: dryRun))
     }
 
     public func shutdown(drain: Duration?, force: Bool) throws(ControlError) -> Reply<ShutdownReport> {

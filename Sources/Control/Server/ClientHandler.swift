@@ -100,6 +100,14 @@ final class ClientHandler: ChannelInboundHandler {
 
     private func send(_ answer: Answer, _ context: ChannelHandlerContext) {
         isAnswering = true
+        if case .later(let future) = answer {
+            // It is not the client that is waited for: it keeps its place for as long as the engine takes.
+            deadline?.cancel()
+            return future.whenComplete { [self] result in
+                guard context.channel.isActive, case .success(let answer) = result else { return }
+                send(answer, context)
+            }
+        }
         closeUnlessDone(within: limits.stallTime, context)
         var headers = HTTPHeaders([
             ("Server", "limpet/\(version)"), ("Limpet-Schema", "\(controlSchema)"),
@@ -126,6 +134,7 @@ final class ClientHandler: ChannelInboundHandler {
                 promise: nil)
             self.stream = stream
             pump(context)
+        case .later: break  // sent when it has come, see above
         }
     }
 

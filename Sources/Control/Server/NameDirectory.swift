@@ -3,15 +3,18 @@ internal import Backends
 /// Finds what a user's name means.
 struct NameDirectory {
     private let names: [BackendName]
-    /// In the order of the configuration.
+    /// Of backends that a reload has removed and that have connections yet.
+    private let removed: [BackendName]
+    /// In the order of the configuration, without those that a reload has removed.
     let services: [String]
 
     init(_ rows: [BackendRow]) {
-        names = rows.map(\.fullName)
+        names = rows.filter { $0.state != .removed }.map(\.fullName)
+        removed = rows.filter { $0.state == .removed }.map(\.fullName)
         services = names.map(\.service).reduce(into: []) { if $0.last != $1 { $0.append($1) } }
     }
 
-    /// - Parameter text: nil: the only service.
+    /// - Parameter text: nil: the only service. It may have been removed, as long as it has connections.
     func service(_ text: String?) throws(ControlError) -> String {
         guard let text else {
             guard services.count == 1 else {
@@ -19,7 +22,7 @@ struct NameDirectory {
             }
             return services[0]
         }
-        guard services.contains(text) else {
+        guard services.contains(text) || removed.contains(where: { $0.service == text }) else {
             throw ControlError(
                 .noSuchObject, "\(text): no such service", suggestion: suggestion(for: text, among: services))
         }
@@ -29,10 +32,13 @@ struct NameDirectory {
     /// - Parameters:
     ///   - text: `service/backend`, or the backend's name alone where it is unambiguous.
     ///   - service: an existing service to look in; nil: all.
+    /// - Returns: one that a reload has removed only where none that is configured is meant.
     func backend(_ text: String, in service: String?) throws(ControlError) -> BackendName {
         let candidates = names.filter { service == nil || $0.service == service }
         let isFull = text.contains("/")
-        let matches = candidates.filter { isFull ? $0.description == text : $0.backend == text }
+        let fits = { (name: BackendName) in isFull ? name.description == text : name.backend == text }
+        var matches = candidates.filter(fits)
+        if matches.isEmpty { matches = removed.filter { service == nil || $0.service == service }.filter(fits) }
         guard let match = matches.first else {
             throw ControlError(
                 .noSuchObject, "\(text): no such backend",
@@ -44,6 +50,17 @@ struct NameDirectory {
                 "\(text): several services have a backend of this name: say \(listed(matches.map(\.description)))")
         }
         return match
+    }
+
+    /// The same, where it has to take part in the choice.
+    func configuredBackend(_ text: String, in service: String?) throws(ControlError) -> BackendName {
+        let name = try backend(text, in: service)
+        guard !removed.contains(name) else {
+            throw ControlError(
+                .refused,
+                "\(name): a reload has removed it; it takes no new connections, and close --backend ends those it has")
+        }
+        return name
     }
 
     private func listed(_ words: [String]) -> String {

@@ -8,10 +8,15 @@ internal import NIOHTTP1
 enum Answer {
     case whole(status: HTTPResponseStatus, type: String, body: ByteBuffer, allow: String? = nil)
     case stream(ConnectionStream)
+    /// Not known yet: the plane waits for something outside of the loop. Always comes.
+    case later(EventLoopFuture<Answer>.Isolated)
 }
 
 /// Paths, methods, names and force: everything between a request and the plane. Lives on the control event loop.
 struct Routes {
+    /// What POST takes, by the first part of the path.
+    private static let changes: Set = ["drain", "undrain", "disable", "enable", "weight", "close", "shutdown"]
+
     private let plane: any ControlPlane
     private let version: String
     private let access: AccessPolicy
@@ -33,7 +38,7 @@ struct Routes {
         do throws(ControlError) {
             guard request.path.first == "v1", request.path.count > 1 else { throw unknownPath(request) }
             let (route, rest) = (request.path[1], Array(request.path.dropFirst(2)))
-            let isChange = ["drain", "undrain", "close", "shutdown"].contains(route)
+            let isChange = Routes.changes.contains(route)
             let isShown =
                 rest.isEmpty
                 ? ["status", "backends", "connections", "listeners", "where", "config", "ready", "version"].contains(
@@ -108,11 +113,21 @@ struct Routes {
             let asked = DrainRequest(
                 backend: try resolve(body.backend, in: body.service),
                 deadline: try duration("deadline_seconds", body.deadlineSeconds), force: body.force ?? false)
-            return reply(BackendsReport(backends: [try plane.drain(asked, by: caller)]))
+            return later(try plane.drain(asked, by: caller))
         case "undrain":
-            let body = try request.json(BackendBody.self, fields: BackendBody.CodingKeys.self)
-            let asked = BackendRequest(backend: try resolve(body.backend, in: body.service))
-            return reply(BackendsReport(backends: [try plane.undrain(asked, by: caller)]))
+            return later(try plane.undrain(try backendRequest(request), by: caller))
+        case "disable":
+            let body = try request.json(DisableBody.self, fields: DisableBody.CodingKeys.self)
+            let asked = DisableRequest(
+                backend: try resolve(body.backend, in: body.service), close: body.close ?? false,
+                force: body.force ?? false)
+            return later(try plane.disable(asked, by: caller))
+        case "enable":
+            return later(try plane.enable(try backendRequest(request), by: caller))
+        case "weight":
+            let body = try request.json(WeightBody.self, fields: WeightBody.CodingKeys.self)
+            let asked = WeightRequest(backend: try resolve(body.backend, in: body.service), weight: body.weight.number)
+            return later(try plane.setWeight(asked, by: caller))
         case "close":
             let body = try request.json(CloseBody.self, fields: CloseBody.CodingKeys.self)
             return reply(try plane.close(try closeRequest(body), by: caller))
@@ -131,10 +146,19 @@ struct Routes {
         }
     }
 
-    private func resolve(_ backend: String, in service: String?) throws(ControlError) -> BackendName {
+    private func backendRequest(_ request: Request) throws(ControlError) -> BackendRequest {
+        let body = try request.json(BackendBody.self, fields: BackendBody.CodingKeys.self)
+        return BackendRequest(backend: try resolve(body.backend, in: body.service))
+    }
+
+    /// - Parameter evenRemoved: what a reload has removed will do, as long as it has connections.
+    private func resolve(
+        _ backend: String, in service: String?, evenRemoved: Bool = false
+    ) throws(ControlError) -> BackendName {
         let names = NameDirectory(plane.backends())
         let service: String? = if let service { try names.service(service) } else { nil }
-        return try names.backend(backend, in: service)
+        return evenRemoved
+            ? try names.backend(backend, in: service) : try names.configuredBackend(backend, in: service)
     }
 
     private func whereRequest(_ request: Request) throws(ControlError) -> WhereRequest {
@@ -172,7 +196,7 @@ struct Routes {
         let count: Int?
         switch (body.backend, body.service, body.client) {
         case (let backend?, let service, nil):
-            let name = try resolve(backend, in: service)
+            let name = try resolve(backend, in: service, evenRemoved: true)
             selector = .backend(name)
             count = rows.filter { $0.fullName == name }.reduce(0) { $0 + $1.connections + $1.connecting }
         case (nil, let service?, nil):
@@ -220,6 +244,13 @@ struct Routes {
             "/\(request.path.joined(separator: "/")) takes \(allowed), not \(request.method.rawValue)")
         guard case .whole(let status, let type, let body, _) = failure(error) else { return failure(error) }
         return .whole(status: status, type: type, body: body, allow: allowed)
+    }
+
+    /// What a future of the plane's comes to, on its loop.
+    private func later(_ future: EventLoopFuture<some Codable & Sendable>, status: HTTPResponseStatus = .ok) -> Answer {
+        .later(
+            future.assumeIsolated().map { reply($0, status: status) }
+                .flatMapErrorThrowing { failure($0 as? ControlError ?? ControlError(.failed, "\($0)")) })
     }
 
     private func reply(_ body: some Codable & Sendable, status: HTTPResponseStatus = .ok) -> Answer {

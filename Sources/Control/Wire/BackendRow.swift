@@ -13,9 +13,9 @@ public struct BackendRow: Codable, Sendable, Equatable {
     }
 
     /// Intent, health and limit in one word, in this precedence: maintenance, draining or drained, down, checking,
-    /// full, up.
+    /// full, up. Removed: a reload has taken it out of the configuration, and connections of it are left.
     public enum State: String, Codable, Sendable, CaseIterable {
-        case up, checking, draining, drained, maintenance, down, full
+        case up, checking, draining, drained, maintenance, down, full, removed
     }
 
     public var service: String
@@ -24,7 +24,7 @@ public struct BackendRow: Codable, Sendable, Equatable {
     public var state: State
     public var intent: Intent
     public var health: Health
-    /// In force now.
+    /// In force now; 0 where it is removed.
     public var weight: Int
     /// As the configuration says.
     public var weightConfigured: Int
@@ -45,11 +45,18 @@ public struct BackendRow: Codable, Sendable, Equatable {
     public var fallbacks: UInt64
     /// When ``state`` last changed.
     public var since: Timestamp
+    /// When an operator last asked for the ``intent`` that differs from the configuration's; null where none does.
+    @Nullable public var intentSince: Timestamp?
+    /// When what is left of its connections will be closed; null: never.
+    @Nullable public var closesAt: Timestamp?
+    /// When an operator set the ``weight`` that differs from the configuration's; null where it does not.
+    @Nullable public var weightSince: Timestamp?
 
     public init(
         service: String, name: String, address: Endpoint, state: State, intent: Intent, health: Health, weight: Int,
         weightConfigured: Int, connections: Int, connecting: Int, away: Int, total: UInt64, bytesIn: UInt64,
-        bytesOut: UInt64, connectFailures: UInt64, fallbacks: UInt64, since: Timestamp
+        bytesOut: UInt64, connectFailures: UInt64, fallbacks: UInt64, since: Timestamp,
+        intentSince: Timestamp? = nil, closesAt: Timestamp? = nil, weightSince: Timestamp? = nil
     ) {
         self.service = service
         self.name = name
@@ -68,6 +75,9 @@ public struct BackendRow: Codable, Sendable, Equatable {
         self.connectFailures = connectFailures
         self.fallbacks = fallbacks
         self.since = since
+        self.intentSince = intentSince
+        self.closesAt = closesAt
+        self.weightSince = weightSince
     }
 
     /// `service/backend`.
@@ -80,6 +90,9 @@ public struct BackendRow: Codable, Sendable, Equatable {
         case bytesIn = "bytes_in"
         case bytesOut = "bytes_out"
         case connectFailures = "connect_failures"
+        case intentSince = "intent_since"
+        case closesAt = "closes_at"
+        case weightSince = "weight_since"
     }
 }
 

@@ -21,6 +21,52 @@ struct BackendBody: Codable {
     }
 }
 
+struct DisableBody: Codable {
+    var backend: String
+    var service: String?
+    var close: Bool?
+    var force: Bool?
+
+    enum CodingKeys: String, CodingKey, CaseIterable {
+        case backend, service, close, force
+    }
+}
+
+struct WeightBody: Codable {
+    var backend: String
+    var service: String?
+    var weight: WeightValue
+
+    enum CodingKeys: String, CodingKey, CaseIterable {
+        case backend, service, weight
+    }
+}
+
+/// A weight in JSON: a whole number from 1 to 256, or `"file"`.
+struct WeightValue: Codable {
+    /// nil: the configuration's.
+    var number: Int?
+
+    init(number: Int?) {
+        self.number = number
+    }
+
+    init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        if let number = try? container.decode(Int.self), WeightText.range.contains(number) {
+            self.number = number
+        } else if (try? container.decode(String.self)) != WeightText.file {
+            throw DecodingError.dataCorruptedError(
+                in: container, debugDescription: "weight is a whole number from 1 to 256, or \"file\"")
+        }
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        if let number { try container.encode(number) } else { try container.encode(WeightText.file) }
+    }
+}
+
 struct CloseBody: Codable {
     var ids: [ConnectionID]?
     var backend: String?
@@ -31,6 +77,14 @@ struct CloseBody: Codable {
 
     enum CodingKeys: String, CodingKey, CaseIterable {
         case ids, backend, service, client, reset, force
+    }
+}
+
+struct ReloadBody: Codable {
+    var dryRun: Bool?
+
+    enum CodingKeys: String, CodingKey, CaseIterable {
+        case dryRun = "dry_run"
     }
 }
 

@@ -24,6 +24,8 @@ public struct ControlError: Error, Codable, Sendable, Equatable, CustomStringCon
         case busy
         /// A wait ran out.
         case timeout
+        /// The configuration that was read cannot be used.
+        case invalidConfiguration = "invalid_configuration"
         /// Nothing answers on the control socket.
         case notRunning = "not_running"
         /// The daemon, or the conversation with it, failed.
@@ -38,6 +40,7 @@ public struct ControlError: Error, Codable, Sendable, Equatable, CustomStringCon
             case .noSuchObject: 4
             case .permission: 5
             case .timeout: 6
+            case .invalidConfiguration: 7
             case .needsForce: 8
             }
         }
@@ -51,6 +54,7 @@ public struct ControlError: Error, Codable, Sendable, Equatable, CustomStringCon
             case .methodNotAllowed: 405
             case .refused, .needsForce: 409
             case .tooLarge: 413
+            case .invalidConfiguration: 422
             case .failed: 500
             case .busy, .notRunning: 503
             case .timeout: 504
@@ -65,12 +69,20 @@ public struct ControlError: Error, Codable, Sendable, Equatable, CustomStringCon
     @Nullable public var suggestion: String?
     /// ``Code/exitStatus``, for programs that speak HTTP themselves.
     public var exit: Int32
+    /// What else is wrong, a line each like ``message``; null: nothing.
+    @Nullable public var further: [String]?
 
-    public init(_ code: Code, _ message: String, suggestion: String? = nil) {
+    public init(_ code: Code, _ message: String, suggestion: String? = nil, further: [String] = []) {
         self.code = code
         self.message = message
         self.suggestion = suggestion
         exit = code.exitStatus
+        self.further = further.isEmpty ? nil : further
+    }
+
+    /// - Parameter lines: what is wrong, at least one.
+    public init(_ code: Code, lines: [String]) {
+        self.init(code, lines.first ?? "", further: Array(lines.dropFirst()))
     }
 
     /// The message, with the suggestion as a question.

@@ -74,13 +74,62 @@ public struct DrainRequest: Sendable, Equatable {
     }
 }
 
-/// Undoes a drain: `POST /v1/undrain`.
+/// Undoes a drain or a maintenance: `POST /v1/undrain`, `POST /v1/enable`.
 public struct BackendRequest: Sendable, Equatable {
     /// An existing backend.
     public var backend: BackendName
 
     public init(backend: BackendName) {
         self.backend = backend
+    }
+}
+
+/// Takes a backend into maintenance: `POST /v1/disable`.
+public struct DisableRequest: Sendable, Equatable {
+    /// An existing backend.
+    public var backend: BackendName
+    /// Close its connections too.
+    public var close: Bool
+    /// Disable even the last eligible backend of the service, close even where there are connections.
+    public var force: Bool
+
+    public init(backend: BackendName, close: Bool, force: Bool) {
+        self.backend = backend
+        self.close = close
+        self.force = force
+    }
+}
+
+/// Sets a backend's weight: `POST /v1/weight`.
+public struct WeightRequest: Sendable, Equatable {
+    /// An existing backend.
+    public var backend: BackendName
+    /// 1 to 256; nil: what the configuration says.
+    public var weight: Int?
+
+    public init(backend: BackendName, weight: Int?) {
+        self.backend = backend
+        self.weight = weight
+    }
+}
+
+/// How a weight is written.
+public enum WeightText {
+    public static let range = 1...256
+    /// The word that gives a weight back to the configuration.
+    public static let file = "file"
+}
+
+/// The answer to what changes a backend's intent or weight, sent once the change has been written down or could not be.
+public struct BackendChange: Codable, Sendable, Equatable {
+    /// The one that was meant, as it is now.
+    public var backends: [BackendRow]
+    /// Why the change, which is in force, would not survive a restart; null where it would.
+    @Nullable public var unsaved: String?
+
+    public init(backend: BackendRow, unsaved: String?) {
+        backends = [backend]
+        self.unsaved = unsaved
     }
 }
 

@@ -33,6 +33,10 @@ public struct StatusReport: Codable, Sendable, Equatable {
     /// Hash of the active configuration: equal on two instances that were told the same.
     public var configHash: String
     public var services: [ServiceStatus]
+    /// What operators have set and the configuration says otherwise, service by service.
+    public var differences: [Difference]
+    /// Why what operators have set would not survive a restart; null where it would.
+    @Nullable public var unsaved: String?
     /// The last death of an engine; null: none since the keeper started.
     @Nullable public var lastDeath: EngineDeath?
 
@@ -40,7 +44,8 @@ public struct StatusReport: Codable, Sendable, Equatable {
         pid: Int32, enginePID: Int32, engineGeneration: Int, uptimeSeconds: Double, ready: Bool, workers: Int,
         connections: Int, maxConnections: Int, descriptorLimit: Int, descriptorFailures: UInt64,
         localFailures: UInt64, pipes: Int, maxPipes: Int, pipesRefused: UInt64, capabilities: [String], user: String,
-        configHash: String, services: [ServiceStatus], lastDeath: EngineDeath?
+        configHash: String, services: [ServiceStatus], differences: [Difference] = [], unsaved: String? = nil,
+        lastDeath: EngineDeath?
     ) {
         self.pid = pid
         self.enginePID = enginePID
@@ -60,11 +65,14 @@ public struct StatusReport: Codable, Sendable, Equatable {
         self.user = user
         self.configHash = configHash
         self.services = services
+        self.differences = differences
+        self.unsaved = unsaved
         self.lastDeath = lastDeath
     }
 
     enum CodingKeys: String, CodingKey {
         case pid, ready, workers, connections, pipes, capabilities, user, services
+        case differences, unsaved
         case enginePID = "engine_pid"
         case engineGeneration = "engine_generation"
         case uptimeSeconds = "uptime_seconds"
@@ -93,6 +101,32 @@ public struct ServiceStatus: Codable, Sendable, Equatable {
     enum CodingKeys: String, CodingKey {
         case name
         case mappingHash = "mapping_hash"
+    }
+}
+
+/// A value in force that is not the configuration's.
+public struct Difference: Codable, Sendable, Equatable {
+    public enum Field: String, Codable, Sendable, CaseIterable {
+        case intent, weight
+    }
+
+    public var service: String
+    public var backend: String
+    public var field: Field
+    /// In force: a word, or a number in decimal.
+    public var value: String
+    /// What the configuration says.
+    public var configured: String
+    /// When it was set.
+    public var since: Timestamp
+
+    public init(service: String, backend: String, field: Field, value: String, configured: String, since: Timestamp) {
+        self.service = service
+        self.backend = backend
+        self.field = field
+        self.value = value
+        self.configured = configured
+        self.since = since
     }
 }
 

@@ -11,10 +11,19 @@ public struct Timestamp: Sendable, Hashable, Comparable, Codable, CustomStringCo
         self.milliseconds = milliseconds
     }
 
-    /// The system's real-time clock, now.
-    public static var now: Timestamp {
-        Timestamp(milliseconds: Int64(Clock.wall() / 1_000_000))
+    /// - Parameter nanoseconds: since 1970-01-01T00:00:00Z; what is less than a millisecond is cut off.
+    public init(nanoseconds: UInt64) {
+        self.init(milliseconds: Int64(nanoseconds / 1_000_000))
     }
+
+    /// Nanoseconds since 1970-01-01T00:00:00Z, clamped to what 64 bits hold.
+    public var nanoseconds: UInt64 {
+        let (product, overflow) = UInt64(clamping: milliseconds).multipliedReportingOverflow(by: 1_000_000)
+        return overflow ? .max : product
+    }
+
+    /// The system's real-time clock, now.
+    public static var now: Timestamp { Timestamp(nanoseconds: Clock.wall()) }
 
     public static func < (left: Timestamp, right: Timestamp) -> Bool {
         left.milliseconds < right.milliseconds

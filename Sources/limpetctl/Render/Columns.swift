@@ -88,7 +88,7 @@ extension BackendRow.State {
     var tone: Style.Tone {
         switch self {
         case .up: .good
-        case .checking, .draining, .full: .warning
+        case .checking, .draining, .full, .removed: .warning
         case .drained, .maintenance: .none
         case .down: .bad
         }

@@ -12,6 +12,7 @@ extension BackendRow: PlainRow {
             service, name, address.description, state.rawValue, intent.rawValue, health.rawValue, String(weight),
             String(weightConfigured), String(connections), String(connecting), String(away), String(total),
             String(bytesIn), String(bytesOut), String(connectFailures), String(fallbacks), since.description,
+            intentSince?.description ?? "", closesAt?.description ?? "", weightSince?.description ?? "",
         ]
     }
 }
@@ -32,6 +33,12 @@ extension ListenerRow: PlainRow {
             service, name, address.description, String(connections), String(accepted), String(refused),
             state.rawValue, reason ?? "",
         ]
+    }
+}
+
+extension ReloadReport.Change: PlainRow {
+    var plainFields: [String] {
+        [change.rawValue, object.rawValue, service ?? "", name ?? "", key ?? "", old ?? "", new ?? ""]
     }
 }
 

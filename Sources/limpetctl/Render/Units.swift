@@ -27,6 +27,13 @@ enum Units {
 
     static func connections(_ count: Int) -> String { count == 1 ? "1 connection" : "\(count) connections" }
 
+    /// A share of 1: `0 %`, `0.01 %`, `12.5 %`; what is there is never 0.
+    static func percent(_ share: Double) -> String {
+        if share <= 0 { return "0 %" }
+        let value = share * 100
+        return value < 0.01 ? "less than 0.01 %" : value < 1 ? "\(fixed(value, 2)) %" : "\(fixed(value, 1)) %"
+    }
+
     private static func fixed(_ value: Double, _ digits: Int) -> String {
         var scale = 1.0
         for _ in 0..<digits { scale *= 10 }

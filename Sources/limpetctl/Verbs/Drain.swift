@@ -46,6 +46,7 @@ struct Drain: ActingVerb {
                     ? "\(row.fullName): drained" : "\(row.fullName): draining, \(Units.connections(open)) left"
             }
         }
+        output.warnUnsaved(reply.body)
         try DrainWait(name: row.fullName, limit: timeout?.duration, limitText: timeout?.text).run(client, output)
     }
 }

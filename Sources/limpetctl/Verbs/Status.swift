@@ -34,14 +34,38 @@ struct Status: ShowingVerb {
             "pipes          \(status.pipes) of at most \(status.maxPipes), refused \(times(status.pipesRefused))")
         output.line("configuration  \(status.configHash)")
         for service in status.services { output.line("service        \(service.name), mapping \(service.mappingHash)") }
+        printDifferences(status, output)
+        if let unsaved = status.unsaved {
+            output.line(output.style.paint("a restart would forget what operators have set:", .warning))
+            output.line("  \(unsaved)")
+        }
         if let death = status.lastDeath {
             output.line("last death     \(death.time), \(output.style.paint(death.reason, .bad))")
         }
     }
 
+    /// As many differences are listed.
+    private static let listed = 10
+
+    private func printDifferences(_ status: StatusReport, _ output: Output) {
+        let count = status.differences.count
+        guard count > 0 else { return }
+        output.line(
+            output.style.paint(
+                "\(count == 1 ? "1 value differs" : "\(count) values differ") from the configuration:", .warning))
+        for difference in status.differences.prefix(Status.listed) {
+            let value = difference.field == .weight ? "weight \(difference.value)" : difference.value
+            let instead = difference.field == .weight ? " in place of \(difference.configured)" : ""
+            output.line("  \(difference.service)/\(difference.backend) \(value)\(instead) since \(difference.since)")
+        }
+        if count > Status.listed {
+            output.line("  and \(count - Status.listed) more (limpetctl status --plain has all)")
+        }
+    }
+
     private func times(_ count: UInt64) -> String { count == 1 ? "once" : "\(count) times" }
 
-    /// Name and value, in the order that limpetctl(8) documents; the services last.
+    /// Name and value, in the order that limpetctl(8) documents; services and differences last.
     private func plainLines(_ reply: Reply<StatusReport>) -> [(String, String)] {
         let status = reply.body
         let death = status.lastDeath.map { "\($0.time) \($0.reason)" } ?? ""
@@ -56,8 +80,11 @@ struct Status: ShowingVerb {
             ("max_pipes", String(status.maxPipes)), ("pipes_refused", String(status.pipesRefused)),
             ("capabilities", status.capabilities.joined(separator: " ")), ("user", status.user),
             ("config_hash", status.configHash),
-            ("last_death", death),
+            ("last_death", death), ("unsaved", status.unsaved ?? ""),
         ]
         return lines + status.services.map { ("mapping_hash/\($0.name)", $0.mappingHash) }
+            + status.differences.map {
+                ("\($0.field.rawValue)/\($0.service)/\($0.backend)", "\($0.value) \($0.configured) \($0.since)")
+            }
     }
 }

@@ -14,14 +14,3 @@ struct Undrain: ActingVerb {
         try output.backend(reply) { "\($0.fullName): \($0.state.rawValue)" }
     }
 }
-
-extension Output {
-    /// What became of a backend: its row, or a sentence.
-    func backend(_ reply: Reply<BackendsReport>, _ sentence: (BackendRow) -> String) throws(ControlError) {
-        switch form {
-        case .json: try json(reply)
-        case .plain: for row in reply.body.backends { plain(row.plainFields) }
-        case .table: for row in reply.body.backends { line(sentence(row)) }
-        }
-    }
-}

@@ -14,6 +14,18 @@ struct StatusDocument: Decodable {
     var maxConnections: Int
     var configHash: String
     var services: [ServiceRow]
+    var differences: [Difference]
+    /// Null where a restart would forget nothing.
+    var unsaved: String?
+
+    struct Difference: Decodable, Equatable {
+        var service: String
+        var backend: String
+        var field: String
+        var value: String
+        var configured: String
+        var since: String
+    }
 
     struct ServiceRow: Decodable {
         var name: String
@@ -46,6 +58,10 @@ struct BackendRow: Decodable, Sendable {
     var connectFailures: Int
     var fallbacks: Int
     var since: String
+    /// Null each where there is none.
+    var intentSince: String?
+    var closesAt: String?
+    var weightSince: String?
 }
 
 struct ListenersDocument: Decodable {

@@ -1,0 +1,213 @@
+import Addressing
+
+/// What tells one configuration from another: the changes, by name, and which of them have to wait for a restart.
+///
+/// Services and backends are the same where their names are; a listener where its service and its address as configured
+/// are, or, should its service have lost it, where another service has the same address now: then it changes its service
+/// and stays open. Pure; any thread may use it.
+public struct ConfigurationDiff: Sendable, Equatable {
+    /// First the daemon, then what goes, then service by service in the order of the new configuration.
+    public private(set) var changes: [ConfigurationChange] = []
+    /// Those of ``changes`` that a running daemon cannot make.
+    public private(set) var needingRestart: [ConfigurationChange] = []
+
+    public var isEmpty: Bool { changes.isEmpty }
+
+    /// What of a running daemon is settled, so that it can be told whether a setting that reads differently is different.
+    public struct Settled: Sendable, Equatable {
+        /// Forwarding threads that run.
+        public var workers: Int
+        /// What ``DaemonConfiguration/workers`` nil amounts to.
+        public var automaticWorkers: Int
+        /// Connections that ``DaemonConfiguration/maxConnections`` may allow at most.
+        public var largestLimit: Int
+
+        public init(workers: Int, automaticWorkers: Int, largestLimit: Int) {
+            self.workers = workers
+            self.automaticWorkers = automaticWorkers
+            self.largestLimit = largestLimit
+        }
+    }
+
+    public init(from old: DaemonConfiguration, to new: DaemonConfiguration, settled: Settled) {
+        compareDaemon(old, new, settled)
+        let oldServices = Dictionary(old.services.map { ($0.name, $0) }) { first, _ in first }
+        let newServices = Dictionary(new.services.map { ($0.name, $0) }) { first, _ in first }
+        let moves = ListenerMoves(from: old.services, to: new.services)
+        for service in old.services where newServices[service.name] == nil {
+            compare(service, nil, moves)
+        }
+        for service in new.services { compare(oldServices[service.name], service, moves) }
+    }
+
+    private mutating func compareDaemon(
+        _ old: DaemonConfiguration, _ new: DaemonConfiguration, _ settled: Settled
+    ) {
+        for (key, before, after) in ConfigurationDiff.differences(old.settings, new.settings) {
+            let change = ConfigurationChange(.changed, .daemon, key: key.name, old: before, new: after)
+            changes.append(change)
+            let waits =
+                switch key {
+                case ConfigurationKeys.workers: (new.workers ?? settled.automaticWorkers) != settled.workers
+                case ConfigurationKeys.maxConnections: new.maxConnections.map { $0 > settled.largestLimit } ?? false
+                default: ConfigurationKeys.fixedAtStart.contains(key)
+                }
+            if waits { needingRestart.append(change) }
+        }
+        if old.hashKeyFile == new.hashKeyFile, old.hashKey != new.hashKey {
+            // The file is the same and what is in it is not. What that is stays out of every text.
+            let path = new.hashKeyFile ?? ConfigurationKeys.hashKeyFile.defaultText
+            changes.append(
+                ConfigurationChange(
+                    .changed, .daemon, key: ConfigurationKeys.hashKeyFile.name, old: path,
+                    new: path.map { "\($0) (another key)" }))
+        }
+        noteOrder(
+            old.services.map(\.name), new.services.map(\.name),
+            ConfigurationChange(.changed, .daemon, key: ConfigurationKeys.service.name))
+    }
+
+    /// - Parameters: one of the two is nil where the service is added or removed.
+    private mutating func compare(
+        _ old: ServiceConfiguration?, _ new: ServiceConfiguration?, _ moves: ListenerMoves
+    ) {
+        guard let name = new?.name ?? old?.name else { return }
+        if old == nil { changes.append(ConfigurationChange(.added, .service, service: name)) }
+        if new == nil { changes.append(ConfigurationChange(.removed, .service, service: name)) }
+        if let old, let new {
+            for (key, before, after) in ConfigurationDiff.differences(old.settings, new.settings) {
+                changes.append(
+                    ConfigurationChange(.changed, .service, service: name, key: key.name, old: before, new: after))
+            }
+        }
+        for address in moves.removed[name] ?? [] {
+            changes.append(ConfigurationChange(.removed, .listener, service: name, name: "\(address)"))
+        }
+        for move in moves.moved[name] ?? [] {
+            changes.append(
+                ConfigurationChange(
+                    .changed, .listener, service: name, name: "\(move.address)", key: ConfigurationKeys.service.name,
+                    old: move.former, new: name))
+        }
+        for address in moves.added[name] ?? [] {
+            changes.append(ConfigurationChange(.added, .listener, service: name, name: "\(address)"))
+        }
+        compareBackends(old?.backends ?? [], new?.backends ?? [], service: name)
+        if let old, let new {
+            noteOrder(
+                old.listeners.map(\.description), new.listeners.map(\.description),
+                ConfigurationChange(.changed, .service, service: name, key: ConfigurationKeys.listen.name))
+            noteOrder(
+                old.backends.map(\.name), new.backends.map(\.name),
+                ConfigurationChange(.changed, .service, service: name, key: ConfigurationKeys.backend.name))
+        }
+    }
+
+    private mutating func compareBackends(
+        _ old: [BackendConfiguration], _ new: [BackendConfiguration], service: String
+    ) {
+        let before = Dictionary(old.map { ($0.name, $0) }) { first, _ in first }
+        let after = Set(new.map(\.name))
+        for backend in old where !after.contains(backend.name) {
+            changes.append(
+                ConfigurationChange(
+                    .removed, .backend, service: service, name: backend.name, old: backend.specification))
+        }
+        for backend in new {
+            guard let former = before[backend.name] else {
+                changes.append(
+                    ConfigurationChange(
+                        .added, .backend, service: service, name: backend.name, new: backend.specification))
+                continue
+            }
+            guard former != backend else { continue }
+            for (key, before, after) in ConfigurationDiff.differences(former.settings, backend.settings) {
+                changes.append(
+                    ConfigurationChange(
+                        .changed, .backend, service: service, name: backend.name, key: key.name, old: before,
+                        new: after))
+            }
+        }
+    }
+
+    /// An order decides nothing but what is shown first; yet the text of the configuration has it, and so has its hash.
+    private mutating func noteOrder(_ old: [String], _ new: [String], _ pattern: ConfigurationChange) {
+        // Ports that the kernel chooses look alike, so names may repeat.
+        let (before, after) = (Set(old), Set(new))
+        var seen: (Set<String>, Set<String>) = ([], [])
+        let kept = old.filter { after.contains($0) && seen.0.insert($0).inserted }
+        guard kept != new.filter({ before.contains($0) && seen.1.insert($0).inserted }) else { return }
+        var change = pattern
+        change.old = old.joined(separator: ", ")
+        change.new = new.joined(separator: ", ")
+        changes.append(change)
+    }
+
+    /// The settings that differ, in the order of the registry; one that is not written is shown by its default.
+    private static func differences(
+        _ old: [Setting], _ new: [Setting]
+    ) -> [(key: ConfigurationKey, old: String?, new: String?)] {
+        let before = Dictionary(old.map { ($0.key.name, $0) }) { first, _ in first }
+        let after = Dictionary(new.map { ($0.key.name, $0) }) { first, _ in first }
+        return ConfigurationKeys.all.compactMap { key in
+            guard let one = before[key.name] ?? after[key.name], one.key == key else { return nil }
+            let values = (before[key.name], after[key.name])
+            guard values.0 != values.1 else { return nil }
+            return (key, values.0?.value ?? key.defaultText, values.1?.value ?? key.defaultText)
+        }
+    }
+}
+
+extension BackendConfiguration {
+    /// As `--backend` takes it: `192.0.2.1:80,weight=2`.
+    var specification: String {
+        address.description + (weight == 1 ? "" : ",\(ConfigurationKeys.weight.name)=\(weight)")
+            + (maxConnections.map { ",\(ConfigurationKeys.backendMaxConnections.name)=\($0)" } ?? "")
+    }
+}
+
+/// Which listeners come, go, and go over to another service.
+struct ListenerMoves: Sendable, Equatable {
+    /// By service.
+    private(set) var added: [String: [Endpoint]] = [:]
+    private(set) var removed: [String: [Endpoint]] = [:]
+    /// By the service that has them now, with the one that had them before.
+    private(set) var moved: [String: [Move]] = [:]
+
+    struct Move: Sendable, Equatable {
+        var address: Endpoint
+        var former: String
+    }
+
+    init(from old: [ServiceConfiguration], to new: [ServiceConfiguration]) {
+        let before = Dictionary(old.map { ($0.name, $0.listeners) }) { first, _ in first }
+        let after = Dictionary(new.map { ($0.name, $0.listeners) }) { first, _ in first }
+        for (name, addresses) in before {
+            let gone = ListenerMoves.surplus(of: addresses, over: after[name] ?? [])
+            if !gone.isEmpty { removed[name] = gone }
+        }
+        for service in new {
+            for address in ListenerMoves.surplus(of: service.listeners, over: before[service.name] ?? []) {
+                // A port that the kernel chooses is another one each time.
+                let former = address.port == 0 ? nil : removed.first { $0.value.contains(address) }?.key
+                guard let former else {
+                    added[service.name, default: []].append(address)
+                    continue
+                }
+                moved[service.name, default: []].append(Move(address: address, former: former))
+                removed[former]?.removeAll { $0 == address }
+            }
+        }
+        removed = removed.filter { !$0.value.isEmpty }
+    }
+
+    /// What `one` has more often than `other`; only port 0 can be there several times.
+    private static func surplus(of one: [Endpoint], over other: [Endpoint]) -> [Endpoint] {
+        var left = other
+        return one.filter { address in
+            guard let position = left.firstIndex(of: address) else { return true }
+            left.remove(at: position)
+            return false
+        }
+    }
+}

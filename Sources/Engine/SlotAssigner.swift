@@ -1,0 +1,203 @@
+import Addressing
+import Configuration
+
+/// Gives the services, backends and listeners of a configuration their slots. Pure; any thread may use it.
+struct SlotAssigner {
+    private let old: SlotTables
+    private let limits: SlotLimits
+    /// Addresses that the sockets of listeners have, by slot.
+    private let bound: [Endpoint?]
+    private let findIdle: () -> IdleSlots
+    private var idle: IdleSlots?
+    private var result: SlotAssignment
+
+    /// A listener of the new configuration.
+    private struct Wanted {
+        /// Index and name of its service.
+        var service: Int
+        var name: String
+        var address: Endpoint
+        var text: String
+    }
+
+    /// - Parameters:
+    ///   - bound: by slot of listener; nil, or an array that ends before: not known.
+    ///   - idle: asked at most once, where slots are short.
+    static func assign(
+        _ configuration: DaemonConfiguration, after old: DaemonConfiguration?, _ tables: SlotTables,
+        limits: SlotLimits, bound: [Endpoint?] = [], idle: @escaping () -> IdleSlots = { IdleSlots() }
+    ) throws(StartError) -> SlotAssignment {
+        var assigner = SlotAssigner(
+            old: tables, limits: limits, bound: bound, findIdle: idle, result: SlotAssignment(tables: tables))
+        assigner.retireAll(old)
+        let services = try assigner.assignServices(configuration.services)
+        try assigner.assignBackends(configuration.services)
+        try assigner.assignListeners(configuration.services, services)
+        return assigner.result
+    }
+
+    private init(
+        old: SlotTables, limits: SlotLimits, bound: [Endpoint?], findIdle: @escaping () -> IdleSlots,
+        result: SlotAssignment
+    ) {
+        self.old = old
+        self.limits = limits
+        self.bound = bound
+        self.findIdle = findIdle
+        self.result = result
+    }
+
+    /// Everything is retired until the configuration is found to have it.
+    private mutating func retireAll(_ configuration: DaemonConfiguration?) {
+        for slot in old.services.indices where old.services[slot].use == .live {
+            let service = configuration?.services.first { $0.name == old.services[slot].name }
+            result.tables.services[slot].use = .retired
+            result.tables.services[slot].configuration = service.map {
+                DaemonConfiguration(services: [$0]).canonicalText
+            }
+        }
+        for slot in old.backends.indices { result.tables.backends[slot].use = .retired }
+        for slot in old.listeners.indices { result.tables.listeners[slot].use = .retired }
+    }
+
+    /// - Returns: slots, in the order of the configuration.
+    private mutating func assignServices(_ services: [ServiceConfiguration]) throws(StartError) -> [Int] {
+        let known = Dictionary(old.services.enumerated().map { ($0.element.name, $0.offset) }) { first, _ in first }
+        var slots: [Int] = []
+        for service in services {
+            let entry = SlotTables.Service(name: service.name)
+            if let slot = known[service.name] {
+                result.tables.services[slot] = entry
+                slots.append(slot)
+            } else if result.tables.services.count < limits.services {
+                slots.append(result.tables.services.count)
+                result.tables.services.append(entry)
+            } else {
+                let slot = try recycle("services", limits.services, \.services) { tables, slot in
+                    tables.services[slot].use == .retired
+                        && !services.contains { $0.name == tables.services[slot].name }
+                }
+                result.tables.services[slot] = entry
+                slots.append(slot)
+            }
+        }
+        return slots
+    }
+
+    private mutating func assignBackends(_ services: [ServiceConfiguration]) throws(StartError) {
+        let known = Dictionary(
+            old.backends.enumerated().map { (SlotTables.key($0.element.service, $0.element.name), $0.offset) }
+        ) { first, _ in first }
+        var new: [SlotTables.Backend] = []
+        for service in services {
+            for backend in service.backends {
+                let entry = SlotTables.Backend(
+                    service: service.name, name: backend.name, address: backend.address.description)
+                if let slot = known[SlotTables.key(service.name, backend.name)] {
+                    result.tables.backends[slot] = entry
+                } else {
+                    new.append(entry)
+                }
+            }
+        }
+        // Only now is it known which of the old ones are retired.
+        for entry in new {
+            if result.tables.backends.count < limits.backends {
+                result.tables.backends.append(entry)
+            } else {
+                let slot = try recycle("backends", limits.backends, \.backends) { tables, slot in
+                    tables.backends[slot].use == .retired
+                }
+                result.tables.backends[slot] = entry
+                result.recycledBackends.append(slot)
+            }
+        }
+    }
+
+    private mutating func assignListeners(
+        _ services: [ServiceConfiguration], _ slots: [Int]
+    ) throws(StartError) {
+        var missing: [Wanted] = []
+        for (index, service) in services.enumerated() {
+            missing += service.listeners.map {
+                Wanted(service: index, name: service.name, address: $0, text: $0.description)
+            }
+        }
+        // A socket that is open and wanted stays open, whoever wants it. First those that are where they were; then those
+        // that have gone over to another service; then those that the kernel had chosen the port of and that are now asked
+        // for by that port.
+        keepOpen(&missing) { old, wanted in old.service == wanted.name && old.address == wanted.text }
+        keepOpen(&missing) { old, wanted in wanted.address.port != 0 && old.address == wanted.text }
+        for (position, wanted) in missing.enumerated().reversed() {
+            let slot = old.listeners.indices.first { slot in
+                isWaiting(slot) && slot < bound.count && bound[slot] == wanted.address
+            }
+            if let slot {
+                take(slot, wanted)
+                missing.remove(at: position)
+            }
+        }
+        for wanted in missing {
+            let entry = SlotTables.Listener(service: wanted.name, address: wanted.text)
+            let former = old.listeners.indices.first { slot in
+                old.listeners[slot].use == .retired && result.tables.listeners[slot].use == .retired
+                    && wanted.address.port != 0 && old.listeners[slot].address == entry.address
+                    && old.listeners[slot].service == entry.service
+            }
+            let slot: Int
+            if let former {
+                slot = former
+                result.tables.listeners[slot] = entry
+            } else if result.tables.listeners.count < limits.listeners {
+                slot = result.tables.listeners.count
+                result.tables.listeners.append(entry)
+            } else {
+                // Not those that are open until this very reload is done.
+                slot = try recycle("listeners", limits.listeners, \.listeners) { [old] tables, slot in
+                    tables.listeners[slot].use == .retired && old.listeners[slot].use == .retired
+                }
+                result.tables.listeners[slot] = entry
+                result.recycledListeners.append(slot)
+            }
+            result.opened.append(
+                SlotAssignment.OpenedListener(
+                    slot: slot, address: wanted.address, service: wanted.service,
+                    serviceSlot: slots[wanted.service]))
+        }
+    }
+
+    private mutating func keepOpen(
+        _ missing: inout [Wanted], where matches: (SlotTables.Listener, Wanted) -> Bool
+    ) {
+        missing.removeAll { wanted in
+            let slot = old.listeners.indices.first { isWaiting($0) && matches(old.listeners[$0], wanted) }
+            guard let slot else { return false }
+            take(slot, wanted)
+            return true
+        }
+    }
+
+    /// Whether the listener was open and nobody has claimed it yet.
+    private func isWaiting(_ slot: Int) -> Bool {
+        old.listeners[slot].use == .live && result.tables.listeners[slot].use == .retired
+    }
+
+    private mutating func take(_ slot: Int, _ wanted: Wanted) {
+        result.tables.listeners[slot] = SlotTables.Listener(service: wanted.name, address: wanted.text)
+    }
+
+    /// A slot that nobody wants back and no connection bears; the lowest.
+    private mutating func recycle(
+        _ what: String, _ limit: Int, _ kind: KeyPath<IdleSlots, Set<Int>>,
+        _ isFree: (SlotTables, Int) -> Bool
+    ) throws(StartError) -> Int {
+        let idle = self.idle ?? findIdle()
+        self.idle = idle
+        guard let slot = idle[keyPath: kind].sorted().first(where: { isFree(result.tables, $0) }) else {
+            throw StartError(
+                "more \(what) than one limpetd takes, which is \(limit) with those that were removed and still have"
+                    + " connections; divide them among several, or wait until these have ended")
+        }
+        return slot
+    }
+}

@@ -1,0 +1,99 @@
+import Addressing
+import Configuration
+
+/// What the slots of the shared region mean, by name: records and counters have numbers, and these are the names behind
+/// them. Part of the shared document, so that every engine finds the same numbers with the same meaning.
+///
+/// A service, a backend and a listener keep their slot while they are configured. One that a reload removes is retired:
+/// its connections go on and are shown by its name, and should it be configured again, under its name and in the same
+/// service, it gets its slot back, and with it those connections. A slot that nobody has wanted back is given to somebody
+/// else only when all have been used, and only once no connection bears it any more.
+struct SlotTables: Codable, Sendable, Equatable {
+    enum Use: String, Codable, Sendable {
+        case live, retired
+    }
+
+    struct Service: Codable, Sendable, Equatable {
+        var name: String
+        var use = Use.live
+        /// Canonical text of a configuration of it alone, as it was last: retired, its connections keep its times, and
+        /// those that were still being dialled its backends. nil: live, so the active configuration says it.
+        var configuration: String?
+    }
+
+    struct Backend: Codable, Sendable, Equatable {
+        /// Name of its service.
+        var service: String
+        var name: String
+        /// As last configured.
+        var address: String
+        var use = Use.live
+    }
+
+    struct Listener: Codable, Sendable, Equatable {
+        /// Name of its service.
+        var service: String
+        /// As configured: where that asks the kernel for a port, the region has the one that it gave.
+        var address: String
+        var use = Use.live
+    }
+
+    /// Each by slot.
+    var services: [Service] = []
+    var backends: [Backend] = []
+    var listeners: [Listener] = []
+
+    /// No slot has been given to anything.
+    init() {}
+
+    /// A key for ``Backend`` and ``Listener``: names have no slash.
+    static func key(_ service: String, _ name: String) -> String { service + "/" + name }
+
+    /// Slots of live backends by ``key(_:_:)``.
+    var liveBackends: [String: Int] {
+        Dictionary(
+            backends.enumerated().filter { $0.element.use == .live }.map {
+                (SlotTables.key($0.element.service, $0.element.name), $0.offset)
+            }
+        ) { first, _ in first }
+    }
+
+    /// Slots of live services by name.
+    var liveServices: [String: Int] {
+        Dictionary(services.enumerated().filter { $0.element.use == .live }.map { ($0.element.name, $0.offset) }) {
+            first, _ in first
+        }
+    }
+}
+
+/// How many slots there are.
+struct SlotLimits: Sendable {
+    var services: Int
+    var backends: Int
+    var listeners: Int
+}
+
+/// Retired slots that no connection bears.
+struct IdleSlots: Sendable {
+    var services: Set<Int> = []
+    var backends: Set<Int> = []
+    var listeners: Set<Int> = []
+}
+
+/// Another configuration's slots.
+struct SlotAssignment: Sendable {
+    var tables: SlotTables
+    /// Listeners to be bound, which were not open before.
+    var opened: [OpenedListener] = []
+    /// Slots of backends and listeners that somebody else had before: their counters begin anew.
+    var recycledBackends: [Int] = []
+    var recycledListeners: [Int] = []
+
+    struct OpenedListener: Sendable, Equatable {
+        var slot: Int
+        var address: Endpoint
+        /// Index of its service in the configuration, and slot.
+        var service: Int
+        var serviceSlot: Int
+    }
+}

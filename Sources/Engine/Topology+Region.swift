@@ -1,0 +1,93 @@
+import Backends
+import CLayout
+import Configuration
+import Forwarding
+import Linux
+
+/// What the shared region has to say of each slot, brought in line with what the slots mean. Everything here may be done
+/// again at any time and then changes nothing: so a change of the configuration that a death has cut short is either
+/// whole or not there, and every engine begins with it.
+extension Topology {
+    /// Brings the backends in line, and the listeners but for their sockets. On the control plane's thread, or before there
+    /// is one.
+    /// - Parameter removedDeadline: time that what is retired now leaves to its connections; nil: for ever.
+    /// - Returns: the weights of operators that no longer count, as the configuration has had another since.
+    @discardableResult
+    func settle(
+        in region: SharedRegion, removedDeadline: Duration?
+    ) -> [(slot: Int, weight: OperatorWeight)] {
+        var beaten: [(slot: Int, weight: OperatorWeight)] = []
+        let end = removedDeadline.map { max(1, Clock.now() + $0.nanoseconds) } ?? 0
+        for (slot, backend) in backends.enumerated() {
+            let state = region.backend(slot)
+            if backend.isLive {
+                begin(slot, region)
+                limpet_store64(&state.pointee.limit, UInt64(backend.configuration.maxConnections ?? 0))
+                // Whoever changed the weight in the file since has had the last word.
+                if let set = region.operatorWeight(slot), set.base != backend.configuration.weight {
+                    region.setOperatorWeight(nil, slot)
+                    beaten.append((slot, set))
+                }
+            } else if state.pointee.used == UInt8(LIMPET_SLOT_LIVE) {
+                // What an operator wanted of it goes with it.
+                region.setOperatorIntent(OperatorIntent(), slot)
+                limpet_store8(&state.pointee.state, 0)
+                limpet_publish64(&state.pointee.since, Clock.wall())
+                state.pointee.removed_deadline = end
+                limpet_publish8(&state.pointee.used, UInt8(LIMPET_SLOT_RETIRED))
+            }
+        }
+        let serviceSlots = tables.liveServices
+        for (slot, listener) in tables.listeners.enumerated() {
+            let state = region.listener(slot)
+            if listener.use == .live {
+                state.pointee.removed_deadline = 0
+                if let service = serviceSlots[listener.service] { state.pointee.service = UInt16(service) }
+            } else if state.pointee.used == UInt8(LIMPET_SLOT_LIVE) {
+                state.pointee.removed_deadline = end
+                limpet_publish8(&state.pointee.used, UInt8(LIMPET_SLOT_RETIRED))
+            }
+        }
+        return beaten
+    }
+
+    /// Closes the sockets of listeners that are not live. Where workers serve, they have done it already: then this finds
+    /// what a death has left.
+    func closeRetiredListeners(in region: SharedRegion) {
+        for slot in 0..<region.listenerSlots {
+            let state = region.listener(slot)
+            if slot < tables.listeners.count {
+                if tables.listeners[slot].use == .retired { ListenerSet.close(slot, in: region) }
+            } else if state.pointee.used != UInt8(LIMPET_SLOT_FREE) {
+                // Bound for a change that a death came before.
+                ListenerSet.close(slot, in: region)
+                limpet_publish8(&state.pointee.used, UInt8(LIMPET_SLOT_FREE))
+            }
+        }
+    }
+
+    /// The first state of a backend that was not there, or that was removed before. Its intent follows, see
+    /// ``IntentRestore``.
+    private func begin(_ slot: Int, _ region: SharedRegion) {
+        let state = region.backend(slot)
+        guard state.pointee.used != UInt8(LIMPET_SLOT_LIVE) else { return }
+        limpet_store8(&state.pointee.health, Health.unchecked.rawValue)
+        state.pointee.removed_deadline = 0
+        limpet_publish8(&state.pointee.used, UInt8(LIMPET_SLOT_LIVE))
+    }
+}
+
+extension SlotLimits {
+    /// Services have no slots in the region; but a record has 16 bits for each number.
+    init(_ region: SharedRegion) {
+        self.init(services: 4096, backends: region.backendSlots, listeners: region.listenerSlots)
+    }
+}
+
+extension SharedRegion {
+    /// The weight of a backend that is in force: the operator's, unless the file has had another since, else the file's.
+    func effectiveWeight(_ slot: Int, configured: Int) -> Int {
+        guard let set = operatorWeight(slot), set.base == configured else { return configured }
+        return set.value
+    }
+}

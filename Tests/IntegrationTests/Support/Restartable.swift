@@ -1,0 +1,50 @@
+import Foundation
+
+/// A directory for what survives a restart, and daemons that use it one after the other. The backends are ws1, ws2 and
+/// so on, in service `chat`.
+final class Restartable {
+    let directory: String
+    var state: String { "\(directory)/state" }
+    var file: String { "\(state)/intent.json" }
+    let servers: [BackendServer]
+    /// Configured weights, by the backend's name; others have 1.
+    var weights: [String: Int] = [:]
+    /// Backends that the configuration leaves out.
+    var without: Set<String> = []
+    var user: String? = isRoot ? "root" : nil
+    var wrapper: [String] = []
+
+    init(backends: Int = 3) throws {
+        directory = try temporaryDirectory()
+        // Another user has to come through.
+        chmod(directory, 0o755)
+        servers = try (1...backends).map { try BackendServer(.greet("ws\($0)")) }
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: directory) }
+
+    func start() throws -> Daemon {
+        var setup = Daemon.Setup()
+        setup.file =
+            "[[service]]\nname = \"chat\"\nlisten = \"127.0.0.1:0\"\n"
+            + servers.enumerated().map { index, server in
+                let name = "ws\(index + 1)"
+                if without.contains(name) { return "" }
+                let weight = weights[name].map { "weight = \($0)\n" } ?? ""
+                return "\n[[service.backend]]\nname = \"\(name)\"\naddress = \"\(server.address)\"\n\(weight)"
+            }.joined()
+        setup.stateDirectory = state
+        setup.user = user
+        setup.wrapper = wrapper
+        return try Daemon(setup)
+    }
+
+    /// What the file says now; nil: there is none.
+    var kept: String? { try? String(contentsOfFile: file, encoding: .utf8) }
+
+    /// Files that were set aside.
+    var aside: [String] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: state)) ?? []
+        return names.filter { $0.hasPrefix("intent.json.damaged-") }.sorted().map { "\(state)/\($0)" }
+    }
+}
