@@ -1,6 +1,6 @@
 internal import CContinuity
 internal import CLayout
-internal import Forwarding
+public import Forwarding
 internal import Linux
 
 /// Gives the daemon back to the version before, where a new one dies as soon as it works. For the keeper, while there is
@@ -8,13 +8,22 @@ internal import Linux
 ///
 /// The version before is at hand as a descriptor for as long as the new one is on probation. It gets the region in the
 /// layout that it left it in, and goes on.
-enum RollBack {
+public enum RollBack {
     /// So many deaths of engines of a new version …
     static let deaths: UInt32 = 3
     /// … before it has served for so long (in ns) are too many.
-    static let probation: UInt64 = 10_000_000_000
+    public static let probation: UInt64 = 10_000_000_000
     /// How long the first engine of a new version may take to serve, in ns: connections stand still meanwhile.
     static let patience: UInt64 = 3_000_000_000
+
+    /// Writes down that the version that has taken over serves. Any thread of its engine, once.
+    public static func noteServing(_ region: SharedRegion) {
+        let upgrade = region.continuity.pointer(to: \.upgrade)!
+        guard limpet_load32(&upgrade.pointee.state) == UInt32(LIMPET_UPGRADE_STARTED) else { return }
+        upgrade.pointee.serving = Clock.now()
+        upgrade.pointee.connections = UInt64(region.open)
+        limpet_publish32(&upgrade.pointee.state, UInt32(LIMPET_UPGRADE_SERVING))
+    }
 
     /// Counts the death of an engine against a version that is on probation.
     /// - Returns: whether that was one too many.

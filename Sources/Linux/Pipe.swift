@@ -52,6 +52,11 @@ public enum Descriptor {
         _ = CLinux.close(descriptor)
     }
 
+    /// Lets an exec inherit it, see fcntl(2). nil: done.
+    public static func keepOverExec(_ descriptor: Int32) -> Errno? {
+        fcntl(descriptor, F_SETFD, 0) == 0 ? nil : .last
+    }
+
     /// Waits until there is something to read, an end of it included.
     /// - Parameter moment: of ``Clock/now()``. false: it came first.
     public static func waitUntilReadable(_ descriptor: Int32, until moment: UInt64) -> Bool {

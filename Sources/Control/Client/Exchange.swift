@@ -13,8 +13,9 @@ struct Exchange {
     private let reader: NIOLoopBound<ResponseReader>
 
     /// Connects and sends.
+    /// - Parameter limit: how long all of it may take; nil: for ever.
     init(
-        _ request: HTTPRequestHead, body: ByteBuffer?, socket path: String, on loop: any EventLoop
+        _ request: HTTPRequestHead, body: ByteBuffer?, socket path: String, limit: Duration?, on loop: any EventLoop
     ) throws(ControlError) {
         self.path = path
         do {
@@ -31,6 +32,14 @@ struct Exchange {
                 .connect(unixDomainSocketPath: path).wait()
         } catch {
             throw Exchange.explain(error, path)
+        }
+        if let limit {
+            let (channel, reader) = (channel, reader)
+            let expiry = loop.scheduleTask(in: .nanoseconds(Int64(clamping: limit.nanoseconds))) {
+                reader.value.expire()
+                channel.close(promise: nil)
+            }
+            channel.closeFuture.whenComplete { _ in expiry.cancel() }
         }
         channel.write(HTTPClientRequestPart.head(request), promise: nil)
         if let body { channel.write(HTTPClientRequestPart.body(.byteBuffer(body)), promise: nil) }
@@ -144,6 +153,11 @@ private final class ResponseReader: ChannelInboundHandler {
 
     func channelInactive(context: ChannelHandlerContext) {
         fail(ResponseReader.endedEarly)
+    }
+
+    /// Nothing more is waited for.
+    func expire() {
+        fail(ControlError(.timeout, "limpetd does not answer"))
     }
 
     private func fail(_ error: ControlError) {
