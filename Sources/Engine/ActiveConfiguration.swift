@@ -27,6 +27,8 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
     var control: ControlSocket.File
     /// The directory of what outlives the daemon.
     var stateDirectory: String
+    /// Whom the daemon runs as. Looked up once: the user database may be a server that does not answer.
+    var user: String
     var program: Program
 
     /// What an upgrade needs to know of the start.
@@ -39,7 +41,7 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
 
     init(
         _ configuration: DaemonConfiguration, path: String?, flags: FlagValues, slots: SlotTables,
-        control: ControlSocket.File, stateDirectory: String, program: Program
+        control: ControlSocket.File, stateDirectory: String, user: String, program: Program
     ) {
         self.program = program
         self.configuration = configuration.canonicalText
@@ -49,6 +51,7 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
         self.slots = slots
         self.control = control
         self.stateDirectory = stateDirectory
+        self.user = user
     }
 
     /// The configuration, with its key.

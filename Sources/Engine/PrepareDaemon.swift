@@ -195,7 +195,9 @@ struct DaemonPreparation {
         }
         try ActiveConfiguration(
             request.configuration, path: request.configurationPath, flags: request.flags, slots: slots,
-            control: socket.file, stateDirectory: stateDirectory, program: program
+            control: socket.file, stateDirectory: stateDirectory,
+            user: Account.numbered(Account.effectiveUID)?.name ?? "\(Account.effectiveUID)",
+            program: program
         ).publish(in: document)
     }
 }
