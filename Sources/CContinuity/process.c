@@ -4,6 +4,7 @@
 #include "support.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
@@ -16,8 +17,9 @@
 #include <unistd.h>
 
 void limpet_grow_descriptor_table(int32_t descriptors) {
-    /* The table is as large as the highest number ever needed. Of our own numbers any will do to be copied. */
-    int highest = dup2(STDERR_FILENO, descriptors - 1);
+    /* The table is as large as the highest number ever needed. Of our own numbers any will do to be copied. Not dup2: in a
+     * table that was handed down a connection may have the last number. */
+    int highest = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, descriptors - 1);
     if (highest >= 0) close(highest);
 }
 

@@ -74,6 +74,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
         noteStates()
         // Also after a death: it may have come before the last change was written.
         save()
+        resumeShutdown()
     }
 
     var isServing: Bool {
