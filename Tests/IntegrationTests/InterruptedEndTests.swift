@@ -10,7 +10,7 @@ struct InterruptedEndTests {
         let talk = try Talk(lane)
         try talk.exchange()
         try lane.daemon.ctl.expect("shutdown", "--drain", "60s", "--force")
-        try lane.daemon.waitUntilDeaf()
+        try eventually("the drain has begun") { try !lane.daemon.ctl.status().ready }
         let engine = try lane.daemon.enginePID
         kill(engine, SIGKILL)
         try talk.exchange()
@@ -39,7 +39,7 @@ struct InterruptedEndTests {
         let lane = try Lane(["--shutdown-drain", "60s"])
         let talk = try Talk(lane)
         kill(lane.daemon.pid, SIGTERM)
-        try lane.daemon.waitUntilDeaf()
+        try eventually("the drain has begun") { try !lane.daemon.ctl.status().ready }
         _ = try lane.daemon.killKeeper()
         let engine = try lane.daemon.enginePID
         kill(engine, SIGKILL)
@@ -48,16 +48,5 @@ struct InterruptedEndTests {
         try talk.close()
         try eventually("all of it has ended") { lane.daemon.process.group.isEmpty }
         #expect(!FileManager.default.fileExists(atPath: lane.daemon.ctl.control))
-    }
-}
-
-extension Daemon {
-    /// Waits until it lets no client in any more.
-    fileprivate func waitUntilDeaf() throws {
-        try eventually("nobody listens any more") {
-            guard let client = try? connect() else { return true }
-            client.close()
-            return false
-        }
     }
 }
