@@ -144,6 +144,7 @@ void limpet_fault_prepare(limpet_shared_header *shared) {
 }
 
 void limpet_fault_thread(int32_t worker) {
+    if (!region) return;
     own_worker = worker;
     /* No region: a worker of a test, whose faults are nobody's business. */
     if (worker >= 0 && region) limpet_store32(&worker_of(worker)->thread, (uint32_t)syscall(SYS_gettid));
