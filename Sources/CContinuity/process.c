@@ -97,15 +97,23 @@ __attribute__((noreturn)) static void watch_keeper(limpet_shared_header *region,
         limpet_dismiss_guard(continuity);
     }
     int32_t engine = getpid();
-    for (uint64_t pause = 0;; pause = pause ? 2 * pause : 10) {
-        if (pause > 5000) pause = 5000;
-        limpet_sleep(pause);
+    for (uint64_t pause = 0;;) {
+        /* From here on the engine takes signals from anybody. */
         limpet_pid_store(&continuity->keeper, 0);
+        limpet_sleep(pause);
+        uint64_t begun = limpet_milliseconds();
         long child = limpet_clone_sharing(&continuity->keeper);
         if (child == 0) replace_keeper(region, engine);
         if (child > 0)
             while (waitpid((pid_t)child, NULL, 0) < 0 && errno == EINTR) {}
+        pause = limpet_replacement_pause(pause, limpet_milliseconds() - begun);
     }
+}
+
+uint64_t limpet_replacement_pause(uint64_t before, uint64_t lived) {
+    if (lived >= 1000) return 0;
+    uint64_t pause = before ? 2 * before : 10;
+    return pause < 100 ? pause : 100;
 }
 
 int32_t limpet_clone_engine(limpet_shared_header *region, void (*run)(void *), void *context) {
