@@ -13,15 +13,19 @@ public struct StandardErrorLog: LogHandler {
         case text, json
     }
 
-    public var logLevel: Logger.Level
     public var metadata: Logger.Metadata = [:]
-    private let format: Format
+    private let settings: LogSettings
     private let isJournal: Bool
 
-    public init(level: Logger.Level, format: Format) {
-        logLevel = level
-        self.format = format
+    public init(_ settings: LogSettings) {
+        self.settings = settings
         isJournal = StandardErrorLog.standardErrorIsJournal()
+    }
+
+    /// What the settings say. To set it on one logger changes nothing: it is the same for all.
+    public var logLevel: Logger.Level {
+        get { settings.currentLevel }
+        set {}
     }
 
     public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
@@ -32,7 +36,7 @@ public struct StandardErrorLog: LogHandler {
     public func log(event: LogEvent) {
         let all = event.metadata.map { metadata.merging($0) { _, new in new } } ?? metadata
         var line =
-            switch format {
+            switch settings.currentFormat {
             case .text: text(event.level, "\(event.message)", all)
             case .json: json(event.level, "\(event.message)", all)
             }

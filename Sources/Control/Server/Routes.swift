@@ -15,7 +15,7 @@ enum Answer {
 /// Paths, methods, names and force: everything between a request and the plane. Lives on the control event loop.
 struct Routes {
     /// What POST takes, by the first part of the path.
-    private static let changes: Set = ["drain", "undrain", "disable", "enable", "weight", "close", "shutdown"]
+    private static let changes: Set = ["drain", "undrain", "disable", "enable", "weight", "close", "reload", "shutdown"]
 
     private let plane: any ControlPlane
     private let version: String
@@ -131,6 +131,9 @@ struct Routes {
         case "close":
             let body = try request.json(CloseBody.self, fields: CloseBody.CodingKeys.self)
             return reply(try plane.close(try closeRequest(body), by: caller))
+        case "reload":
+            let body = try request.json(ReloadBody.self, fields: ReloadBody.CodingKeys.self)
+            return later(try plane.reload(ReloadRequest(dryRun: body.dryRun ?? false), by: caller))
         default:
             let body = try request.json(ShutdownBody.self, fields: ShutdownBody.CodingKeys.self)
             let connections = plane.status().connections
