@@ -29,6 +29,7 @@ let package = Package(
         .executable(name: "limpetd", targets: ["limpetd"]),
         .executable(name: "limpetctl", targets: ["limpetctl"]),
         .executable(name: "limpet-echo", targets: ["EchoBackend"]),
+        .executable(name: "limpet-checker", targets: ["Checker"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -101,6 +102,11 @@ let package = Package(
             ], swiftSettings: common),
 
         // Tests.
+        .executableTarget(
+            name: "Checker",
+            dependencies: [
+                "Linux", "CLinux", "Addressing", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], path: "Tests/Checker", swiftSettings: common),
         .testTarget(name: "AddressingTests", dependencies: ["Addressing"], swiftSettings: common),
         .testTarget(
             name: "StickinessTests", dependencies: ["Stickiness", "Addressing"],
@@ -133,7 +139,7 @@ let package = Package(
             name: "ManualTests", dependencies: ["Configuration", "Control", "limpetd", "limpetctl"],
             swiftSettings: common),
         .testTarget(
-            name: "IntegrationTests", dependencies: ["limpetd", "limpetctl", "EchoBackend"],
+            name: "IntegrationTests", dependencies: ["limpetd", "limpetctl", "EchoBackend", "Checker"],
             swiftSettings: common),
     ],
     swiftLanguageModes: [.v6]

@@ -17,8 +17,11 @@ static __thread uint64_t state;
 void limpet_inject_prepare(uint32_t engine_generation) {
     const char *text = getenv("LIMPET_INJECT");
     if (!text) return;
-    const char *colon = strchr(text, ':');
-    if (!colon) {
+    const char *colon = strchr(text, ':'), *slash = strchr(text, '/');
+    if (slash) {
+        label = (uint32_t)strtoul(text, 0, 10) + 1;
+        rate = (uint32_t)strtoul(slash + 1, 0, 10);
+    } else if (!colon) {
         rate = (uint32_t)strtoul(text, 0, 10);
     } else if (engine_generation == 1) {
         label = (uint32_t)strtoul(text, 0, 10) + 1;
@@ -39,8 +42,9 @@ static void die(uint32_t point) {
 void limpet_inject_here(uint32_t point) { limpet_inject(point); }
 
 void limpet_inject_pass(uint32_t point) {
-    if (label != 0) {
-        if (point + 1 == label && __atomic_add_fetch(&passed, 1, __ATOMIC_RELAXED) == passes) die(point);
+    if (label != 0 && point + 1 != label) return;
+    if (rate == 0) {
+        if (__atomic_add_fetch(&passed, 1, __ATOMIC_RELAXED) == passes) die(point);
         return;
     }
     if (state == 0) {

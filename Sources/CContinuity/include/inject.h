@@ -2,6 +2,7 @@
  * release builds nothing of it is left.
  *
  * LIMPET_INJECT=RATE in the environment ends the process at one in RATE of all points that are passed;
+ * LIMPET_INJECT=POINT/RATE at one in RATE passes of one point;
  * LIMPET_INJECT=POINT:N at the Nth pass of one point, given by its number, in the first engine alone. */
 #ifndef LIMPET_INJECT_H
 #define LIMPET_INJECT_H

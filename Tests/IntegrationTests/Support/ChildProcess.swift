@@ -32,13 +32,20 @@ final class ChildProcess: Sendable {
 
     /// - Parameters:
     ///   - directory: where `stdout` and `stderr` are written; nil: one of its own, removed at the end.
-    init(_ command: [String], environment: [String: String] = [:], directory: String? = nil) throws {
+    ///   - input: a descriptor that becomes its standard input; nil: there is none.
+    init(
+        _ command: [String], environment: [String: String] = [:], directory: String? = nil, input: Int32? = nil
+    ) throws {
         ownsDirectory = directory == nil
         self.directory = try directory ?? temporaryDirectory()
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        if let input {
+            posix_spawn_file_actions_adddup2(&actions, input, 0)
+        } else {
+            posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        }
         for (fd, name) in [(Int32(1), "stdout"), (2, "stderr")] {
             posix_spawn_file_actions_addopen(
                 &actions, fd, "\(self.directory)/\(name)", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0o644)

@@ -12,6 +12,7 @@ struct StatusDocument: Decodable {
     var workers: Int
     var connections: Int
     var maxConnections: Int
+    var pipes: Int
     var configHash: String
     var services: [ServiceRow]
     var differences: [Difference]

@@ -33,6 +33,12 @@ struct ProcessFacts {
     /// Whether it has ended and nobody has waited for it yet.
     var isZombie: Bool { statFields.dropFirst().first == "Z" }
 
+    /// The processes that its first thread has started and that have not been waited for, but for zombies.
+    var children: [pid_t] {
+        read("/proc/\(pid)/task/\(pid)/children").split(separator: " ").compactMap { pid_t($0) }
+            .filter { !ProcessFacts(pid: $0).isZombie }
+    }
+
     /// Its process group.
     var group: pid_t? { statFields.count > 3 ? pid_t(statFields[3]) : nil }
 

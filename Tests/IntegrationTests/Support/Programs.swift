@@ -4,6 +4,7 @@ import Foundation
 enum Programs {
     static let limpetd = find("limpetd")
     static let limpetctl = find("limpetctl")
+    static let checker = find("limpet-checker")
 
     /// `$LIMPET_BIN_DIR`, else the directory of the test bundle.
     private static func find(_ name: String) -> String {

@@ -1,0 +1,116 @@
+import Foundation
+import Testing
+
+/// Connections outlive whatever happens to the processes behind them: engines die at random moments and at chosen points,
+/// and the checker counts every byte and every end.
+///
+/// The short form is part of every run; LIMPET_SOAK=1 makes it long.
+@Suite(.ownThread, .serialized, .fence)
+struct ContinuitySoakTests {
+    private static let isLong = ProcessInfo.processInfo.environment["LIMPET_SOAK"] == "1"
+
+    private static func times(_ long: Int, short: Int) -> Int { isLong ? long : short }
+
+    @Test func killedAtRandomMoments() throws {
+        let stage = try Stage(Checker.Load(proxy: "v2", seed: 11))
+        var dice = Dice(seed: 11)
+        for _ in 0..<Self.times(200, short: 20) {
+            usleep(UInt32(dice.below(60_000)))
+            try stage.killEngine()
+        }
+        #expect(try stage.finish().connections > 50)
+    }
+
+    /// One in so many of the labelled points that the engine passes is its last.
+    @Test(arguments: ["none", "v1"])
+    func diesAtLabelledPoints(_ proxy: String) throws {
+        let wanted = Self.times(500, short: 40)
+        var setup = Daemon.Setup()
+        setup.environment["LIMPET_INJECT"] = "400"
+        let stage = try Stage(Checker.Load(proxy: proxy, seed: proxy == "none" ? 12 : 13), setup)
+        try eventually("\(wanted) injected deaths", within: .seconds(300)) { stage.injectedDeaths.count >= wanted }
+        try stage.finish()
+        let points = Set(stage.injectedDeaths)
+        #expect(points.count >= Self.times(25, short: 8), "\(points.sorted())")
+    }
+}
+
+/// A daemon between the two halves of a checker: two services in front of the same backends, one with buffers so small
+/// that pipes and the scratch are always in use.
+private final class Stage {
+    let daemon: Daemon
+    let checker: Checker
+    private let descriptors: Int
+
+    init(_ load: Checker.Load, _ setup: Daemon.Setup = Daemon.Setup()) throws {
+        checker = try Checker(load)
+        var setup = setup
+        setup.file = Stage.file(checker.backends, proxy: load.proxy)
+        // Deaths come faster here than anywhere: the next engine does not wait.
+        setup.environment["LIMPET_BACKOFF"] = "off"
+        daemon = try Daemon(setup)
+        descriptors = try Stage.descriptors(daemon)
+        try checker.start(on: daemon.listeners)
+    }
+
+    static func file(_ backends: [SocketAddress], proxy: String) -> String {
+        [("wide", ""), ("narrow", "send-buffer = \"16KiB\"\nreceive-buffer = \"64KiB\"")].map { name, settings in
+            """
+            [[service]]
+            name = "\(name)"
+            listen = "127.0.0.1:0"
+            send-proxy = "\(proxy == "none" ? "off" : proxy)"
+            \(settings)
+
+            """
+                + backends.enumerated().map { number, address in
+                    "[[service.backend]]\nname = \"b\(number + 1)\"\naddress = \"\(address)\"\n"
+                }.joined()
+        }.joined(separator: "\n")
+    }
+
+    /// Descriptors of the shared table without those of pipes, whose number depends on what has just been going on.
+    private static func descriptors(_ daemon: Daemon) throws -> Int {
+        let status = try daemon.ctl.status()
+        return ProcessFacts(pid: status.pid).descriptorCount - 2 * status.pipes
+    }
+
+    /// Ends the engine, whatever it is doing, and returns when there is another.
+    func killEngine() throws {
+        var killed: pid_t = 0
+        try eventually("there is an engine") {
+            guard let engine = daemon.keeper.children.first else { return false }
+            killed = engine
+            return kill(engine, SIGKILL) == 0
+        }
+        try eventually("there is another engine") { daemon.keeper.children.contains { $0 != killed } }
+    }
+
+    /// The numbers of the points at which engines died.
+    var injectedDeaths: [Int] {
+        daemon.log.split(separator: "\n").compactMap { line in
+            guard let range = line.range(of: "injected death at point ") else { return nil }
+            return Int(line[range.upperBound...].prefix(2))
+        }
+    }
+
+    /// Ends the load; everything must have been right, and nothing may be left of it.
+    @discardableResult
+    func finish(sourceLocation: SourceLocation = #_sourceLocation) throws -> Checker.Report {
+        let report = try checker.expectEverythingRight(sourceLocation: sourceLocation)
+        try daemon.waitUntilIdle()
+        for row in try daemon.ctl.backends() {
+            #expect(row.connections == 0 && row.connecting == 0 && row.away == 0, "\(row)")
+        }
+        try eventually("as many descriptors as at the start: \(descriptors)") {
+            try Stage.descriptors(daemon) == descriptors
+        }
+        try daemon.stop(sourceLocation: sourceLocation)
+        return report
+    }
+}
+
+extension Daemon {
+    /// What /proc says of the keeper.
+    fileprivate var keeper: ProcessFacts { ProcessFacts(pid: pid) }
+}
