@@ -154,5 +154,5 @@ final class Controller: ControlPlane, @unchecked Sendable {
     }
 
     /// Calls `body` with every connection there is.
-    func forEachConnection(_ body: (ConnectionSnapshot) -> Void) { table.forEach(body) }
+    func forEachConnection(_ body: (ConnectionSnapshot) -> Void) { table.visit(body) }
 }

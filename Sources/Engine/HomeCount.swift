@@ -27,7 +27,7 @@ struct HomeCount {
         let kept = new.liveServices.filter { $0 < old.tables.services.count && old.tables.services[$0].use == .live }
         let counted = Set(kept)
         var removed = 0
-        table.forEach { snapshot in
+        table.visit { snapshot in
             let record = snapshot.record
             let slots = (Int(record.service), Int(record.backend), Int(record.listener))
             if HomeCount.isRetired(slots, new.tables), !HomeCount.isRetired(slots, old.tables) { removed += 1 }

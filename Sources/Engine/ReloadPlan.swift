@@ -178,7 +178,7 @@ extension IdleSlots {
         backends = Set(tables.backends.indices.filter { tables.backends[$0].use == .retired })
         listeners = Set(tables.listeners.indices.filter { tables.listeners[$0].use == .retired })
         var busyServices: Set<Int> = []
-        ConnectionTable(region: region).forEach { snapshot in
+        ConnectionTable(region: region).visit { snapshot in
             busyServices.insert(Int(snapshot.record.service))
             backends.remove(Int(snapshot.record.backend))
             listeners.remove(Int(snapshot.record.listener))

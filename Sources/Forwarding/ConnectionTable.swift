@@ -57,7 +57,7 @@ public struct ConnectionTable: Sendable {
     }
 
     /// Calls `body` with every connection there is.
-    public func forEach(_ body: (ConnectionSnapshot) -> Void) {
+    public func visit(_ body: (ConnectionSnapshot) -> Void) {
         var position = 0
         while position < slotCount {
             if isUntouched(position) {

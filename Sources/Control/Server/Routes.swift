@@ -15,7 +15,9 @@ enum Answer {
 /// Paths, methods, names and force: everything between a request and the plane. Lives on the control event loop.
 struct Routes {
     /// What POST takes, by the first part of the path.
-    private static let changes: Set = ["drain", "undrain", "disable", "enable", "weight", "close", "reload", "shutdown"]
+    private static let changes: Set = [
+        "drain", "undrain", "disable", "enable", "weight", "close", "reload", "shutdown",
+    ]
 
     private let plane: any ControlPlane
     private let version: String
