@@ -30,6 +30,8 @@ final class Reloadable {
     var settings: [String] = []
     var services: [Service]
     let daemon: Daemon
+    /// Kept running.
+    var servers: [BackendServer] = []
     var ctl: Ctl { daemon.ctl }
     var path: String { "\(daemon.directory)/limpet.toml" }
 
@@ -50,6 +52,7 @@ final class Reloadable {
         try self.init(
             [Service(listen: ["127.0.0.1:0"], settings: service, backends: Reloadable.backends(servers))],
             settings: settings)
+        self.servers = servers
     }
 
     static func backends(_ servers: [BackendServer]) -> [Service.Backend] {
