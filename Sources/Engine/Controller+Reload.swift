@@ -59,6 +59,10 @@ extension Controller {
             promise.fail(ControlError(.busy, "limpetd is shutting down: nothing is reloaded any more"))
             return nextReload()
         }
+        guard !isUpgrading else {
+            promise.fail(ControlError(.busy, "an upgrade is under way: nothing has changed; try again"))
+            return nextReload()
+        }
         reloads.isUnderWay = true
         let preparation = ReloadPreparation(
             isDryRun: isDryRun, active: request, topology: topology, region: region, budget: budget, userName: userName)

@@ -25,8 +25,8 @@ final class Controller: ControlPlane, @unchecked Sendable {
     var budget: DescriptorBudget
     let eventLoop: any EventLoop
     let log: Logger
-    /// Looked up once: the user database may be a server that does not answer.
-    let userName = Account.numbered(Account.effectiveUID)?.name ?? "\(Account.effectiveUID)"
+    /// Whom the daemon runs as.
+    let userName: String
     /// Ends the process. Called once, when nothing is left to do.
     let finished: @Sendable () -> Void
 
@@ -55,8 +55,8 @@ final class Controller: ControlPlane, @unchecked Sendable {
 
     init(
         active: ActiveConfiguration, request: EngineRequest, topology: Topology, region: SharedRegion,
-        workers: WorkerPool, listeners: ListenerSet,
-        budget: DescriptorBudget, incidents: IncidentLog, intents: IntentKeeper, eventLoop: any EventLoop, log: Logger,
+        workers: WorkerPool, listeners: ListenerSet, budget: DescriptorBudget, incidents: IncidentLog,
+        intents: IntentKeeper, userName: String, eventLoop: any EventLoop, log: Logger,
         finished: @escaping @Sendable () -> Void
     ) {
         self.active = active
@@ -68,6 +68,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
         self.budget = budget
         self.incidents = incidents
         self.intents = intents
+        self.userName = userName
         self.eventLoop = eventLoop
         self.log = log
         self.finished = finished
@@ -78,6 +79,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
     func begin() {
         for slot in topology.backends.indices { armClosing(slot) }
         noteStates()
+        concludeUpgrade()
         // Also after a death: it may have come before the last change was written.
         save()
     }

@@ -63,6 +63,7 @@ private struct EngineRun {
     private func serve() throws(StartError) {
         let continuity = region.continuity
         let isFirst = continuity.pointee.resumed == 0
+        let isUpgrade = limpet_load32(&continuity.pointee.upgrade.state) == UInt32(LIMPET_UPGRADE_STARTED)
         // Before anything is opened: what nothing names is what the engine before had for itself alone.
         let accepted = OrphanSweep.run(region)
         let named = try Topology(request.configuration, active.slots, weight: region.effectiveWeight)
@@ -72,52 +73,38 @@ private struct EngineRun {
         let budget = DescriptorBudget(
             limit: Descriptor.raiseLimit(), workers: region.workerCount, listeners: listeners.listeners.count)
         let socket = ControlSocket(adopting: continuity.pointee.control, file: active.control)
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let eventLoop = group.next()
-        eventLoop.execute { limpet_fault_thread(-1) }
         let statePath = IntentRestore.path(in: active.stateDirectory)
         IntentRestore(path: statePath, log: log).run(named, region)
         let topology = try Topology(
             request.configuration, active.slots, after: named, weight: region.effectiveWeight)
+        // Clients first: the control plane is started once they are served, and then asked to look at the board.
+        let readBoard = Locked<(@Sendable () -> Void)?>(nil)
+        let board = IncidentBoard(notify: { readBoard.with { $0 }?() })
+        let workers = try startWorkers(topology, accepted, board, budget)
+
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let eventLoop = group.next()
+        eventLoop.execute { limpet_fault_thread(-1) }
         let incidents = IncidentLog(topology: topology, log: log, eventLoop: eventLoop)
-        // The board must exist before the workers, and its reader after them.
-        let board = Locked<IncidentBoard?>(nil)
-        board.with { slot in
-            slot = IncidentBoard(notify: {
-                eventLoop.execute {
-                    if let board = board.with({ $0 }) { incidents.take(board.takeAll()) }
-                }
-            })
-        }
+        let read: @Sendable () -> Void = { eventLoop.execute { incidents.take(board.takeAll()) } }
+        readBoard.with { $0 = read }
+        read()
         let intents = IntentKeeper(
-            writer: IntentWriter(path: statePath), eventLoop: eventLoop, log: log,
-            userName: Account.numbered(Account.effectiveUID)?.name ?? "\(Account.effectiveUID)")
-        let serving = Completion()
-        let workers: WorkerPool
+            writer: IntentWriter(path: statePath), eventLoop: eventLoop, log: log, userName: active.user)
         do throws(SystemError) {
             try intents.start()
-            workers = try WorkerPool(
-                region: region, table: topology.forwardingTable(), accepted: accepted,
-                maximumPipes: max(4, budget.pipeCap / region.workerCount), incidents: board.with { $0! },
-                whenServing: { [region] in
-                    region.continuity.pointee.resumed = Clock.now()
-                    limpet_publish32(&region.continuity.pointee.serving, 1)
-                    serving.complete()
-                })
         } catch {
             throw StartError("\(error)")
         }
-        // Clients first.
-        serving.wait()
 
         let ending = Completion()
         let controller = Controller(
             active: active, request: request, topology: topology, region: region, workers: workers,
-            listeners: listeners,
-            budget: budget, incidents: incidents, intents: intents, eventLoop: eventLoop, log: log,
+            listeners: listeners, budget: budget, incidents: incidents, intents: intents, userName: active.user,
+            eventLoop: eventLoop, log: log,
             finished: { ending.complete() })
         try? eventLoop.submit { controller.begin() }.wait()
-        let server = try ControlService(controller, socket, eventLoop, version: limpetVersion)
+        let server = try ControlService(controller, socket, eventLoop, version: runningVersion)
         eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { [region] _ in
             limpet_bump64(&region.continuity.pointee.control_heartbeat, 1)
             controller.noteStates()
@@ -126,7 +113,8 @@ private struct EngineRun {
             controller.noteRemoved()
         }
         try takeSignals { number in eventLoop.execute { controller.signalled(number) } }
-        announce(isFirst, topology, listeners, socket)
+        // What there is to say of an upgrade has been said.
+        if !isUpgrade { announce(isFirst, topology, listeners, socket) }
 
         ending.wait()
         workers.postToAll(.stop)
@@ -134,6 +122,29 @@ private struct EngineRun {
         server.stop()
         intents.finish(within: .seconds(5))
         log.notice("ended")
+    }
+
+    /// Starts the workers.
+    /// - Returns: when they have recovered what an engine before has left, and serve.
+    private func startWorkers(
+        _ topology: Topology, _ accepted: [AcceptedSocket], _ board: IncidentBoard, _ budget: DescriptorBudget
+    ) throws(StartError) -> WorkerPool {
+        let serving = Completion()
+        do throws(SystemError) {
+            let workers = try WorkerPool(
+                region: region, table: topology.forwardingTable(), accepted: accepted,
+                maximumPipes: max(4, budget.pipeCap / region.workerCount), incidents: board,
+                whenServing: { [region] in
+                    region.continuity.pointee.resumed = Clock.now()
+                    RollBack.noteServing(region)
+                    limpet_publish32(&region.continuity.pointee.serving, 1)
+                    serving.complete()
+                })
+            serving.wait()
+            return workers
+        } catch {
+            throw StartError("\(error)")
+        }
     }
 
     /// Starts the thread that takes signals: those that the keeper hands on, and others' where no keeper is there to do it.
@@ -159,11 +170,13 @@ private struct EngineRun {
 
     private func announce(_ isFirst: Bool, _ topology: Topology, _ listeners: ListenerSet, _ socket: ControlSocket) {
         guard isFirst else {
+            let continuity = region.continuity.pointee
+            let stopped = max(continuity.died, continuity.upgrade.parked)
             log.notice(
                 "serving again",
                 metadata: [
-                    "engine": "\(region.continuity.pointee.generation)", "connections": "\(region.open)",
-                    "pause_ms": "\((region.continuity.pointee.resumed - region.continuity.pointee.died) / 1_000_000)",
+                    "engine": "\(continuity.generation)", "connections": "\(region.open)",
+                    "pause_ms": "\((continuity.resumed - stopped) / 1_000_000)",
                 ])
             return
         }
@@ -179,7 +192,7 @@ private struct EngineRun {
         log.notice(
             "ready",
             metadata: [
-                "version": "\(limpetVersion)", "workers": "\(region.workerCount)", "control": "\(socket.path)",
+                "version": "\(runningVersion)", "workers": "\(region.workerCount)", "control": "\(socket.path)",
             ])
     }
 }
