@@ -137,3 +137,16 @@ struct WhereDocument: Decodable {
         var reason: String?
     }
 }
+
+struct UpgradeDocument: Decodable {
+    var schema: Int
+    var version: String
+    var time: String
+    var id: Int
+    var state: String
+    var oldVersion: String
+    var newVersion: String?
+    var connections: Int?
+    var pauseMs: Double?
+    var reason: String?
+}
