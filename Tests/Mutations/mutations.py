@@ -11,7 +11,9 @@ with lines of what it is about:
     Inject: POINT/RATE      engines die at one in RATE passes of that point (Sources/CContinuity/include/inject.h)
     Kills: N                engines are killed at random moments instead
     Deaths: N               how many deaths are enough (30)
+    Seconds: N              run for so long at least
     Load: ...               options of limpet-checker
+    Proxy: v1 or v2         with this header
     Expect: KIND...         faults of which one must be found; any where the line is missing
     Never: KIND...          faults that must not be among them
 
@@ -82,7 +84,7 @@ class Mutation:
 
     @property
     def scenario(self):
-        return tuple(self.fields.get(field, "") for field in ["Inject", "Kills", "Deaths", "Load", "Proxy"])
+        return tuple(self.fields.get(field, "") for field in ["Inject", "Kills", "Deaths", "Seconds", "Load", "Proxy"])
 
 
 def points(source):
@@ -92,7 +94,7 @@ def points(source):
 
 def play(binaries, names, scenario, seed):
     """Runs a build once. Returns the faults that were found, by kind, and how many engines died."""
-    inject, kills, deaths, load, proxy = scenario
+    inject, kills, deaths, seconds, load, proxy = scenario
     environment = {"LIMPET_BACKOFF": "off"}
     if inject:
         point, rate = inject.split("/")
@@ -104,7 +106,10 @@ def play(binaries, names, scenario, seed):
     try:
         daemon = Daemon(binaries, checker.backends, SERVICES, proxy or "off", environment)
         checker.start(daemon.addresses)
+        begun = time.monotonic()
         count = play_deaths(daemon, checker, int(kills or 0), int(deaths or 30), random.Random(seed))
+        while time.monotonic() < begun + int(seconds or 0) and not checker.said():
+            time.sleep(0.1)
         verdict = checker.finish()
         faults = found(verdict, checker, daemon)
         return faults, count

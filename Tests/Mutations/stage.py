@@ -1,6 +1,7 @@
 """A daemon between the two halves of limpet-checker, for programs that kill, upgrade or break it."""
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -40,8 +41,12 @@ class Checker:
 
     def start(self, addresses):
         self.tell("target " + " ".join(addresses))
+        end = time.monotonic() + PATIENCE
+        while not select.select([self.process.stdout], [], [], 0.05)[0]:
+            if self.said() or time.monotonic() > end:
+                raise RuntimeError("not every connection works: " + self.said())
         if self.process.stdout.readline().strip() != "ready":
-            raise RuntimeError("the checker is not ready: " + self.said())
+            raise RuntimeError("the checker ended: " + self.said())
 
     def mark(self):
         """The longest time between a question and its answer since the last mark, in ms."""
