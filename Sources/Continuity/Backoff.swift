@@ -15,10 +15,14 @@ struct Backoff {
 
     init() {
         #if DEBUG
-            isOff = Environment.value("LIMPET_BACKOFF") == "off"
+            self.init(isOff: Environment.value("LIMPET_BACKOFF") == "off")
         #else
-            isOff = false
+            self.init(isOff: false)
         #endif
+    }
+
+    init(isOff: Bool) {
+        self.isOff = isOff
     }
 
     /// What is to be done before the next engine.

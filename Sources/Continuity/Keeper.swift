@@ -148,7 +148,8 @@ public struct Keeper: ~Copyable {
             }
         }
         log.error(
-            "the engine stands still and is ended: nothing for \(Watchdog.patience) s from \(names.joined(separator: ", "))")
+            "the engine stands still and is ended: nothing for \(Watchdog.patience) s from \(names.joined(separator: ", "))"
+        )
         limpet_store32(&region.continuity.pointee.death.claimed, UInt32(LIMPET_DEATH_ORDERED))
         var thread: UInt32 = 0
         // Where all of it stands still somebody has stopped it, and no connection is to blame.

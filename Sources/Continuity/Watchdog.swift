@@ -4,6 +4,9 @@
 struct Watchdog {
     /// Looks, a second apart, at which a counter that has not moved means that its owner stands still.
     static let patience = 10
+    /// Who lives moves at least at every second look. What was stopped at one moment is found out at several, so whoever
+    /// has missed so many belongs to those that are past patience.
+    private static let suspicion = 6
 
     /// Who is watched over.
     enum Owner: Equatable {
@@ -27,9 +30,11 @@ struct Watchdog {
     /// - Returns: who has stood still for too long.
     mutating func look(_ beats: [UInt64]) -> [Owner] {
         for (index, beat) in beats.enumerated() {
-            pulses[index] = beat == pulses[index].seen ? Pulse(seen: beat, still: pulses[index].still + 1) : Pulse(seen: beat)
+            pulses[index] =
+                beat == pulses[index].seen ? Pulse(seen: beat, still: pulses[index].still + 1) : Pulse(seen: beat)
         }
-        return pulses.indices.filter { pulses[$0].still >= Watchdog.patience }.map {
+        guard pulses.contains(where: { $0.still >= Watchdog.patience }) else { return [] }
+        return pulses.indices.filter { pulses[$0].still >= Watchdog.suspicion }.map {
             $0 == pulses.count - 1 ? .control : .worker($0)
         }
     }

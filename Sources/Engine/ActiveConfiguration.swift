@@ -27,10 +27,12 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
     var control: ControlSocket.File
     /// The directory of what outlives the daemon.
     var stateDirectory: String
+    /// Whom the daemon runs as. Looked up once: the user database may be a server that does not answer.
+    var user: String
 
     init(
         _ configuration: DaemonConfiguration, path: String?, flags: FlagValues, slots: SlotTables,
-        control: ControlSocket.File, stateDirectory: String
+        control: ControlSocket.File, stateDirectory: String, user: String
     ) {
         self.configuration = configuration.canonicalText
         hashKey = configuration.hashKey.hexadecimal
@@ -39,6 +41,7 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
         self.slots = slots
         self.control = control
         self.stateDirectory = stateDirectory
+        self.user = user
     }
 
     /// The configuration, with its key.

@@ -36,7 +36,9 @@ extension Controller {
                     name: topology.services[$0].configuration.name, mappingHash: topology.services[$0].mappingHash)
             }, differences: differences(), unsaved: intents.unsaved,
             lastDeath: death.time == 0
-                ? nil : EngineDeath(time: Timestamp(nanoseconds: death.time), reason: death.reason))
+                ? nil
+                : EngineDeath(
+                    time: Timestamp(nanoseconds: death.time), reason: death.reason, trace: death.trace))
     }
 
     private func differences() -> [Difference] {

@@ -23,8 +23,8 @@ final class Controller: ControlPlane, @unchecked Sendable {
     var budget: DescriptorBudget
     let eventLoop: any EventLoop
     let log: Logger
-    /// Looked up once: the user database may be a server that does not answer.
-    let userName = Account.numbered(Account.effectiveUID)?.name ?? "\(Account.effectiveUID)"
+    /// Whom the daemon runs as.
+    let userName: String
     /// Ends the process. Called once, when nothing is left to do.
     let finished: @Sendable () -> Void
 
@@ -50,8 +50,8 @@ final class Controller: ControlPlane, @unchecked Sendable {
 
     init(
         request: EngineRequest, topology: Topology, region: SharedRegion, workers: WorkerPool, listeners: ListenerSet,
-        budget: DescriptorBudget, incidents: IncidentLog, intents: IntentKeeper, eventLoop: any EventLoop, log: Logger,
-        finished: @escaping @Sendable () -> Void
+        budget: DescriptorBudget, incidents: IncidentLog, intents: IntentKeeper, userName: String,
+        eventLoop: any EventLoop, log: Logger, finished: @escaping @Sendable () -> Void
     ) {
         self.request = request
         self.topology = topology
@@ -61,6 +61,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
         self.budget = budget
         self.incidents = incidents
         self.intents = intents
+        self.userName = userName
         self.eventLoop = eventLoop
         self.log = log
         self.finished = finished

@@ -7,23 +7,27 @@ import NIOCore
 /// What operators have set, on its way to the state directory: hands texts to the writer, and tells those who wait for
 /// it what came of theirs. Lives on the control event loop.
 final class IntentKeeper: @unchecked Sendable {
-    /// So long a verb waits for the disk.
-    private static let patience = TimeAmount.seconds(5)
-
     private let writer: IntentWriter
     private let eventLoop: any EventLoop
     private let log: Logger
     private let userName: String
+    private let patience: TimeAmount
     private var waiting: [(number: UInt64, promise: EventLoopPromise<String?>)] = []
     /// Why what is set now would not survive a restart; nil: it would, or is being written.
     private(set) var unsaved: String?
 
-    /// - Parameter userName: whom the daemon runs as.
-    init(writer: IntentWriter, eventLoop: any EventLoop, log: Logger, userName: String) {
+    /// - Parameters:
+    ///   - userName: whom the daemon runs as.
+    ///   - patience: how long a verb waits for the disk.
+    init(
+        writer: IntentWriter, eventLoop: any EventLoop, log: Logger, userName: String,
+        patience: TimeAmount = .seconds(5)
+    ) {
         self.writer = writer
         self.eventLoop = eventLoop
         self.log = log
         self.userName = userName
+        self.patience = patience
     }
 
     /// Starts the writer. Once, before anything is saved.
@@ -39,7 +43,7 @@ final class IntentKeeper: @unchecked Sendable {
         let promise = eventLoop.makePromise(of: String?.self)
         let number = writer.write(IntentFile.text(of: intents))
         waiting.append((number, promise))
-        eventLoop.scheduleTask(in: IntentKeeper.patience) { [self] in lose(patienceWith: number) }
+        eventLoop.scheduleTask(in: patience) { [self] in lose(patienceWith: number) }
         return promise.futureResult
     }
 

@@ -12,8 +12,13 @@ final class IntentWriter: Sendable {
         var number: UInt64 = 0
         /// The number of the last one that an attempt was made with.
         var tried: UInt64 = 0
+        /// Whether an attempt is under way.
+        var isTrying = false
         var isEnding = false
         var hasEnded = false
+
+        /// Whether the newest text was tried in vain.
+        var hasFailed: Bool { text != nil && number == tried }
     }
 
     let path: String
@@ -43,6 +48,7 @@ final class IntentWriter: Sendable {
                 let failure = replace(path, text)
                 work.with { work in
                     work.tried = number
+                    work.isTrying = false
                     if failure == nil && work.number == number { work.text = nil }
                 }
                 attempted(number, failure)
@@ -66,21 +72,26 @@ final class IntentWriter: Sendable {
     func finish(within limit: Duration) -> Bool {
         work.with { work in
             work.isEnding = true
-            if work.text != nil { work.number += 1 }
+            if work.hasFailed && !work.isTrying { work.number += 1 }
         }
         return work.wait(within: limit) { $0.hasEnded ? true : nil } ?? false
     }
 
     /// The next text to write; waits for it. nil: there is none any more.
     private func next() -> (number: UInt64, text: [UInt8])? {
-        let fresh = work.wait(within: hasFailed ? retry : nil) { work -> (number: UInt64, text: [UInt8])?? in
-            if let text = work.text, work.number != work.tried { return .some((work.number, text)) }
+        let pause = work.with { $0.hasFailed } ? retry : nil
+        let fresh = work.wait(within: pause) { work -> (number: UInt64, text: [UInt8])?? in
+            if let text = work.text, work.number != work.tried {
+                work.isTrying = true
+                return .some((work.number, text))
+            }
             return work.isEnding ? .some(nil) : nil
         }
-        // The time ran out: once more with the same.
-        return fresh ?? work.with { work in work.text.map { (work.number, $0) } }
+        // Where the time ran out: once more with the same.
+        return fresh
+            ?? work.with { work in
+                work.isTrying = true
+                return work.text.map { (work.number, $0) }
+            }
     }
-
-    /// Whether the newest text was tried in vain.
-    private var hasFailed: Bool { work.with { $0.text != nil && $0.number == $0.tried } }
 }

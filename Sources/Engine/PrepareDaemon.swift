@@ -193,7 +193,8 @@ struct DaemonPreparation {
         }
         try ActiveConfiguration(
             request.configuration, path: request.configurationPath, flags: request.flags, slots: slots,
-            control: socket.file, stateDirectory: stateDirectory
+            control: socket.file, stateDirectory: stateDirectory,
+            user: Account.numbered(Account.effectiveUID)?.name ?? "\(Account.effectiveUID)"
         ).publish(in: document)
     }
 }

@@ -71,48 +71,35 @@ private struct EngineRun {
         let budget = DescriptorBudget(
             limit: Descriptor.raiseLimit(), workers: region.workerCount, listeners: listeners.listeners.count)
         let socket = ControlSocket(adopting: continuity.pointee.control, file: active.control)
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let eventLoop = group.next()
-        eventLoop.execute { limpet_fault_thread(-1) }
         let statePath = IntentRestore.path(in: active.stateDirectory)
         IntentRestore(path: statePath, log: log).run(named, region)
         let topology = try Topology(
             request.configuration, active.slots, after: named, weight: region.effectiveWeight)
+        // Clients first: the control plane is started once they are served, and then asked to look at the board.
+        let readBoard = Locked<(@Sendable () -> Void)?>(nil)
+        let board = IncidentBoard(notify: { readBoard.with { $0 }?() })
+        let workers = try startWorkers(topology, accepted, board, budget)
+
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let eventLoop = group.next()
+        eventLoop.execute { limpet_fault_thread(-1) }
         let incidents = IncidentLog(topology: topology, log: log, eventLoop: eventLoop)
-        // The board must exist before the workers, and its reader after them.
-        let board = Locked<IncidentBoard?>(nil)
-        board.with { slot in
-            slot = IncidentBoard(notify: {
-                eventLoop.execute {
-                    if let board = board.with({ $0 }) { incidents.take(board.takeAll()) }
-                }
-            })
-        }
+        let read: @Sendable () -> Void = { eventLoop.execute { incidents.take(board.takeAll()) } }
+        readBoard.with { $0 = read }
+        read()
         let intents = IntentKeeper(
-            writer: IntentWriter(path: statePath), eventLoop: eventLoop, log: log,
-            userName: Account.numbered(Account.effectiveUID)?.name ?? "\(Account.effectiveUID)")
-        let serving = Completion()
-        let workers: WorkerPool
+            writer: IntentWriter(path: statePath), eventLoop: eventLoop, log: log, userName: active.user)
         do throws(SystemError) {
             try intents.start()
-            workers = try WorkerPool(
-                region: region, table: topology.forwardingTable(), accepted: accepted,
-                maximumPipes: max(4, budget.pipeCap / region.workerCount), incidents: board.with { $0! },
-                whenServing: { [region] in
-                    region.continuity.pointee.resumed = Clock.now()
-                    limpet_publish32(&region.continuity.pointee.serving, 1)
-                    serving.complete()
-                })
         } catch {
             throw StartError("\(error)")
         }
-        // Clients first.
-        serving.wait()
 
         let ending = Completion()
         let controller = Controller(
             request: request, topology: topology, region: region, workers: workers, listeners: listeners,
-            budget: budget, incidents: incidents, intents: intents, eventLoop: eventLoop, log: log,
+            budget: budget, incidents: incidents, intents: intents, userName: active.user, eventLoop: eventLoop,
+            log: log,
             finished: { ending.complete() })
         try? eventLoop.submit { controller.begin() }.wait()
         let server = try ControlService(controller, socket, eventLoop, version: limpetVersion)
@@ -131,6 +118,28 @@ private struct EngineRun {
         server.stop()
         intents.finish(within: .seconds(5))
         log.notice("ended")
+    }
+
+    /// Starts the workers.
+    /// - Returns: when they have recovered what an engine before has left, and serve.
+    private func startWorkers(
+        _ topology: Topology, _ accepted: [AcceptedSocket], _ board: IncidentBoard, _ budget: DescriptorBudget
+    ) throws(StartError) -> WorkerPool {
+        let serving = Completion()
+        do throws(SystemError) {
+            let workers = try WorkerPool(
+                region: region, table: topology.forwardingTable(), accepted: accepted,
+                maximumPipes: max(4, budget.pipeCap / region.workerCount), incidents: board,
+                whenServing: { [region] in
+                    region.continuity.pointee.resumed = Clock.now()
+                    limpet_publish32(&region.continuity.pointee.serving, 1)
+                    serving.complete()
+                })
+            serving.wait()
+            return workers
+        } catch {
+            throw StartError("\(error)")
+        }
     }
 
     /// Starts the thread that takes signals: those that the keeper hands on, and others' where no keeper is there to do it.

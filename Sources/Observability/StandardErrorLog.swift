@@ -7,7 +7,11 @@ public import Logging
 ///
 /// Text for people (`2026-11-23T11:42:22.017Z info message key=value`), or one JSON object per line. Where standard error
 /// is connected to journald (JOURNAL_STREAM, systemd.exec(5)), text lines begin with their priority (`<6>`,
-/// sd-daemon(3)) and leave the time to the journal. Control plane only: a worker never writes a line.
+/// sd-daemon(3)) and leave the time to the journal. Control plane and keeper only: a worker never writes a line.
+///
+/// Nobody waits long for a reader of the log: where it takes nothing for ``patience``, lines are dropped, and how many is
+/// said once it reads again. A keeper that waited would start no engine, and an engine that waited would be taken for one
+/// that stands still.
 public struct StandardErrorLog: LogHandler {
     public enum Format: Sendable {
         case text, json
@@ -15,6 +19,13 @@ public struct StandardErrorLog: LogHandler {
 
     public var logLevel: Logger.Level
     public var metadata: Logger.Metadata = [:]
+    /// Milliseconds.
+    private static let patience: Int32 = 200
+    /// Longer lines are written in pieces of this size: so much goes into a pipe that has room at all (pipe(7)).
+    private static let piece = 4096
+    /// Lines that were dropped since the last one that was written.
+    private static let dropped = Locked(0)
+
     private let format: Format
     private let isJournal: Bool
 
@@ -31,22 +42,49 @@ public struct StandardErrorLog: LogHandler {
 
     public func log(event: LogEvent) {
         let all = event.metadata.map { metadata.merging($0) { _, new in new } } ?? metadata
-        var line =
+        var line: String =
             switch format {
             case .text: text(event.level, "\(event.message)", all)
             case .json: json(event.level, "\(event.message)", all)
             }
         line.append("\n")
+        StandardErrorLog.dropped.with { dropped in
+            // Who has waited once in vain does not wait again.
+            guard StandardErrorLog.hasRoom(within: dropped == 0 ? StandardErrorLog.patience : 0) else {
+                dropped += 1
+                return
+            }
+            if dropped > 0 {
+                let text = "\(dropped) lines of the log are lost: nobody read it"
+                dropped = 0
+                var line = format == .text ? self.text(.warning, text, [:]) : json(.warning, text, [:])
+                line.append("\n")
+                StandardErrorLog.write(line)
+            }
+            StandardErrorLog.write(line)
+        }
+    }
+
+    private static func write(_ line: String) {
+        var line = line
         line.withUTF8 { bytes in
             var rest = bytes[...]
             while !rest.isEmpty {
-                let count = write(
-                    2, UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: rest)).baseAddress, rest.count)
+                guard rest.count <= piece || hasRoom(within: patience) else { return }
+                let part = rest.prefix(piece)
+                let count = Glibc.write(
+                    2, UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: part)).baseAddress, part.count)
                 if count < 0 && Errno.last == .interrupted { continue }
                 if count <= 0 { return }
                 rest = rest.dropFirst(count)
             }
         }
+    }
+
+    private static func hasRoom(within milliseconds: Int32) -> Bool {
+        var output = pollfd(fd: 2, events: Int16(POLLOUT), revents: 0)
+        // Where it cannot be told, or nobody will ever read, write(2) does not wait.
+        return poll(&output, 1, milliseconds) != 0
     }
 
     private func text(_ level: Logger.Level, _ message: String, _ metadata: Logger.Metadata) -> String {

@@ -1,7 +1,7 @@
 import Addressing
 import CLayout
-import Foundation
 import Forwarding
+import Foundation
 import Glibc
 import Linux
 import Testing
@@ -145,7 +145,8 @@ import Testing
     // MARK: Parts
 
     private func fixture<Record: BitwiseCopyable>(_ layout: Int, as type: Record.Type) throws -> [Record] {
-        let url = try #require(Bundle.module.url(forResource: "layout-\(layout)", withExtension: "hex", subdirectory: "Fixtures"))
+        let url = try #require(
+            Bundle.module.url(forResource: "layout-\(layout)", withExtension: "hex", subdirectory: "Fixtures"))
         let lines = try String(contentsOf: url, encoding: .utf8).split(separator: "\n").filter { !$0.hasPrefix("#") }
         let bytes = try lines.flatMap { $0.split(separator: " ") }.map { try #require(UInt8($0, radix: 16)) }
         #expect(bytes.count % 256 == 0)

@@ -139,6 +139,17 @@ public final class ControlClient {
     private func whole(
         _ method: HTTPMethod, _ target: String, _ body: ByteBuffer?
     ) throws(ControlError) -> (head: HTTPResponseHead, bytes: ByteBuffer) {
+        do throws(ControlError) {
+            return try once(method, target, body)
+        } catch  where method == .GET && (error == Exchange.noAnswer || error == Exchange.endedEarly) {
+            // An engine that died: the next one answers as well, and asking changes nothing.
+            return try once(method, target, body)
+        }
+    }
+
+    private func once(
+        _ method: HTTPMethod, _ target: String, _ body: ByteBuffer?
+    ) throws(ControlError) -> (head: HTTPResponseHead, bytes: ByteBuffer) {
         let exchange = try exchange(method, target, body)
         guard case .head(let head) = try exchange.next() else { throw garbled }
         return (head, try rest(of: exchange))

@@ -6,6 +6,11 @@ internal import NIOPosix
 /// One request and its response, read by a thread that waits. No more of the response is held than one read brings: the
 /// event loop reads on only when the waiting thread asks.
 struct Exchange {
+    /// An answer that takes so long may have nobody who gives it …
+    private static let patience = TimeAmount.seconds(1)
+    /// … and so often is looked whether that is so.
+    private static let look = TimeAmount.milliseconds(250)
+
     private let path: String
     private let channel: any Channel
     /// Held here and not looked up in the pipeline: it outlives the channel, which may close as soon as the last part is
@@ -32,10 +37,27 @@ struct Exchange {
         } catch {
             throw Exchange.explain(error, path)
         }
+        watch(for: reader)
         channel.write(HTTPClientRequestPart.head(request), promise: nil)
         if let body { channel.write(HTTPClientRequestPart.body(.byteBuffer(body)), promise: nil) }
         // Should this fail, so does the read, and that can say more: a refusal may have come before the request was out.
         channel.writeAndFlush(HTTPClientRequestPart.end(nil), promise: nil)
+    }
+
+    /// Ends a wait for an answer while the keeper says that there is no engine. Engines come back within milliseconds;
+    /// one that does not is worth a word.
+    private func watch(for reader: NIOLoopBound<ResponseReader>) {
+        let (path, channel) = (path, channel)
+        channel.eventLoop.scheduleRepeatedTask(initialDelay: Exchange.patience, delay: Exchange.look) { task in
+            guard reader.value.isWaitingForHead else {
+                task.cancel()
+                return
+            }
+            guard let note = RestartNote.read(beside: path) else { return }
+            task.cancel()
+            reader.value.fail(ControlError(.failed, note))
+            channel.close(promise: nil)
+        }
     }
 
     /// The next part of the response; waits for it. Not to be called again after `.end`.
@@ -44,11 +66,16 @@ struct Exchange {
         do {
             return try channel.eventLoop.flatSubmit { reader.value.next() }.wait()
         } catch let error as ControlError {
-            throw error == ResponseReader.endedEarly && isDeserted ? Exchange.nobody(path) : error
+            throw (error == Exchange.endedEarly || error == Exchange.noAnswer) && isDeserted
+                ? Exchange.nobody(path) : error
         } catch {
             throw ControlError(.failed, "limpetd's answer cannot be read: \(error)")
         }
     }
+
+    static let endedEarly = ControlError(.failed, "limpetd ended the conversation in the middle of an answer")
+    static let noAnswer = ControlError(
+        .failed, "limpetd's engine ended before it had answered; see whether it has done what was asked, and ask again")
 
     /// Whether nobody listens on the socket any more: then the answer broke off because limpetd has gone.
     private var isDeserted: Bool {
@@ -88,22 +115,25 @@ struct Exchange {
 private final class ResponseReader: ChannelInboundHandler {
     typealias InboundIn = HTTPClientResponsePart
 
-    static let endedEarly = ControlError(.failed, "limpetd ended the conversation in the middle of an answer")
-
     private let eventLoop: any EventLoop
     private var context: ChannelHandlerContext?
     private var parts = CircularBuffer<HTTPClientResponsePart>()
     private var failure: ControlError?
+    /// Nothing of an answer has come, and it still can.
+    private(set) var isWaitingForHead = true
     private var waiting: EventLoopPromise<HTTPClientResponsePart>?
 
     init(_ eventLoop: any EventLoop) {
         self.eventLoop = eventLoop
     }
 
+    /// What it means that nothing more comes.
+    private var broken: ControlError { isWaitingForHead ? Exchange.noAnswer : Exchange.endedEarly }
+
     func next() -> EventLoopFuture<HTTPClientResponsePart> {
         if let part = parts.popFirst() { return eventLoop.makeSucceededFuture(part) }
         if let failure { return eventLoop.makeFailedFuture(failure) }
-        guard let context else { return eventLoop.makeFailedFuture(ResponseReader.endedEarly) }
+        guard let context else { return eventLoop.makeFailedFuture(broken) }
         let promise = eventLoop.makePromise(of: HTTPClientResponsePart.self)
         waiting = promise
         context.read()
@@ -120,6 +150,7 @@ private final class ResponseReader: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let part = unwrapInboundIn(data)
+        isWaitingForHead = false
         if let waiting {
             self.waiting = nil
             waiting.succeed(part)
@@ -135,7 +166,7 @@ private final class ResponseReader: ChannelInboundHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if case HTTPParserError.invalidEOFState = error {
-            fail(ResponseReader.endedEarly)
+            fail(broken)
         } else {
             fail(ControlError(.failed, "limpetd's answer cannot be read: \(error)"))
         }
@@ -143,10 +174,11 @@ private final class ResponseReader: ChannelInboundHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        fail(ResponseReader.endedEarly)
+        fail(broken)
     }
 
-    private func fail(_ error: ControlError) {
+    func fail(_ error: ControlError) {
+        isWaitingForHead = false
         if failure == nil { failure = error }
         waiting?.fail(error)
         waiting = nil

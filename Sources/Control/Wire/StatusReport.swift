@@ -135,10 +135,14 @@ public struct EngineDeath: Codable, Sendable, Equatable {
     public var time: Timestamp
     /// In words, with the signal's name where there was one.
     public var reason: String
+    /// Return addresses, innermost first: `limpetd+0x1f00d` as addr2line(1) takes them, a plain address outside of the
+    /// program. Empty where none could be had.
+    public var trace: [String]
 
-    public init(time: Timestamp, reason: String) {
+    public init(time: Timestamp, reason: String, trace: [String]) {
         self.time = time
         self.reason = reason
+        self.trace = trace
     }
 }
 

@@ -15,6 +15,13 @@ struct StatusDocument: Decodable {
     var pipes: Int
     var configHash: String
     var services: [ServiceRow]
+    var lastDeath: Death?
+
+    struct Death: Decodable {
+        var time: String
+        var reason: String
+        var trace: [String]
+    }
     var differences: [Difference]
     /// Null where a restart would forget nothing.
     var unsaved: String?

@@ -17,6 +17,17 @@ struct ProcessFacts {
     /// Resident memory without what it shares with files and other processes, in bytes: anonymous memory and tmpfs or memfd pages.
     var residentBytes: Int { (status(of: pid, "RssAnon") + status(of: pid, "RssShmem")) * 1024 }
 
+    /// Memory that it has written and shares with nobody, in bytes.
+    var privateDirtyBytes: Int {
+        for line in read("/proc/\(pid)/smaps_rollup").split(separator: "\n") where line.hasPrefix("Private_Dirty:") {
+            return (line.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0) * 1024
+        }
+        return 0
+    }
+
+    /// Its name, as ps(1) shows it.
+    var name: String { read("/proc/\(pid)/comm").trimmingCharacters(in: .whitespacesAndNewlines) }
+
     /// Processor time so far, user and system, in ticks of sysconf(_SC_CLK_TCK).
     var cpuTicks: Int {
         let fields = statFields

@@ -6,6 +6,15 @@ enum Programs {
     static let limpetctl = find("limpetctl")
     static let checker = find("limpet-checker")
 
+    /// Whether they were built with what makes them fail on purpose.
+    static let isDebug: Bool = {
+        #if DEBUG
+            return ProcessInfo.processInfo.environment["LIMPET_BIN_DIR"] == nil
+        #else
+            return false
+        #endif
+    }()
+
     /// `$LIMPET_BIN_DIR`, else the directory of the test bundle.
     private static func find(_ name: String) -> String {
         // Thousands of sockets, in the test and in the daemon that inherits the limit.
