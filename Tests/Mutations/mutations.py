@@ -14,6 +14,7 @@ with lines of what it is about:
     Seconds: N              run for so long at least
     Load: ...               options of limpet-checker
     Proxy: v1 or v2         with this header
+    Environment: NAME=VALUE...
     Expect: KIND...         faults of which one must be found; any where the line is missing
     Never: KIND...          faults that must not be among them
 
@@ -84,7 +85,7 @@ class Mutation:
 
     @property
     def scenario(self):
-        return tuple(self.fields.get(field, "") for field in ["Inject", "Kills", "Deaths", "Seconds", "Load", "Proxy"])
+        return tuple(self.fields.get(field, "") for field in ["Inject", "Kills", "Deaths", "Seconds", "Load", "Proxy", "Environment"])
 
 
 def points(source):
@@ -94,8 +95,8 @@ def points(source):
 
 def play(binaries, names, scenario, seed):
     """Runs a build once. Returns the faults that were found, by kind, and how many engines died."""
-    inject, kills, deaths, seconds, load, proxy = scenario
-    environment = {"LIMPET_BACKOFF": "off"}
+    inject, kills, deaths, seconds, load, proxy, settings = scenario
+    environment = {"LIMPET_BACKOFF": "off", **dict(setting.split("=", 1) for setting in settings.split())}
     if inject:
         point, rate = inject.split("/")
         environment["LIMPET_INJECT"] = f"{names.index(point)}/{rate}"
@@ -145,7 +146,7 @@ def found(verdict, checker, daemon):
     kinds = ["lost", "stuck", "doubled", "resets", "resets_as_ends", "short", "skipped", "repeated", "foreign", "corrupt",
              "headers"]
     faults = {kind: verdict[kind] for kind in kinds if verdict[kind]}
-    if daemon.process.poll() is not None:
+    if not daemon.lives():
         faults["daemon ended"] = 1
     if not faults:
         try:

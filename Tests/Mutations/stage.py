@@ -1,4 +1,5 @@
 """A daemon between the two halves of limpet-checker, for programs that kill, upgrade or break it."""
+import glob
 import json
 import os
 import select
@@ -112,6 +113,10 @@ class Daemon:
     def engine(self):
         """The engine's process id; None while there is none."""
         pid = self.process.pid
+        if self.process.poll() is not None:
+            # A guard has become the keeper.
+            answer = self.ctl("--json", "status")
+            return json.loads(answer.stdout)["engine_pid"] if answer.returncode == 0 else None
         try:
             with open(f"/proc/{pid}/task/{pid}/children") as file:
                 for child in map(int, file.read().split()):
@@ -121,6 +126,18 @@ class Daemon:
         except OSError:
             pass
         return None
+
+    def lives(self):
+        """Whether anything of it runs: in the end the keeper may be another process than the one that was started."""
+        for stat in glob.glob("/proc/[0-9]*/stat"):
+            try:
+                with open(stat) as file:
+                    fields = file.read().rsplit(")", 1)[1].split()
+            except OSError:
+                continue
+            if int(fields[2]) == self.process.pid and fields[0] != "Z":
+                return True
+        return False
 
     def kill_engine(self):
         """Ends the engine by SIGKILL. Returns its process id."""
@@ -143,11 +160,11 @@ class Daemon:
             status = self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             status = None
-        if status != 0:
-            try:
-                os.killpg(self.process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            self.process.wait()
+        # Whoever is left of the group was broken on purpose.
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
         shutil.rmtree(self.place, ignore_errors=True)
         return status
