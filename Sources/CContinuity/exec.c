@@ -71,8 +71,8 @@ static void announce_main_process(void) {
 
 static void roll_upgrade_back(limpet_continuity *continuity, int32_t fallback, int was_late, uint32_t milliseconds) {
     limpet_upgrade *upgrade = &continuity->upgrade;
-    if (upgrade->state != LIMPET_UPGRADE_PARKED && upgrade->state != LIMPET_UPGRADE_STARTED) return;
     continuity->executable = fallback;
+    if (upgrade->state != LIMPET_UPGRADE_PARKED && upgrade->state != LIMPET_UPGRADE_STARTED) return;
     continuity->executable_previous = -1;
     continuity->executable_next = -1;
     upgrade->reason[0] = 0;

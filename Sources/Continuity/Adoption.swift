@@ -40,8 +40,9 @@ extension AdoptedRegion {
         // The guard knows the region that was handed down and no other, and would have to wait for this engine.
         handedDown.pointee.engine = engine
         guard limpet_claim_safety(handedDown.pointer(to: \.safe)!) != 0 else { return false }
-        limpet_dismiss_guard(region.continuity)
+        // While the engine waits: afterwards what is closed here could be another descriptor of this number.
         forgetInherited()
+        limpet_dismiss_guard(region.continuity)
         return true
     }
 }

@@ -29,6 +29,8 @@ public struct Keeper: ~Copyable {
     private let backoff = Backoff()
     /// Signals that came while there was no engine.
     private var waiting: [Int32] = []
+    /// The engine that has just ended was that of a new version which did not come so far as to serve.
+    private var isOverdue = false
     /// SIGTERM or SIGINT has come: whatever happens, the daemon is to end.
     private var isEnding = false
 
@@ -106,6 +108,7 @@ public struct Keeper: ~Copyable {
                 nextLook = now + Keeper.tick
                 let still = watchdog.look(beats)
                 if !still.isEmpty { return end(engine, still) }
+                if RollBack.isOverdue(region.continuity, now: now) { return endOverdue(engine) }
             }
             if isNoted, limpet_load32(&region.continuity.pointee.serving) != 0 {
                 isNoted = false
@@ -199,6 +202,7 @@ public struct Keeper: ~Copyable {
             return 1
         }
         if isEnding { waiting = [Signals.terminate] }
+        if RollBack.note(continuity, now: continuity.pointee.died) || isOverdue { rollBack() }
         switch step {
         case .newImage: startAnew()
         case .wait(0): break
@@ -262,9 +266,34 @@ public struct Keeper: ~Copyable {
             region.header, continuity.pointee.executable_next, continuity.pointee.executable,
             UInt32(LIMPET_UPGRADE_MILLISECONDS))
         let error = SystemError("execute the new version", .last)
-        log.error("upgrade: \(error); the running version goes on")
+        // The next engine closes what has no name, and says why there was no upgrade.
+        continuity.pointee.executable_next = -1
         limpet_upgrade_set_reason(&continuity.pointee.upgrade, "\(error)")
         limpet_publish32(&continuity.pointee.upgrade.state, UInt32(LIMPET_UPGRADE_REFUSED))
+    }
+
+    /// Ends the first engine of a new version, which does not come so far as to serve.
+    private mutating func endOverdue(_ engine: Int32) -> Processes.Ending {
+        log.error("the new version does not serve after \(RollBack.patience / 1_000_000_000) s: its engine is ended")
+        isOverdue = true
+        Signals.send(Signals.kill, to: engine)
+        return Processes.waitForEnd(engine)
+    }
+
+    /// Makes way for the version before. Where it cannot be executed nothing has happened.
+    private mutating func rollBack() {
+        let upgrade = region.continuity.pointee.upgrade
+        let reason =
+            isOverdue
+            ? "the new version did not serve within \(RollBack.patience / 1_000_000_000) s"
+            : "the new version died \(upgrade.deaths) times at once, the last time:"
+                + " \(DeathReport(region.continuity.pointee.death).reason)"
+        isOverdue = false
+        do throws(SystemError) {
+            try RollBack.run(region, reason: reason)
+        } catch {
+            log.error("\(reason); and there is no way back: \(error)")
+        }
     }
 
     /// Executes this program anew, so that address randomisation starts anew.

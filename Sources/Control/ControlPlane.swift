@@ -43,6 +43,12 @@ public protocol ControlPlane: AnyObject {
     /// The effective configuration as TOML.
     func configuration() -> String
     func readiness() -> ReadyReport
+    /// Begins an upgrade and returns at once. Its outcome is asked for by number: of this process, or of the one that has
+    /// taken its place.
+    /// - Throws: ``ControlError/Code/refused`` where it cannot begin now.
+    func upgrade(_ request: UpgradeRequest, by caller: Caller) throws(ControlError) -> UpgradeReport
+    /// - Throws: ``ControlError/Code/noSuchObject`` for any number but the last one's.
+    func upgrade(_ id: UInt64) throws(ControlError) -> UpgradeReport
     /// Stops accepting, waits up to the drain time for connections, closes the rest, ends the process. Returns at once.
     func shutdown(_ request: ShutdownRequest, by caller: Caller) throws(ControlError)
 }

@@ -29,11 +29,21 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
     var stateDirectory: String
     /// Whom the daemon runs as. Looked up once: the user database may be a server that does not answer.
     var user: String
+    var program: Program
+
+    /// What an upgrade needs to know of the start.
+    struct Program: Codable, Sendable, Equatable {
+        /// Where the executable lay; what lies there now may be another. nil: it cannot be told.
+        var path: String?
+        /// The user that started the daemon, and whose own executables it trusts beside root's.
+        var startedBy: UInt32
+    }
 
     init(
         _ configuration: DaemonConfiguration, path: String?, flags: FlagValues, slots: SlotTables,
-        control: ControlSocket.File, stateDirectory: String, user: String
+        control: ControlSocket.File, stateDirectory: String, user: String, program: Program
     ) {
+        self.program = program
         self.configuration = configuration.canonicalText
         hashKey = configuration.hashKey.hexadecimal
         self.path = path
@@ -67,6 +77,15 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
             try document.publish([UInt8](JSONEncoder().encode(self)))
         } catch {
             throw StartError("\(error)")
+        }
+    }
+
+    /// One that was read by other means.
+    static func decode(_ bytes: [UInt8]) throws(StartError) -> ActiveConfiguration {
+        do {
+            return try JSONDecoder().decode(ActiveConfiguration.self, from: Data(bytes))
+        } catch {
+            throw StartError("the active configuration cannot be read: \(error)")
         }
     }
 

@@ -16,6 +16,7 @@ extension Controller {
         switch number {
         case Signals.hangUp:
             log.notice("SIGHUP: this version cannot reload; restart limpetd to apply a changed configuration")
+        case Signals.userTwo: upgradeBySignal()
         case Signals.interrupt where !isServing:
             log.notice("interrupted again: ending at once")
             end()

@@ -155,12 +155,13 @@ struct DaemonPreparation {
         region.continuity.pointee.control = socket.descriptor
 
         // As the user that we are from here on.
+        let program = ActiveConfiguration.Program(path: Executable.ownPath, startedBy: Account.effectiveUID)
         do throws(StartError) {
             try identity.assume()
             try checkReadable()
             log.info("\(Identity.summary)")
             log.info("\(budget.summary(admitted: limit))")
-            try publish(region, slots.tables, socket, stateDirectory: state.path)
+            try publish(region, slots.tables, socket, stateDirectory: state.path, program)
             return PreparedDaemon(region: region, log: log, descriptors: budget.limit, socket: socket)
         } catch {
             socket.remove()
@@ -181,7 +182,8 @@ struct DaemonPreparation {
 
     /// The first state of the backends, and the document.
     private func publish(
-        _ region: SharedRegion, _ slots: SlotTables, _ socket: ControlSocket, stateDirectory: String
+        _ region: SharedRegion, _ slots: SlotTables, _ socket: ControlSocket, stateDirectory: String,
+        _ program: ActiveConfiguration.Program
     ) throws(StartError) {
         try Topology(request.configuration, slots) { _, configured in configured }.settle(
             in: region, removedDeadline: nil)
@@ -194,7 +196,8 @@ struct DaemonPreparation {
         try ActiveConfiguration(
             request.configuration, path: request.configurationPath, flags: request.flags, slots: slots,
             control: socket.file, stateDirectory: stateDirectory,
-            user: Account.numbered(Account.effectiveUID)?.name ?? "\(Account.effectiveUID)"
+            user: Account.numbered(Account.effectiveUID)?.name ?? "\(Account.effectiveUID)",
+            program: program
         ).publish(in: document)
     }
 }

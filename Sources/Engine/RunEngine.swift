@@ -62,6 +62,7 @@ private struct EngineRun {
     private func serve() throws(StartError) {
         let continuity = region.continuity
         let isFirst = continuity.pointee.resumed == 0
+        let isUpgrade = limpet_load32(&continuity.pointee.upgrade.state) == UInt32(LIMPET_UPGRADE_STARTED)
         // Before anything is opened: what nothing names is what the engine before had for itself alone.
         let accepted = OrphanSweep.run(region)
         let named = try Topology(request.configuration, active.slots, weight: region.effectiveWeight)
@@ -102,7 +103,7 @@ private struct EngineRun {
             log: log,
             finished: { ending.complete() })
         try? eventLoop.submit { controller.begin() }.wait()
-        let server = try ControlService(controller, socket, eventLoop, version: limpetVersion)
+        let server = try ControlService(controller, socket, eventLoop, version: runningVersion)
         eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { [region] _ in
             limpet_bump64(&region.continuity.pointee.control_heartbeat, 1)
             controller.noteStates()
@@ -110,7 +111,8 @@ private struct EngineRun {
             controller.noteClosings()
         }
         try takeSignals { number in eventLoop.execute { controller.signalled(number) } }
-        announce(isFirst, topology, listeners, socket)
+        // What there is to say of an upgrade has been said.
+        if !isUpgrade { announce(isFirst, topology, listeners, socket) }
 
         ending.wait()
         workers.postToAll(.stop)
@@ -132,6 +134,7 @@ private struct EngineRun {
                 maximumPipes: max(4, budget.pipeCap / region.workerCount), incidents: board,
                 whenServing: { [region] in
                     region.continuity.pointee.resumed = Clock.now()
+                    RollBack.noteServing(region)
                     limpet_publish32(&region.continuity.pointee.serving, 1)
                     serving.complete()
                 })
@@ -165,11 +168,13 @@ private struct EngineRun {
 
     private func announce(_ isFirst: Bool, _ topology: Topology, _ listeners: ListenerSet, _ socket: ControlSocket) {
         guard isFirst else {
+            let continuity = region.continuity.pointee
+            let stopped = max(continuity.died, continuity.upgrade.parked)
             log.notice(
                 "serving again",
                 metadata: [
-                    "engine": "\(region.continuity.pointee.generation)", "connections": "\(region.open)",
-                    "pause_ms": "\((region.continuity.pointee.resumed - region.continuity.pointee.died) / 1_000_000)",
+                    "engine": "\(continuity.generation)", "connections": "\(region.open)",
+                    "pause_ms": "\((continuity.resumed - stopped) / 1_000_000)",
                 ])
             return
         }
@@ -185,7 +190,7 @@ private struct EngineRun {
         log.notice(
             "ready",
             metadata: [
-                "version": "\(limpetVersion)", "workers": "\(region.workerCount)", "control": "\(socket.path)",
+                "version": "\(runningVersion)", "workers": "\(region.workerCount)", "control": "\(socket.path)",
             ])
     }
 }

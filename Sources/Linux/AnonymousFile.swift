@@ -46,4 +46,11 @@ public enum AnonymousFile {
         if let failure { throw SystemError("read a file in memory", failure) }
         return bytes
     }
+
+    /// Reads all that there is.
+    public static func readAll(_ descriptor: Int32) throws(SystemError) -> [UInt8] {
+        var status = stat()
+        if fstat(descriptor, &status) != 0 { throw SystemError("look at a file in memory", .last) }
+        return try read(descriptor, count: Int(status.st_size))
+    }
 }

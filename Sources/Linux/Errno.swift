@@ -58,6 +58,10 @@ public struct Errno: Error, Equatable, Hashable, Sendable, RawRepresentable {
     public static let tooManyLinks = Errno(rawValue: ELOOP)
     /// EEXIST: it exists already.
     public static let exists = Errno(rawValue: EEXIST)
+    /// ENOEXEC: a file that is no program.
+    public static let notExecutable = Errno(rawValue: ENOEXEC)
+    /// ETXTBSY: a program that is being written.
+    public static let busy = Errno(rawValue: ETXTBSY)
     /// EFBIG: larger than is taken.
     public static let fileTooLarge = Errno(rawValue: EFBIG)
     /// EROFS: on a file system that takes no writes.
@@ -84,7 +88,8 @@ public struct Errno: Error, Equatable, Hashable, Sendable, RawRepresentable {
     }
 
     private static let names: [Int32: String] = [
-        EPERM: "EPERM", ENOENT: "ENOENT", ENXIO: "ENXIO", EINTR: "EINTR", EIO: "EIO", EBADF: "EBADF", EAGAIN: "EAGAIN",
+        EPERM: "EPERM", ENOENT: "ENOENT", ENXIO: "ENXIO", ENOEXEC: "ENOEXEC", ETXTBSY: "ETXTBSY", EINTR: "EINTR",
+        EIO: "EIO", EBADF: "EBADF", EAGAIN: "EAGAIN",
         ENOMEM: "ENOMEM", EACCES: "EACCES", EEXIST: "EEXIST", ENOTDIR: "ENOTDIR", EISDIR: "EISDIR",
         EINVAL: "EINVAL", ENFILE: "ENFILE", EMFILE: "EMFILE", ENOSPC: "ENOSPC", EROFS: "EROFS", EPIPE: "EPIPE",
         ENAMETOOLONG: "ENAMETOOLONG", EADDRINUSE: "EADDRINUSE", EADDRNOTAVAIL: "EADDRNOTAVAIL",

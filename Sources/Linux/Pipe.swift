@@ -52,6 +52,22 @@ public enum Descriptor {
         _ = CLinux.close(descriptor)
     }
 
+    /// Lets an exec inherit it, see fcntl(2). nil: done.
+    public static func keepOverExec(_ descriptor: Int32) -> Errno? {
+        fcntl(descriptor, F_SETFD, 0) == 0 ? nil : .last
+    }
+
+    /// Waits until there is something to read, an end of it included.
+    /// - Parameter moment: of ``Clock/now()``. false: it came first.
+    public static func waitUntilReadable(_ descriptor: Int32, until moment: UInt64) -> Bool {
+        while true {
+            let now = Clock.now()
+            if now >= moment { return false }
+            var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            if poll(&entry, 1, Int32(clamping: (moment - now) / 1_000_000 + 1)) > 0 { return true }
+        }
+    }
+
     /// A descriptor that only holds its number, so that one can be had when there are none left.
     public static func reserve() -> Int32? {
         let descriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))

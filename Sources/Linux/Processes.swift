@@ -27,4 +27,40 @@ public enum Processes {
     public static func endAtOnce(_ status: Int32) -> Never {
         _exit(status)
     }
+
+    /// Waits for the end of a child that cannot be far.
+    public static func waitForEnd(_ child: Int32) -> Ending {
+        while true {
+            if let ending = reap(child) { return ending }
+            usleep(500)
+        }
+    }
+
+    /// The environment, each as `NAME=value`.
+    public static var environment: [String] {
+        var variables: [String] = []
+        var position = 0
+        while let variable = environ[position] {
+            variables.append(String(cString: variable))
+            position += 1
+        }
+        return variables
+    }
+}
+
+/// Texts as an exec takes them: pointers to C strings, with NULL behind the last.
+public struct CStringArray {
+    private let texts: [String]
+
+    public init(_ texts: [String]) {
+        self.texts = texts
+    }
+
+    /// Calls `body` with the array, which lives as long as the call.
+    public func with<Result>(_ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result) -> Result {
+        var pointers: [UnsafeMutablePointer<CChar>?] = texts.map { strdup($0) }
+        pointers.append(nil)
+        defer { for pointer in pointers { free(pointer) } }
+        return pointers.withUnsafeBufferPointer { body($0.baseAddress!) }
+    }
 }

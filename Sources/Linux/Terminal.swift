@@ -37,6 +37,13 @@ public enum Terminal {
         getenv(name).map { String(cString: $0) }
     }
 
+    /// getcwd(3); nil where it has been removed, say.
+    public static var workingDirectory: String? {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(PATH_MAX)) { buffer in
+            getcwd(buffer.baseAddress!, buffer.count).map { String(cString: $0) }
+        }
+    }
+
     /// geteuid(2).
     public static var effectiveUser: UInt32 { geteuid() }
 

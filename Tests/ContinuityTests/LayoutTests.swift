@@ -77,11 +77,13 @@ import Testing
         region.backend(5).pointee.weight = 200
         let original = contents(region.memory)
 
-        let descriptor = try Layouts.restore(region, as: 1)
-        defer { Descriptor.close(descriptor) }
+        let old = try Layouts.restore(region, as: 1)
+        let descriptor = old.descriptor
+        defer {
+            old.unmap()
+            Descriptor.close(descriptor)
+        }
         #expect(contents(region.memory) == original, "the original is left as it was")
-        let old = try SharedMemory(adopting: descriptor)
-        defer { old.unmap() }
         let header = old.base.load(as: limpet_shared_header.self)
         #expect(header.version == 1 && header.size == UInt64(old.size))
         let expected = try fixture(1, as: limpet_record_1.self)
@@ -114,17 +116,20 @@ import Testing
         #expect(region.continuity.pointee.safe == 12)
         again.forgetInherited()
         #expect(region.continuity.pointee.safe == again.region.continuity.pointee.safe)
-        #expect(try Layouts.restore(region, as: Layouts.own) == region.memory.descriptor)
+        #expect(try Layouts.restore(region, as: Layouts.own).base == region.memory.base)
     }
 
     /// A region has room for every connection that could be and costs what there is; so does its copy.
     @Test func aCopyIsAsSparseAsWhatItWasMadeFrom() throws {
         let region = try SharedRegion(workers: 4, records: 500_000, limit: 500_000)
         region.records(3)[0] = try fixture(2, as: limpet_record_2.self)[0]
-        let descriptor = try Layouts.restore(region, as: 1)
-        defer { Descriptor.close(descriptor) }
+        let copy = try Layouts.restore(region, as: 1)
+        defer {
+            copy.unmap()
+            Descriptor.close(copy.descriptor)
+        }
         var status = stat()
-        #expect(fstat(descriptor, &status) == 0)
+        #expect(fstat(copy.descriptor, &status) == 0)
         #expect(status.st_size > 500_000_000)
         #expect(status.st_blocks * 512 < 1_000_000)
     }

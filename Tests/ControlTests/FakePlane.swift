@@ -24,6 +24,9 @@ final class FakePlane: ControlPlane, Sendable {
         var callers: [Caller] = []
         /// Slots that walks have looked at.
         var slotsSeen = 0
+        /// How an upgrade goes: one report for each time that it is asked for, from the first after its begin; the last one
+        /// stays.
+        var upgrades: [UpgradeReport] = []
         /// What a reload is answered with.
         var reload: Swift.Result<ReloadReport, ControlError> = .success(FakePlane.reloaded)
         /// What a change without force is refused with, if anything.
@@ -173,6 +176,23 @@ final class FakePlane: ControlPlane, Sendable {
 
     func readiness() -> ReadyReport {
         with { $0.isReady } ? ReadyReport(ready: true, reason: nil) : ReadyReport(ready: false, reason: "it is ending")
+    }
+
+    func upgrade(_ request: UpgradeRequest, by caller: Caller) throws(ControlError) -> UpgradeReport {
+        with { state in
+            state.changes.append("upgrade \(request.path ?? "-") \(request.noRollback)")
+        }
+        return UpgradeReport(id: 3, state: .checking, oldVersion: "0.1.0", newVersion: nil)
+    }
+
+    func upgrade(_ id: UInt64) throws(ControlError) -> UpgradeReport {
+        let report: UpgradeReport? = with { state in
+            guard id == 3, let report = state.upgrades.first else { return nil }
+            if state.upgrades.count > 1 { state.upgrades.removeFirst() }
+            return report
+        }
+        guard let report else { throw ControlError(.noSuchObject, "\(id): no such upgrade, or another came after it") }
+        return report
     }
 
     func shutdown(_ request: ShutdownRequest, by caller: Caller) throws(ControlError) {

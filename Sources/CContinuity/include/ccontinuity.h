@@ -7,5 +7,7 @@
 #include "fault.h"
 #include "inject.h"
 #include "process.h"
+#include "spawn.h"
+#include "test_image.h"
 
 #endif

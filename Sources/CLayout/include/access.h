@@ -33,11 +33,30 @@ static inline uint64_t *_Nonnull limpet_backend_failures(limpet_backend_counters
 static inline int32_t *_Nonnull limpet_listener_descriptor(limpet_listener_state *_Nonnull listener, int worker) {
     return &listener->descriptor[worker];
 }
-/* Why an upgrade was refused or taken back; cut to what there is room for. */
-static inline void limpet_upgrade_set_reason(limpet_upgrade *_Nonnull upgrade, const char *_Nonnull text) {
+/* Cut to what there is room for. */
+static inline void limpet_text_set(char *_Nonnull place, unsigned long size, const char *_Nonnull text) {
     unsigned long length = 0;
-    for (; text[length] && length + 1 < sizeof upgrade->reason; length++) upgrade->reason[length] = text[length];
-    upgrade->reason[length] = 0;
+    for (; text[length] && length + 1 < size; length++) place[length] = text[length];
+    place[length] = 0;
+}
+/* The texts of an upgrade; why it was refused or taken back among them. */
+static inline void limpet_upgrade_set_reason(limpet_upgrade *_Nonnull upgrade, const char *_Nonnull text) {
+    limpet_text_set(upgrade->reason, sizeof upgrade->reason, text);
+}
+static inline void limpet_upgrade_set_old_version(limpet_upgrade *_Nonnull upgrade, const char *_Nonnull text) {
+    limpet_text_set(upgrade->old_version, sizeof upgrade->old_version, text);
+}
+static inline void limpet_upgrade_set_new_version(limpet_upgrade *_Nonnull upgrade, const char *_Nonnull text) {
+    limpet_text_set(upgrade->new_version, sizeof upgrade->new_version, text);
+}
+static inline const char *_Nonnull limpet_upgrade_reason(const limpet_upgrade *_Nonnull upgrade) {
+    return upgrade->reason;
+}
+static inline const char *_Nonnull limpet_upgrade_old_version(const limpet_upgrade *_Nonnull upgrade) {
+    return upgrade->old_version;
+}
+static inline const char *_Nonnull limpet_upgrade_new_version(const limpet_upgrade *_Nonnull upgrade) {
+    return upgrade->new_version;
 }
 static inline void limpet_address_set(limpet_address *_Nonnull address, uint8_t family, uint64_t high, uint64_t low,
                                       uint16_t port) {

@@ -300,10 +300,12 @@ typedef struct {
     uint64_t serving;    /* of the moment at which the last worker served again */
     uint64_t connections; /* kept */
     uint32_t deaths;     /* of engines of the new version, since it took over */
-    uint32_t reserved;
+    uint32_t old_layout; /* of the region, when the old version worked on it */
     char old_version[32];
     char new_version[32];
     char reason[512];
+    uint32_t told;       /* 1: its outcome has been logged */
+    uint32_t reserved;
 } limpet_upgrade;
 
 /* Processes and descriptors: what is found again after a process has died or another image has taken over. A

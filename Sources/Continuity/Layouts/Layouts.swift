@@ -51,15 +51,13 @@ public enum Layouts {
     }
 
     /// Makes a copy of our region in the layout of an older build, for that one to go on with.
-    /// - Returns: the memfd of the copy; where the layout is our own, the region's itself.
-    public static func restore(_ region: SharedRegion, as version: UInt32) throws(SystemError) -> Int32 {
-        if version == own { return region.memory.descriptor }
+    /// - Returns: the copy; where the layout is our own, the region's own memory.
+    static func restore(_ region: SharedRegion, as version: UInt32) throws(SystemError) -> SharedMemory {
+        if version == own { return region.memory }
         guard let conversion = newer[version] else {
             throw SystemError("give a shared region back in layout \(version)", .invalidArgument)
         }
-        let copy = try conversion.run(region.memory)
-        copy.unmap()
-        return copy.descriptor
+        return try conversion.run(region.memory)
     }
 
     private static func version(of descriptor: Int32) throws(SystemError) -> UInt32 {
@@ -99,10 +97,7 @@ public struct AdoptedRegion {
     }
 
     /// What the guard of our exec looks at: it knows the region that was handed down and no other.
-    public var handedDown: UnsafeMutablePointer<limpet_continuity> {
-        let header = inherited.base.assumingMemoryBound(to: limpet_shared_header.self).pointee
-        return (inherited.base + Int(header.continuity_offset)).assumingMemoryBound(to: limpet_continuity.self)
-    }
+    public var handedDown: UnsafeMutablePointer<limpet_continuity> { inherited.continuity }
 
     /// Gives the region up that ours was converted from. Once we are safe and the guard has gone; ``handedDown`` must not
     /// be used any more.

@@ -15,7 +15,7 @@ struct RegionConversion: Sendable {
     /// - Parameter original: a region of the layout that ``convert`` reads, which nobody writes to meanwhile.
     /// - Returns: the copy, mapped. It names its own descriptor as the region's.
     func run(_ original: SharedMemory) throws(SystemError) -> SharedMemory {
-        let before = original.base.load(as: limpet_shared_header.self)
+        let before = original.header.pointee
         let start = Int(before.record_offset)
         let count = Int(before.workers) * Int(before.records_per_worker)
         let copy = try SharedMemory(name: "limpet", size: start + (count * recordBytes.after + 4095) / 4096 * 4096)
@@ -25,12 +25,10 @@ struct RegionConversion: Sendable {
             (copy.base + extent.lowerBound).copyMemory(
                 from: original.base + extent.lowerBound, byteCount: extent.count)
         }
-        let header = copy.base.assumingMemoryBound(to: limpet_shared_header.self)
-        header.pointee.version = version
-        header.pointee.record_bytes = UInt32(recordBytes.after)
-        header.pointee.size = UInt64(copy.size)
-        (copy.base + Int(before.continuity_offset)).assumingMemoryBound(to: limpet_continuity.self)
-            .pointee.region = copy.descriptor
+        copy.header.pointee.version = version
+        copy.header.pointee.record_bytes = UInt32(recordBytes.after)
+        copy.header.pointee.size = UInt64(copy.size)
+        copy.continuity.pointee.region = copy.descriptor
 
         for worker in 0..<Int(before.workers) {
             let first = worker * Int(before.records_per_worker)
@@ -40,5 +38,17 @@ struct RegionConversion: Sendable {
             }
         }
         return copy
+    }
+}
+
+extension SharedMemory {
+    /// Of a shared region, whatever the layout of its records.
+    var header: UnsafeMutablePointer<limpet_shared_header> {
+        base.assumingMemoryBound(to: limpet_shared_header.self)
+    }
+
+    /// The same.
+    var continuity: UnsafeMutablePointer<limpet_continuity> {
+        (base + Int(header.pointee.continuity_offset)).assumingMemoryBound(to: limpet_continuity.self)
     }
 }

@@ -12,10 +12,14 @@ internal import NIOPosix
 public final class ControlClient {
     private let path: String
     private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    private let limit: Duration?
 
-    /// - Parameter path: of the control socket.
-    public init(path: String) {
+    /// - Parameters:
+    ///   - path: of the control socket.
+    ///   - limit: how long a request may take, its answer included, before it fails; nil: for ever.
+    public init(path: String, limit: Duration? = nil) {
         self.path = path
+        self.limit = limit
     }
 
     deinit {
@@ -101,6 +105,15 @@ public final class ControlClient {
         try post("reload", ReloadBody(dryRun: dryRun))
     }
 
+    /// Begins an upgrade.
+    /// - Parameter path: absolute; nil: where the running executable was started from.
+    public func upgrade(path: String?, noRollback: Bool) throws(ControlError) -> Reply<UpgradeReport> {
+        try post("upgrade", UpgradeBody(path: path, noRollback: noRollback))
+    }
+
+    /// How an upgrade stands.
+    public func upgrade(_ id: UInt64) throws(ControlError) -> Reply<UpgradeReport> { try get("upgrades/\(id)") }
+
     public func shutdown(drain: Duration?, force: Bool) throws(ControlError) -> Reply<ShutdownReport> {
         try post("shutdown", ShutdownBody(drainSeconds: drain?.inSeconds, force: force))
     }
@@ -163,7 +176,7 @@ public final class ControlClient {
             headers.add(name: "Content-Length", value: String(body.readableBytes))
         }
         let head = HTTPRequestHead(version: .http1_1, method: method, uri: "/v1/" + target, headers: headers)
-        return try Exchange(head, body: body, socket: path, on: group.next())
+        return try Exchange(head, body: body, socket: path, limit: limit, on: group.next())
     }
 
     private func rest(of exchange: Exchange) throws(ControlError) -> ByteBuffer {

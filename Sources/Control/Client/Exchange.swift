@@ -18,8 +18,9 @@ struct Exchange {
     private let reader: NIOLoopBound<ResponseReader>
 
     /// Connects and sends.
+    /// - Parameter limit: how long all of it may take; nil: for ever.
     init(
-        _ request: HTTPRequestHead, body: ByteBuffer?, socket path: String, on loop: any EventLoop
+        _ request: HTTPRequestHead, body: ByteBuffer?, socket path: String, limit: Duration?, on loop: any EventLoop
     ) throws(ControlError) {
         self.path = path
         do {
@@ -38,6 +39,14 @@ struct Exchange {
             throw Exchange.explain(error, path)
         }
         watch(for: reader)
+        if let limit {
+            let (channel, reader) = (channel, reader)
+            let expiry = loop.scheduleTask(in: .nanoseconds(Int64(clamping: limit.nanoseconds))) {
+                reader.value.expire()
+                channel.close(promise: nil)
+            }
+            channel.closeFuture.whenComplete { _ in expiry.cancel() }
+        }
         channel.write(HTTPClientRequestPart.head(request), promise: nil)
         if let body { channel.write(HTTPClientRequestPart.body(.byteBuffer(body)), promise: nil) }
         // Should this fail, so does the read, and that can say more: a refusal may have come before the request was out.
@@ -175,6 +184,11 @@ private final class ResponseReader: ChannelInboundHandler {
 
     func channelInactive(context: ChannelHandlerContext) {
         fail(broken)
+    }
+
+    /// Nothing more is waited for.
+    func expire() {
+        fail(ControlError(.timeout, "limpetd does not answer"))
     }
 
     func fail(_ error: ControlError) {

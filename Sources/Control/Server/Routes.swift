@@ -15,7 +15,9 @@ enum Answer {
 /// Paths, methods, names and force: everything between a request and the plane. Lives on the control event loop.
 struct Routes {
     /// What POST takes, by the first part of the path.
-    private static let changes: Set = ["drain", "undrain", "disable", "enable", "weight", "close", "shutdown"]
+    private static let changes: Set = [
+        "drain", "undrain", "disable", "enable", "weight", "close", "upgrade", "shutdown",
+    ]
 
     private let plane: any ControlPlane
     private let version: String
@@ -43,7 +45,7 @@ struct Routes {
                 rest.isEmpty
                 ? ["status", "backends", "connections", "listeners", "where", "config", "ready", "version"].contains(
                     route)
-                : route == "backends" && rest.count <= 2
+                : route == "backends" && rest.count <= 2 || route == "upgrades" && rest.count == 1
             guard isShown || isChange && rest.isEmpty else { throw unknownPath(request) }
             guard request.method == (isChange ? .POST : .GET) else {
                 return methodNotAllowed(request, allowed: isChange ? "POST" : "GET")
@@ -87,6 +89,12 @@ struct Routes {
                 ConnectionStream(
                     walk: plane.connections(), filter: filter, slice: slice, encoder: encoder, allocator: allocator,
                     ticket: isLarge ? ticket : nil))
+        case "upgrades":
+            try request.allow([])
+            guard let id = UInt64(rest[0]) else {
+                throw ControlError(.badRequest, "\"\(rest[0])\" is not the number of an upgrade")
+            }
+            return reply(try plane.upgrade(id))
         case "listeners":
             try request.allow([])
             return reply(ListenersReport(listeners: plane.listeners()))
@@ -131,6 +139,8 @@ struct Routes {
         case "close":
             let body = try request.json(CloseBody.self, fields: CloseBody.CodingKeys.self)
             return reply(try plane.close(try closeRequest(body), by: caller))
+        case "upgrade":
+            return reply(try plane.upgrade(try upgradeRequest(request, caller), by: caller), status: .accepted)
         default:
             let body = try request.json(ShutdownBody.self, fields: ShutdownBody.CodingKeys.self)
             let connections = plane.status().connections
@@ -220,6 +230,22 @@ struct Routes {
                     ?? "every connection from \(body.client ?? "") would be closed")
         }
         return CloseRequest(selector: selector, reset: reset)
+    }
+
+    private func upgradeRequest(_ request: Request, _ caller: Caller) throws(ControlError) -> UpgradeRequest {
+        let body = try request.json(UpgradeBody.self, fields: UpgradeBody.CodingKeys.self)
+        if let path = body.path {
+            // What is named here runs with the connections of all clients.
+            guard caller.uid == 0 else {
+                throw ControlError(
+                    .permission,
+                    "only root may name the executable; without a name it is the one that limpetd was started from")
+            }
+            guard path.hasPrefix("/") else {
+                throw ControlError(.badRequest, "path: \"\(path)\" is not an absolute path")
+            }
+        }
+        return UpgradeRequest(path: body.path, noRollback: body.noRollback ?? false)
     }
 
     private func duration(_ name: String, _ seconds: Double?) throws(ControlError) -> Duration? {

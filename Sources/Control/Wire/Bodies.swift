@@ -88,6 +88,16 @@ struct ReloadBody: Codable {
     }
 }
 
+struct UpgradeBody: Codable {
+    var path: String?
+    var noRollback: Bool?
+
+    enum CodingKeys: String, CodingKey, CaseIterable {
+        case path
+        case noRollback = "no_rollback"
+    }
+}
+
 struct ShutdownBody: Codable {
     var drainSeconds: Double?
     var force: Bool?

@@ -25,6 +25,9 @@ enum Units {
     /// Seconds for machines, to the millisecond.
     static func seconds(_ value: Double) -> String { fixed(value, 3) }
 
+    /// Milliseconds with one decimal.
+    static func milliseconds(_ value: Double) -> String { fixed(value, 1) }
+
     static func connections(_ count: Int) -> String { count == 1 ? "1 connection" : "\(count) connections" }
 
     /// A share of 1: `0 %`, `0.01 %`, `12.5 %`; what is there is never 0.
