@@ -32,7 +32,7 @@ import time
 from stage import Checker, Daemon, wait_for
 
 # A direction with small buffers is always in its pipe or in the scratch.
-SERVICES = {"wide": "", "narrow": 'send-buffer = "16KiB"\nreceive-buffer = "64KiB"'}
+LINES = {"narrow": 'send-buffer = "16KiB"\nreceive-buffer = "64KiB"'}
 TRIES = 4
 SECONDS = 40
 
@@ -105,7 +105,8 @@ def play(binaries, names, scenario, seed):
     checker = Checker(binaries, options + ["--proxy", proxy or "none"])
     daemon = None
     try:
-        daemon = Daemon(binaries, checker.backends, SERVICES, proxy or "off", environment)
+        services = {"wide": checker.backends, "narrow": checker.backends}
+        daemon = Daemon(binaries, services, LINES, proxy or "off", environment)
         checker.start(daemon.addresses)
         begun = time.monotonic()
         count = play_deaths(daemon, checker, int(kills or 0), int(deaths or 30), random.Random(seed))

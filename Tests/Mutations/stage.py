@@ -76,20 +76,21 @@ class Checker:
 
 
 class Daemon:
-    """limpetd with a service for each of `services`: name to further lines of its table."""
+    """limpetd with services: name to backends, and name to further lines of its table."""
 
-    def __init__(self, directory, backends, services, proxy="off", environment=None, extra=()):
+    def __init__(self, directory, services, lines=None, proxy="off", environment=None):
         self.bin = directory
         self.place = tempfile.mkdtemp(prefix="limpet-")
         self.control = f"{self.place}/control.sock"
         self.log = f"{self.place}/log"
         with open(f"{self.place}/limpet.toml", "w") as file:
-            for name, lines in services.items():
-                file.write(f'[[service]]\nname = "{name}"\nlisten = "127.0.0.1:0"\nsend-proxy = "{proxy}"\n{lines}\n')
+            for name, backends in services.items():
+                file.write(f'[[service]]\nname = "{name}"\nlisten = "127.0.0.1:0"\nsend-proxy = "{proxy}"\n')
+                file.write((lines or {}).get(name, "") + "\n")
                 for number, address in enumerate(backends, 1):
                     file.write(f'[[service.backend]]\nname = "b{number}"\naddress = "{address}"\n')
         command = [f"{directory}/limpetd", "-c", f"{self.place}/limpet.toml", "--control", self.control,
-                   "--state-directory", f"{self.place}/state", "--workers", "2", *extra]
+                   "--state-directory", f"{self.place}/state", "--workers", "2"]
         if os.geteuid() == 0:
             command += ["--user", "root"]
         with open(self.log, "w") as log:
