@@ -122,7 +122,9 @@ class Daemon:
             with open(f"/proc/{pid}/task/{pid}/children") as file:
                 for child in map(int, file.read().split()):
                     with open(f"/proc/{child}/stat") as stat:
-                        if stat.read().rsplit(")", 1)[1].split()[0] != "Z":
+                        name, rest = stat.read().rsplit(")", 1)
+                        # A guard is the keeper's child as well, for a moment.
+                        if rest.split()[0] != "Z" and not name.endswith("-guard"):
                             return child
         except OSError:
             pass
