@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -44,6 +45,7 @@ __attribute__((noreturn)) static void replace_keeper(limpet_shared_header *regio
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR2};
     struct sigaction action = {.sa_handler = hand_on};
     sigset_t blocked;
+    prctl(PR_SET_NAME, "limpetd");
     handed_to = engine;
     sigprocmask(SIG_BLOCK, NULL, &blocked);
     for (unsigned index = 0; index < sizeof numbers / sizeof *numbers; index++) {
@@ -95,14 +97,17 @@ __attribute__((noreturn)) static void watch_keeper(limpet_shared_header *region,
         limpet_dismiss_guard(continuity);
     }
     int32_t engine = getpid();
-    for (uint64_t pause = 0;; pause = pause ? 2 * pause : 10) {
-        if (pause > 5000) pause = 5000;
+    uint64_t pause = 0;
+    for (;;) {
         limpet_sleep(pause);
         limpet_pid_store(&continuity->keeper, 0);
+        uint64_t begun = limpet_milliseconds();
         long child = limpet_clone_sharing(&continuity->keeper);
         if (child == 0) replace_keeper(region, engine);
         if (child > 0)
             while (waitpid((pid_t)child, NULL, 0) < 0 && errno == EINTR) {}
+        /* One that somebody has ended after a while is replaced at once; what fails at once is not tried in a loop. */
+        pause = limpet_milliseconds() - begun > 10000 ? 0 : pause == 0 ? 10 : pause < 2500 ? 2 * pause : 5000;
     }
 }
 
@@ -113,6 +118,7 @@ int32_t limpet_clone_engine(limpet_shared_header *region, void (*run)(void *), v
     long child = limpet_clone_sharing(&continuity->engine);
     if (child != 0) return (int32_t)child;
     /* Named before a second thread runs: what nothing names is closed by the engine's first steps. */
+    prctl(PR_SET_NAME, "limpetd-engine");
     int before = continuity->engine_pidfd;
     int own = (int)syscall(SYS_pidfd_open, getpid(), 0);
     if (own < 0) _exit(1);

@@ -14,7 +14,8 @@ extension Worker {
         now = Clock.now()
         takeOver()
         let hand = Int(own.pointee.hand_slot)
-        if hand < free.highWater { repair(hand) }
+        // Untouched slots too: one of them may just have been begun.
+        if hand < region.recordsPerWorker { repair(hand) }
         releaseScratch()
         putDown()
         inject(LIMPET_AT_RECOVERED)
