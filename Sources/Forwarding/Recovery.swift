@@ -60,7 +60,6 @@ extension Worker {
 
     private mutating func repair(_ slot: Int) {
         let record = records + slot
-        if record.pointee.sequence & 1 != 0 { limpet_write_end(&record.pointee.sequence) }
         inject(LIMPET_AT_RECOVERING)
         if isFree(record) { return }
         if isPoisonous(slot) {
