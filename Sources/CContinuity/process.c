@@ -4,6 +4,7 @@
 #include "support.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
@@ -17,8 +18,9 @@
 #include <unistd.h>
 
 void limpet_grow_descriptor_table(int32_t descriptors) {
-    /* The table is as large as the highest number ever needed. Of our own numbers any will do to be copied. */
-    int highest = dup2(STDERR_FILENO, descriptors - 1);
+    /* The table is as large as the highest number ever needed. Of our own numbers any will do to be copied. Not dup2: in a
+     * table that was handed down a connection may have the last number. */
+    int highest = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, descriptors - 1);
     if (highest >= 0) close(highest);
 }
 
@@ -97,18 +99,23 @@ __attribute__((noreturn)) static void watch_keeper(limpet_shared_header *region,
         limpet_dismiss_guard(continuity);
     }
     int32_t engine = getpid();
-    uint64_t pause = 0;
-    for (;;) {
-        limpet_sleep(pause);
+    for (uint64_t pause = 0;;) {
+        /* From here on the engine takes signals from anybody. */
         limpet_pid_store(&continuity->keeper, 0);
+        limpet_sleep(pause);
         uint64_t begun = limpet_milliseconds();
         long child = limpet_clone_sharing(&continuity->keeper);
         if (child == 0) replace_keeper(region, engine);
         if (child > 0)
             while (waitpid((pid_t)child, NULL, 0) < 0 && errno == EINTR) {}
-        /* One that somebody has ended after a while is replaced at once; what fails at once is not tried in a loop. */
-        pause = limpet_milliseconds() - begun > 10000 ? 0 : pause == 0 ? 10 : pause < 2500 ? 2 * pause : 5000;
+        pause = limpet_replacement_pause(pause, limpet_milliseconds() - begun);
     }
+}
+
+uint64_t limpet_replacement_pause(uint64_t before, uint64_t lived) {
+    if (lived >= 1000) return 0;
+    uint64_t pause = before ? 2 * before : 10;
+    return pause < 100 ? pause : 100;
 }
 
 int32_t limpet_clone_engine(limpet_shared_header *region, void (*run)(void *), void *context) {

@@ -14,7 +14,11 @@ extension Worker {
         now = Clock.now()
         takeOver()
         let hand = Int(own.pointee.hand_slot)
-        if hand < free.highWater { repair(hand) }
+        if hand < region.recordsPerWorker {
+            // Also where nobody had ever used the slot: an odd number would keep readers out for good.
+            if records[hand].sequence & 1 != 0 { limpet_write_end(&records[hand].sequence) }
+            if hand < free.highWater { repair(hand) }
+        }
         releaseScratch()
         putDown()
         inject(LIMPET_AT_RECOVERED)
@@ -59,7 +63,6 @@ extension Worker {
 
     private mutating func repair(_ slot: Int) {
         let record = records + slot
-        if record.pointee.sequence & 1 != 0 { limpet_write_end(&record.pointee.sequence) }
         inject(LIMPET_AT_RECOVERING)
         if isFree(record) { return }
         if isPoisonous(slot) {
