@@ -82,10 +82,6 @@ final class IncidentLog: @unchecked Sendable {
             log.error(
                 "connection reset: limpetd died three times in a row while it worked on it; please report this",
                 metadata: metadata)
-        case .refusedAfterFault:
-            metadata["service"] = "\(topology.services[slot].configuration.name)"
-            log.error(
-                "client reset: limpetd died while it took it in; please report this", metadata: metadata)
         case .unrecoverable:
             metadata["service"] = "\(topology.services[slot].configuration.name)"
             metadata["connection"] = "\(ConnectionID(incident.connection))"

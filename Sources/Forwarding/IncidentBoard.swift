@@ -15,15 +15,12 @@ public struct Incident: Hashable, Sendable {
         case limit
         /// A connection was reset because three engines in a row died with it in hand.
         case quarantined
-        /// A client was reset because an engine died of a fault while it took it in.
-        case refusedAfterFault
         /// A connection was reset because it could not be told, after a death, which of its bytes had been sent.
         case unrecoverable
     }
 
     public let kind: Kind
-    /// Slot of the backend; of the service for ``Kind/exhausted``, ``Kind/quarantined``, ``Kind/refusedAfterFault``
-    /// and ``Kind/unrecoverable``; 0
+    /// Slot of the backend; of the service for ``Kind/exhausted``, ``Kind/quarantined`` and ``Kind/unrecoverable``; 0
     /// otherwise.
     public let slot: UInt16
     public let errno: Errno

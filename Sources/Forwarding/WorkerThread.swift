@@ -33,7 +33,6 @@ public final class WorkerPool: Sendable {
         incidents: IncidentBoard, whenServing: @escaping @Sendable () -> Void = {}
     ) throws(SystemError) {
         region.recount()
-        let accepted = region.hasFaultedTakingIn ? WorkerPool.refuse(accepted, region, incidents) : accepted
         var mailboxes: [Mailbox] = []
         for index in 0..<region.workerCount {
             mailboxes.append(Mailbox(wakeUp: try region.wakeUp(of: index)))
@@ -65,21 +64,6 @@ public final class WorkerPool: Sendable {
                 })
         }
         self.threads = Locked(threads)
-    }
-
-    /// Resets sockets that nobody has recorded. Returns what is left of them.
-    private static func refuse(
-        _ accepted: [AcceptedSocket], _ region: SharedRegion, _ incidents: IncidentBoard
-    ) -> [AcceptedSocket] {
-        for socket in accepted {
-            StreamSocket.resetOnClose(socket.descriptor)
-            Descriptor.close(socket.descriptor)
-            incidents.add(
-                Incident(
-                    kind: .refusedAfterFault, slot: region.listener(Int(socket.listener)).pointee.service,
-                    errno: .connectionReset))
-        }
-        return []
     }
 
     public var count: Int { mailboxes.count }
@@ -151,17 +135,6 @@ private final class WorkerHome: @unchecked Sendable {
 }
 
 extension SharedRegion {
-    /// Whether the last engine died of a fault while it was taking a client in, before there was a record of it. Taken in
-    /// again it would have another generation, and its faults would never be three of one connection.
-    fileprivate var hasFaultedTakingIn: Bool {
-        (0..<workerCount).contains { index in
-            let own = worker(index).pointee
-            return own.fault_count > 0 && own.hand_slot < UInt32(recordsPerWorker) && own.fault_slot == own.hand_slot
-                && own.fault_generation == own.hand_generation
-                && records(index)[Int(own.hand_slot)].state == UInt8(LIMPET_FREE)
-        }
-    }
-
     /// The eventfd of a worker's mailbox, made and named where there is none yet.
     fileprivate func wakeUp(of index: Int) throws(SystemError) -> WakeUp {
         let own = worker(index)

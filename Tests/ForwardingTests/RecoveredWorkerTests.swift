@@ -100,27 +100,6 @@ import Testing
         scene.end()
     }
 
-    /// Taken in again, it would be the end of one engine after the other.
-    @Test(arguments: [true, false]) func aClientThatAnEngineDiedOfIsNotTakenInAgain(wasFault: Bool) throws {
-        let scene = try Scene()
-        let pair = try Pair(listener: scene.listener)
-        let client = Peer(pair.connected)
-        limpet_record_clear(scene.region.records(0) + 1, 4)
-        let own = scene.own
-        (own.pointee.hand_slot, own.pointee.hand_generation) = (1, 4)
-        (own.pointee.fault_slot, own.pointee.fault_generation) = (1, wasFault ? 4 : 3)
-        own.pointee.fault_count = 1
-        try scene.revive(accepted: [AcceptedSocket(descriptor: pair.accepted, listener: 0)])
-        if wasFault {
-            #expect(client.receiveToEnd() == ([], .reset))
-            #expect(scene.incidentKinds() == [.refusedAfterFault])
-            scene.expectCarries()
-        } else {
-            #expect(eventually { scene.region.counters(0, backend: 0).pointee.open == 2 })
-        }
-        scene.end()
-    }
-
     @Test func aRecordThatWasBeingFilledInCountsForNothing() throws {
         let scene = try Scene()
         let record = scene.region.records(0) + 1
