@@ -60,6 +60,8 @@ extension Worker {
 
     private mutating func repair(_ slot: Int) {
         let record = records + slot
+        // An odd number would keep readers out for good.
+        if record.pointee.sequence & 1 != 0 { limpet_write_end(&record.pointee.sequence) }
         inject(LIMPET_AT_RECOVERING)
         if isFree(record) { return }
         if isPoisonous(slot) {
