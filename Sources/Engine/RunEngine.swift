@@ -47,7 +47,8 @@ private struct EngineRun {
         active = try ActiveConfiguration.read(region)
         request = EngineRequest(
             configuration: try active.parsed(), configurationPath: active.path, flags: active.flags)
-        log = Log.make(request.configuration)
+        Log.configure(request.configuration, in: region)
+        log = Log.make(in: region)
     }
 
     func run() throws(StartError) {
@@ -98,9 +99,9 @@ private struct EngineRun {
 
         let ending = Completion()
         let controller = Controller(
-            request: request, topology: topology, region: region, workers: workers, listeners: listeners,
-            budget: budget, incidents: incidents, intents: intents, userName: active.user, eventLoop: eventLoop,
-            log: log,
+            active: active, request: request, topology: topology, region: region, workers: workers,
+            listeners: listeners, budget: budget, incidents: incidents, intents: intents, userName: active.user,
+            eventLoop: eventLoop, log: log,
             finished: { ending.complete() })
         try? eventLoop.submit { controller.begin() }.wait()
         let server = try ControlService(controller, socket, eventLoop, version: runningVersion)
@@ -109,6 +110,7 @@ private struct EngineRun {
             controller.noteStates()
             controller.noteDescriptors()
             controller.noteClosings()
+            controller.noteRemoved()
         }
         try takeSignals { number in eventLoop.execute { controller.signalled(number) } }
         // What there is to say of an upgrade has been said.
