@@ -82,6 +82,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
         concludeUpgrade()
         // Also after a death: it may have come before the last change was written.
         save()
+        resumeShutdown()
     }
 
     var isServing: Bool {

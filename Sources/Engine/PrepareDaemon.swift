@@ -55,7 +55,8 @@ public func prepareDaemon(_ request: EngineRequest) throws(StartError) -> Prepar
 public func findDaemon(_ region: SharedRegion) throws(StartError) -> PreparedDaemon {
     let active = try ActiveConfiguration.read(region)
     return PreparedDaemon(
-        region: region, log: Log.make(in: region), descriptors: Descriptor.raiseLimit(),
+        region: region, log: Log.make(in: region),
+        descriptors: min(Descriptor.raiseLimit(), DescriptorBudget.most),
         socket: ControlSocket(adopting: region.continuity.pointee.control, file: active.control))
 }
 

@@ -62,6 +62,7 @@ private struct EngineRun {
 
     private func serve() throws(StartError) {
         let continuity = region.continuity
+        Rehearsal.pass(.starting, region)
         let isFirst = continuity.pointee.resumed == 0
         let isUpgrade = limpet_load32(&continuity.pointee.upgrade.state) == UInt32(LIMPET_UPGRADE_STARTED)
         // Before anything is opened: what nothing names is what the engine before had for itself alone.
@@ -113,6 +114,7 @@ private struct EngineRun {
             controller.noteRemoved()
         }
         try takeSignals { number in eventLoop.execute { controller.signalled(number) } }
+        Rehearsal.pass(.serving, region)
         // What there is to say of an upgrade has been said.
         if !isUpgrade { announce(isFirst, topology, listeners, socket) }
 

@@ -14,7 +14,8 @@ extension Worker {
         now = Clock.now()
         takeOver()
         let hand = Int(own.pointee.hand_slot)
-        if hand < free.highWater { repair(hand) }
+        // Untouched slots too: one of them may just have been begun.
+        if hand < region.recordsPerWorker { repair(hand) }
         releaseScratch()
         putDown()
         inject(LIMPET_AT_RECOVERED)
@@ -60,7 +61,6 @@ extension Worker {
 
     private mutating func repair(_ slot: Int) {
         let record = records + slot
-        if record.pointee.sequence & 1 != 0 { limpet_write_end(&record.pointee.sequence) }
         inject(LIMPET_AT_RECOVERING)
         if isFree(record) { return }
         if isPoisonous(slot) {

@@ -1,4 +1,5 @@
 import Addressing
+import Backends
 import CLayout
 import Glibc
 import Linux
@@ -111,6 +112,92 @@ import Testing
         #expect(record.pointee.sequence == 4)
         #expect(record.pointee.state == UInt8(LIMPET_FREE))
         #expect(ConnectionTable(region: scene.region).snapshot(1) == nil)
+        scene.expectCarries()
+        scene.end()
+    }
+
+    /// The first store into an untouched slot was all that the dead worker came to.
+    @Test func anUntouchedRecordThatWasBegunCanBeUsed() throws {
+        let scene = try Scene()
+        scene.region.records(0)[1].sequence = 1
+        scene.own.pointee.hand_generation = 1
+        scene.own.pointee.hand_slot = 1
+        let pair = try Pair(listener: scene.listener)
+        let client = Peer(pair.connected)
+        try scene.revive(accepted: [AcceptedSocket(descriptor: pair.accepted, listener: 0)])
+        var peer = SocketAddress()
+        let server = Peer(try Pair.accept(scene.backendListener, &peer))
+        #expect(client.send([1]) && server.receive(1) == [1])
+        #expect(ConnectionTable(region: scene.region).snapshot(1)?.id == 2)
+        scene.end()
+    }
+
+    /// It had been marked as being changed, and was not blank yet: nobody had ever used it.
+    @Test func aFirstRecordThatWasBeingFilledInCanBeReadLater() throws {
+        let scene = try Scene()
+        let record = scene.region.records(0) + 1
+        record.pointee.sequence = 1
+        scene.own.pointee.hand_generation = 1
+        scene.own.pointee.hand_slot = 1
+        let pair = try Pair(listener: scene.listener)
+        try scene.revive(accepted: [AcceptedSocket(descriptor: pair.accepted, listener: 0)])
+        var peer = SocketAddress()
+        let server = Peer(try Pair.accept(scene.backendListener, &peer))
+        #expect(eventually { record.pointee.state == UInt8(LIMPET_OPEN) })
+        #expect(eventually { record.pointee.sequence & 1 == 0 })
+        #expect(ConnectionTable(region: scene.region).snapshot(1)?.id == 2)
+        server.close()
+        Descriptor.close(pair.connected)
+        scene.end()
+    }
+
+    /// Whoever dies while he works out where a new client belongs finds it again as the same connection: so one that makes
+    /// engines die again and again is known by it.
+    @Test func aNewClientIsTheSameConnectionAfterADeath() throws {
+        let scene = try Scene()
+        let pair = try Pair(listener: scene.listener)
+        let client = Peer(pair.connected)
+        let record = scene.region.records(0) + 1
+        limpet_record_clear(record, 3)
+        record.pointee.sequence = 1
+        record.pointee.id = 2
+        record.pointee.client.set(StreamSocket.localEndpoint(client.descriptor))
+        record.pointee.peer.set(StreamSocket.localEndpoint(client.descriptor))
+        record.pointee.backend = .max
+        record.pointee.home = .max
+        record.pointee.descriptor.0 = pair.accepted
+        record.pointee.state = UInt8(LIMPET_CONNECTING)
+        scene.own.pointee.hand_generation = 3
+        scene.own.pointee.hand_slot = 1
+        try scene.revive()
+        var peer = SocketAddress()
+        let server = Peer(try Pair.accept(scene.backendListener, &peer))
+        #expect(client.send(text(100)))
+        #expect(server.receive(100) == text(100))
+        #expect(record.pointee.generation == 3 && record.pointee.home == 0 && record.pointee.source_key != 0)
+        #expect(record.pointee.away_reason == AwayReason.home.rawValue)
+        #expect(scene.region.counters(0, backend: 0).pointee.away == 0)
+        scene.end()
+    }
+
+    /// A client of which engines die before they have come so far as to dial for it.
+    @Test func aNewClientThatMakesEnginesDieIsReset() throws {
+        let scene = try Scene()
+        let pair = try Pair(listener: scene.listener)
+        let record = scene.region.records(0) + 1
+        limpet_record_clear(record, 3)
+        record.pointee.id = 2
+        record.pointee.backend = .max
+        record.pointee.home = .max
+        record.pointee.descriptor.0 = pair.accepted
+        record.pointee.state = UInt8(LIMPET_CONNECTING)
+        scene.own.pointee.hand_generation = 3
+        scene.own.pointee.hand_slot = 1
+        (scene.own.pointee.fault_slot, scene.own.pointee.fault_generation) = (1, 3)
+        scene.own.pointee.fault_count = 3
+        try scene.revive()
+        #expect(Peer(pair.connected).receiveToEnd() == ([], .reset))
+        #expect(eventually { record.pointee.state == UInt8(LIMPET_FREE) })
         scene.expectCarries()
         scene.end()
     }
