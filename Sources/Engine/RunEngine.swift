@@ -44,9 +44,15 @@ private struct EngineRun {
 
     init(_ region: SharedRegion) throws(StartError) {
         self.region = region
-        active = try ActiveConfiguration.read(region)
-        request = EngineRequest(
-            configuration: try active.parsed(), configurationPath: active.path, flags: active.flags)
+        do throws(StartError) {
+            active = try ActiveConfiguration.read(region)
+            request = EngineRequest(
+                configuration: try active.parsed(), configurationPath: active.path, flags: active.flags)
+        } catch {
+            // How the log is to be written is not known either.
+            Log.make(DaemonConfiguration(services: [])).critical("\(error)")
+            throw error
+        }
         log = Log.make(request.configuration)
     }
 
