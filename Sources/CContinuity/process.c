@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -46,6 +47,7 @@ __attribute__((noreturn)) static void replace_keeper(limpet_shared_header *regio
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR2};
     struct sigaction action = {.sa_handler = hand_on};
     sigset_t blocked;
+    prctl(PR_SET_NAME, "limpetd");
     handed_to = engine;
     sigprocmask(SIG_BLOCK, NULL, &blocked);
     for (unsigned index = 0; index < sizeof numbers / sizeof *numbers; index++) {
@@ -60,7 +62,7 @@ __attribute__((noreturn)) static void replace_keeper(limpet_shared_header *regio
     if (!is_upgrade) limpet_store32(&continuity->unnoted, 1);
     for (;;) {
         int32_t next = is_upgrade ? continuity->executable_next : continuity->executable;
-        limpet_exec_guarded(region, next, continuity->executable, is_upgrade ? LIMPET_UPGRADE_MILLISECONDS : 0);
+        limpet_exec_guarded(region, next, continuity->executable, is_upgrade ? limpet_upgrade_patience(continuity) : 0);
         if (limpet_end_is_asked()) _exit(1);
         is_upgrade = 0;
         limpet_sleep(1000);
@@ -123,6 +125,7 @@ int32_t limpet_clone_engine(limpet_shared_header *region, void (*run)(void *), v
     long child = limpet_clone_sharing(&continuity->engine);
     if (child != 0) return (int32_t)child;
     /* Named before a second thread runs: what nothing names is closed by the engine's first steps. */
+    prctl(PR_SET_NAME, "limpetd-engine");
     int before = continuity->engine_pidfd;
     int own = (int)syscall(SYS_pidfd_open, getpid(), 0);
     if (own < 0) _exit(1);
