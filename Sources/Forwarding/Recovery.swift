@@ -20,6 +20,7 @@ extension Worker {
         putDown()
         inject(LIMPET_AT_RECOVERED)
         for socket in accepted { adopt(socket) }
+        beginReview(after: nil)
     }
 
     /// Rebuilds what lived in the dead worker alone.
