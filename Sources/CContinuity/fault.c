@@ -146,8 +146,7 @@ void limpet_fault_prepare(limpet_shared_header *shared) {
 void limpet_fault_thread(int32_t worker) {
     if (!region) return;
     own_worker = worker;
-    /* No region: a worker of a test, whose faults are nobody's business. */
-    if (worker >= 0 && region) limpet_store32(&worker_of(worker)->thread, (uint32_t)syscall(SYS_gettid));
+    if (worker >= 0) limpet_store32(&worker_of(worker)->thread, (uint32_t)syscall(SYS_gettid));
     void *memory = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (memory == MAP_FAILED) return;
     stack_t stack = {.ss_sp = memory, .ss_size = STACK_BYTES};

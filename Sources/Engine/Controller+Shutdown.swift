@@ -15,7 +15,7 @@ extension Controller {
     func signalled(_ number: Int32) {
         switch number {
         case Signals.hangUp:
-            log.notice("SIGHUP: this version cannot reload; restart limpetd to apply a changed configuration")
+            reloadOnSignal()
         case Signals.userTwo: upgradeBySignal()
         case Signals.interrupt where !isServing:
             log.notice("interrupted again: ending at once")

@@ -76,6 +76,7 @@ extension Controller {
     private func beginUpgrade(_ request: UpgradeRequest) throws(UpgradeRefusal) {
         let continuity = region.continuity
         guard isServing else { throw UpgradeRefusal("limpetd is shutting down") }
+        guard !reloads.isUnderWay else { throw UpgradeRefusal("a reload is under way; try again") }
         guard !isUpgrading else {
             throw UpgradeRefusal("upgrade \(continuity.pointee.upgrade.id) is under way")
         }

@@ -47,6 +47,10 @@ final class IntentKeeper: @unchecked Sendable {
         return promise.futureResult
     }
 
+    /// Whether a write is under way. While the disk takes its time over it the process cannot end, however it is told to: a
+    /// thread that waits for a disk (state D in ps(1)) does not take part.
+    var isWriting: Bool { writer.isTrying }
+
     /// Waits for the writer's end. Not on the control event loop.
     func finish(within limit: Duration) {
         if !writer.finish(within: limit) {
@@ -87,6 +91,8 @@ final class IntentKeeper: @unchecked Sendable {
         case .noSpace, .quotaExceeded: "\(failure); make room there"
         case .accessDenied, .notPermitted, .readOnly, .noSuchFile:
             "\(failure); make the directory writable for user \(userName), or name another with --state-directory"
+        case .tooManyFiles, .tooManyFilesInSystem:
+            "\(failure); raise the limit of open files (ulimit -n, LimitNOFILE=, fs.file-max)"
         default: "\(failure); look at the disk"
         }
     }

@@ -57,6 +57,9 @@ final class IntentWriter: Sendable {
         }
     }
 
+    /// Whether an attempt is under way.
+    var isTrying: Bool { work.with { $0.isTrying } }
+
     /// Hands over a text.
     /// - Returns: its number.
     func write(_ text: [UInt8]) -> UInt64 {

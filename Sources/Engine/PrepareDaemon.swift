@@ -18,13 +18,12 @@ public struct PreparedDaemon: Sendable {
     public let known: KnownConfiguration
     private let socket: ControlSocket
 
-    /// - Parameters:
-    ///   - region: complete, with its document.
-    init(region: SharedRegion, log: Logger? = nil, descriptors: Int) throws(StartError) {
+    /// - Parameter region: complete, with its document.
+    init(region: SharedRegion, descriptors: Int) throws(StartError) {
         self.region = region
         self.descriptors = descriptors
         known = try KnownConfiguration(region)
-        self.log = log ?? Log.make(known.configuration)
+        log = Log.make(in: region)
         socket = ControlSocket(adopting: region.continuity.pointee.control, file: known.active.control)
     }
 
@@ -61,14 +60,36 @@ public func findDaemon(_ region: SharedRegion) throws(StartError) -> PreparedDae
     try PreparedDaemon(region: region, descriptors: min(Descriptor.raiseLimit(), DescriptorBudget.most))
 }
 
-/// The log as it was configured.
+/// The log as it is configured.
 enum Log {
+    /// For what comes before there is a region.
     static func make(_ configuration: DaemonConfiguration) -> Logger {
-        var log = Logger(label: "limpetd") { _ in
-            StandardErrorLog(level: .info, format: configuration.logFormat == .json ? .json : .text)
-        }
-        log.logLevel = Logger.Level(rawValue: configuration.logLevel.rawValue) ?? .info
-        return log
+        make(LogSettings(level: level(configuration), format: format(configuration)))
+    }
+
+    /// Written as the region says at each line, for the keeper and the engine alike.
+    static func make(in region: SharedRegion) -> Logger { make(settings(region)) }
+
+    /// Makes the log be written as a configuration says, by whoever writes it.
+    static func configure(_ configuration: DaemonConfiguration, in region: SharedRegion) {
+        settings(region).set(level: level(configuration), format: format(configuration))
+    }
+
+    private static func make(_ settings: LogSettings) -> Logger {
+        Logger(label: "limpetd") { _ in StandardErrorLog(settings) }
+    }
+
+    private static func settings(_ region: SharedRegion) -> LogSettings {
+        LogSettings(
+            level: limpet_log_level(region.continuity), format: limpet_log_format(region.continuity))
+    }
+
+    private static func level(_ configuration: DaemonConfiguration) -> Logger.Level {
+        Logger.Level(rawValue: configuration.logLevel.rawValue) ?? .info
+    }
+
+    private static func format(_ configuration: DaemonConfiguration) -> StandardErrorLog.Format {
+        configuration.logFormat == .json ? .json : .text
     }
 }
 
@@ -107,8 +128,11 @@ struct DaemonPreparation {
     }
 
     private static func workers(_ configuration: DaemonConfiguration) -> Int {
-        configuration.workers ?? min(64, Threads.usableProcessors)
+        configuration.workers ?? automaticWorkers
     }
+
+    /// One for each processor that the daemon may use.
+    static var automaticWorkers: Int { min(64, Threads.usableProcessors) }
 
     /// Slots of the shared region are numbered and their number is fixed: what a configuration may name has a limit.
     static func checkCounts(_ configuration: DaemonConfiguration) throws(StartError) {
@@ -164,7 +188,8 @@ struct DaemonPreparation {
             log.info("\(Identity.summary)")
             log.info("\(budget.summary(admitted: limit))")
             try publish(region, slots.tables, socket, stateDirectory: state.path, program)
-            return try PreparedDaemon(region: region, log: log, descriptors: budget.limit)
+            Log.configure(configuration, in: region)
+            return try PreparedDaemon(region: region, descriptors: budget.limit)
         } catch {
             socket.remove()
             throw error

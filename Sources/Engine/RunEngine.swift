@@ -48,14 +48,15 @@ private struct EngineRun {
         do throws(StartError) {
             current = try KnownConfiguration(region, known: known)
         } catch {
-            Log.make(known.configuration).critical("\(error)")
+            Log.make(in: region).critical("\(error)")
             throw error
         }
         self.region = region
         active = current.active
         request = EngineRequest(
             configuration: current.configuration, configurationPath: active.path, flags: active.flags)
-        log = Log.make(request.configuration)
+        Log.configure(request.configuration, in: region)
+        log = Log.make(in: region)
     }
 
     func run() throws(StartError) {
@@ -69,6 +70,7 @@ private struct EngineRun {
 
     private func serve() throws(StartError) {
         let continuity = region.continuity
+        Rehearsal.pass(.starting, region)
         let isFirst = continuity.pointee.resumed == 0
         let isUpgrade = limpet_load32(&continuity.pointee.upgrade.state) == UInt32(LIMPET_UPGRADE_STARTED)
         // Before anything is opened: what nothing names is what the engine before had for itself alone.
@@ -106,9 +108,9 @@ private struct EngineRun {
 
         let ending = Completion()
         let controller = Controller(
-            request: request, topology: topology, region: region, workers: workers, listeners: listeners,
-            budget: budget, incidents: incidents, intents: intents, userName: active.user, eventLoop: eventLoop,
-            log: log,
+            active: active, request: request, topology: topology, region: region, workers: workers,
+            listeners: listeners, budget: budget, incidents: incidents, intents: intents, userName: active.user,
+            eventLoop: eventLoop, log: log,
             finished: { ending.complete() })
         try? eventLoop.submit { controller.begin() }.wait()
         let server = try ControlService(controller, socket, eventLoop, version: runningVersion)
@@ -117,8 +119,10 @@ private struct EngineRun {
             controller.noteStates()
             controller.noteDescriptors()
             controller.noteClosings()
+            controller.noteRemoved()
         }
         try takeSignals { number in eventLoop.execute { controller.signalled(number) } }
+        Rehearsal.pass(.serving, region)
         // What there is to say of an upgrade has been said.
         if !isUpgrade { announce(isFirst, topology, listeners, socket) }
 

@@ -14,11 +14,8 @@ extension Worker {
         now = Clock.now()
         takeOver()
         let hand = Int(own.pointee.hand_slot)
-        if hand < region.recordsPerWorker {
-            // Also where nobody had ever used the slot: an odd number would keep readers out for good.
-            if records[hand].sequence & 1 != 0 { limpet_write_end(&records[hand].sequence) }
-            if hand < free.highWater { repair(hand) }
-        }
+        // Untouched slots too: one of them may just have been begun.
+        if hand < region.recordsPerWorker { repair(hand) }
         releaseScratch()
         putDown()
         inject(LIMPET_AT_RECOVERED)

@@ -71,6 +71,7 @@ import Testing
         (Errno.noSpace, "make room there"), (.quotaExceeded, "make room there"),
         (.accessDenied, "make the directory writable for user limpet, or name another with --state-directory"),
         (.readOnly, "make the directory writable for user limpet, or name another with --state-directory"),
+        (.tooManyFiles, "raise the limit of open files (ulimit -n, LimitNOFILE=, fs.file-max)"),
         (Errno(rawValue: EIO), "look at the disk"),
     ])
     func aFailureIsToldWithItsCureUntilItIsOver(error: Errno, cure: String) throws {
@@ -97,8 +98,10 @@ import Testing
         let stuck = try save(keeper)
         #expect(try stuck.wait() == "/s/intent.json is still being written; look at the disk")
         #expect(try unsaved(keeper) != nil)
+        #expect(keeper.isWriting)
         disk.answer(nil)
         #expect(lines.wait(2).last == "notice: what operators have set is saved again")
+        #expect(!keeper.isWriting)
         #expect(try unsaved(keeper) == nil)
         keeper.finish(within: .seconds(60))
     }
