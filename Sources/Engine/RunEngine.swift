@@ -44,19 +44,18 @@ private struct EngineRun {
     private let log: Logger
 
     init(_ region: SharedRegion, _ known: KnownConfiguration) throws(StartError) {
-        let current: KnownConfiguration
+        self.region = region
+        log = Log.make(in: region)
         do throws(StartError) {
-            current = try KnownConfiguration(region, known: known)
+            let current = try KnownConfiguration(region, known: known)
+            active = current.active
+            request = EngineRequest(
+                configuration: current.configuration, configurationPath: active.path, flags: active.flags)
         } catch {
-            Log.make(in: region).critical("\(error)")
+            log.critical("\(error)")
             throw error
         }
-        self.region = region
-        active = current.active
-        request = EngineRequest(
-            configuration: current.configuration, configurationPath: active.path, flags: active.flags)
         Log.configure(request.configuration, in: region)
-        log = Log.make(in: region)
     }
 
     func run() throws(StartError) {
@@ -81,6 +80,10 @@ private struct EngineRun {
         let listeners = ListenerSet(region)
         let budget = DescriptorBudget(
             limit: Descriptor.raiseLimit(), workers: region.workerCount, listeners: listeners.listeners.count)
+        // As the reload does it that a death may have cut short.
+        let largest = min(region.recordsPerWorker, budget.connections)
+        limpet_store64(
+            &region.header.pointee.limit, UInt64(min(request.configuration.maxConnections ?? largest, largest)))
         let socket = ControlSocket(adopting: continuity.pointee.control, file: active.control)
         let statePath = IntentRestore.path(in: active.stateDirectory)
         IntentRestore(path: statePath, log: log).run(named, region)
