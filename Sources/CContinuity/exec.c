@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "exec.h"
 #include "support.h"
+#include "test_image.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +15,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* In `safe`: the guard has taken over. */
@@ -156,11 +158,31 @@ int limpet_exec_guarded(limpet_shared_header *region, int32_t executable, int32_
     return exec_guarded(region, executable, fallback, milliseconds ? milliseconds : LIMPET_SAFE_MILLISECONDS, 0);
 }
 
+uint32_t limpet_upgrade_patience(const limpet_continuity *continuity) {
+#ifdef LIMPET_INJECT
+    /* Tests share a machine with others, and most of them are not about time. */
+    const char *text = getenv("LIMPET_UPGRADE_PATIENCE");
+    if (text) return (uint32_t)strtoul(text, NULL, 10);
+#endif
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    uint64_t begun = continuity->upgrade.parked / 1000000;
+    uint64_t over = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000 - begun;
+    return over + LIMPET_UPGRADE_LEAST_MILLISECONDS < LIMPET_UPGRADE_MILLISECONDS
+               ? LIMPET_UPGRADE_MILLISECONDS - (uint32_t)over
+               : LIMPET_UPGRADE_LEAST_MILLISECONDS;
+}
+
 /* ---- In the new image ---- */
 
 #ifdef LIMPET_INJECT
 /* For tests: LIMPET_FAIL_ADOPTION=die:N or hang:N has the first N images in a row fail before they are safe. */
 static void fail_on_purpose(uint32_t attempt) {
+    char image[16] = "";
+    limpet_test_image("image", image, sizeof image);
+    if (strcmp(image, "dies") == 0) kill(getpid(), SIGKILL);
+    if (strcmp(image, "exits") == 0) _exit(1);
+    for (; strcmp(image, "hangs") == 0;) pause();
     const char *text = getenv("LIMPET_FAIL_ADOPTION");
     const char *colon = text ? strchr(text, ':') : NULL;
     if (!colon || attempt >= strtoul(colon + 1, NULL, 10)) return;

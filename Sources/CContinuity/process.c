@@ -62,7 +62,7 @@ __attribute__((noreturn)) static void replace_keeper(limpet_shared_header *regio
     if (!is_upgrade) limpet_store32(&continuity->unnoted, 1);
     for (;;) {
         int32_t next = is_upgrade ? continuity->executable_next : continuity->executable;
-        limpet_exec_guarded(region, next, continuity->executable, is_upgrade ? LIMPET_UPGRADE_MILLISECONDS : 0);
+        limpet_exec_guarded(region, next, continuity->executable, is_upgrade ? limpet_upgrade_patience(continuity) : 0);
         if (limpet_end_is_asked()) _exit(1);
         is_upgrade = 0;
         limpet_sleep(1000);

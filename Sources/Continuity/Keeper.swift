@@ -90,7 +90,10 @@ public struct Keeper: ~Copyable {
         limpet_store32(&continuity.pointee.serving, 0)
         for worker in 0..<region.workerCount { limpet_store32(&region.worker(worker).pointee.thread, 0) }
         let engine = try EngineProcess.start(region, run)
-        if let adopted = handedDown.take(), !adopted.release(engine) { Processes.endAtOnce(1) }
+        if let adopted = handedDown.take() {
+            guard adopted.release(engine) else { Processes.endAtOnce(1) }
+            if TestImage.value("keeper") == "dies" { Signals.send(Signals.kill, to: Processes.own) }
+        }
         for number in waiting { Signals.handOn(number, to: engine) }
         waiting = []
         return engine
@@ -262,9 +265,11 @@ public struct Keeper: ~Copyable {
     /// Makes way for the new version, which goes on from here. Where it cannot be executed nothing has happened.
     private func upgrade() {
         let continuity = region.continuity
+        var next = continuity.pointee.executable_next
+        // For tests: the file has become something else meanwhile.
+        if TestImage.value("exec") == "fails" { next = continuity.pointee.document.0 }
         limpet_exec_guarded(
-            region.header, continuity.pointee.executable_next, continuity.pointee.executable,
-            UInt32(LIMPET_UPGRADE_MILLISECONDS))
+            region.header, next, continuity.pointee.executable, limpet_upgrade_patience(continuity))
         let error = SystemError("execute the new version", .last)
         // The next engine closes what has no name, and says why there was no upgrade.
         continuity.pointee.executable_next = -1

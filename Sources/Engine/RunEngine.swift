@@ -44,11 +44,16 @@ private struct EngineRun {
 
     init(_ region: SharedRegion) throws(StartError) {
         self.region = region
-        active = try ActiveConfiguration.read(region)
-        request = EngineRequest(
-            configuration: try active.parsed(), configurationPath: active.path, flags: active.flags)
-        Log.configure(request.configuration, in: region)
         log = Log.make(in: region)
+        do throws(StartError) {
+            active = try ActiveConfiguration.read(region)
+            request = EngineRequest(
+                configuration: try active.parsed(), configurationPath: active.path, flags: active.flags)
+        } catch {
+            log.critical("\(error)")
+            throw error
+        }
+        Log.configure(request.configuration, in: region)
     }
 
     func run() throws(StartError) {
@@ -62,6 +67,7 @@ private struct EngineRun {
 
     private func serve() throws(StartError) {
         let continuity = region.continuity
+        Rehearsal.pass(.starting, region)
         let isFirst = continuity.pointee.resumed == 0
         let isUpgrade = limpet_load32(&continuity.pointee.upgrade.state) == UInt32(LIMPET_UPGRADE_STARTED)
         // Before anything is opened: what nothing names is what the engine before had for itself alone.
@@ -72,6 +78,10 @@ private struct EngineRun {
         let listeners = ListenerSet(region)
         let budget = DescriptorBudget(
             limit: Descriptor.raiseLimit(), workers: region.workerCount, listeners: listeners.listeners.count)
+        // As the reload does it that a death may have cut short.
+        let largest = min(region.recordsPerWorker, budget.connections)
+        limpet_store64(
+            &region.header.pointee.limit, UInt64(min(request.configuration.maxConnections ?? largest, largest)))
         let socket = ControlSocket(adopting: continuity.pointee.control, file: active.control)
         let statePath = IntentRestore.path(in: active.stateDirectory)
         IntentRestore(path: statePath, log: log).run(named, region)
@@ -113,6 +123,7 @@ private struct EngineRun {
             controller.noteRemoved()
         }
         try takeSignals { number in eventLoop.execute { controller.signalled(number) } }
+        Rehearsal.pass(.serving, region)
         // What there is to say of an upgrade has been said.
         if !isUpgrade { announce(isFirst, topology, listeners, socket) }
 

@@ -7,8 +7,10 @@
 
 /* How long a new image may take until it is safe, where nothing else is said. */
 #define LIMPET_SAFE_MILLISECONDS 5000
-/* … and at an upgrade. */
-#define LIMPET_UPGRADE_MILLISECONDS 200
+/* … and at an upgrade, counted from the moment at which the workers were told to stop, … */
+#define LIMPET_UPGRADE_MILLISECONDS 230
+/* … of which this is left to it in any case. */
+#define LIMPET_UPGRADE_LEAST_MILLISECONDS 80
 
 /* Executes `executable` (a descriptor, see execveat(2)) in place of the calling process, which must be single-threaded,
  * must be the keeper, and may have no engine; with the arguments that this process was started with, and LIMPET_ADOPT in
@@ -24,6 +26,9 @@
  * Returns only where nothing has happened: -1 with errno. */
 int limpet_exec_guarded(limpet_shared_header *_Nonnull region, int32_t executable, int32_t fallback,
                         uint32_t milliseconds);
+
+/* How long the new version of an upgrade under way has until it is safe. */
+uint32_t limpet_upgrade_patience(const limpet_continuity *_Nonnull continuity);
 
 /* What LIMPET_ADOPT says. */
 typedef struct {

@@ -173,3 +173,16 @@ struct ReloadDocument: Decodable {
         var share: Double
     }
 }
+
+struct UpgradeDocument: Decodable {
+    var schema: Int
+    var version: String
+    var time: String
+    var id: Int
+    var state: String
+    var oldVersion: String
+    var newVersion: String?
+    var connections: Int?
+    var pauseMs: Double?
+    var reason: String?
+}

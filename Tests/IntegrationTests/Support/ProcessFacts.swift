@@ -51,10 +51,16 @@ struct ProcessFacts {
     }
 
     /// Its process group.
-    var group: pid_t? { statFields.count > 3 ? pid_t(statFields[3]) : nil }
+    var group: pid_t? { statField(3) }
 
     /// Its parent.
-    var parent: pid_t? { statFields.count > 2 ? pid_t(statFields[2]) : nil }
+    var parent: pid_t? { statField(2) }
+
+    /// Reads once: it may be gone at the next look.
+    private func statField(_ index: Int) -> pid_t? {
+        let fields = statFields
+        return fields.count > index ? pid_t(fields[index]) : nil
+    }
 
     /// Of /proc/PID/stat, from the parenthesis that ends the name on; empty where there is no such process.
     private var statFields: [Substring] {
