@@ -1,3 +1,4 @@
+import CContinuity
 import Linux
 
 /// Brings texts to the disk on a thread of its own, so that a disk that takes its time holds up nobody else. Only the
@@ -44,6 +45,7 @@ final class IntentWriter: Sendable {
     ///   are on the disk, or the failure says why not.
     func start(attempted: @escaping @Sendable (_ number: UInt64, _ failure: SystemError?) -> Void) throws(SystemError) {
         _ = try Threads.start("intent") { [self] in
+            limpet_fault_thread(-1)
             while let (number, text) = next() {
                 let failure = replace(path, text)
                 work.with { work in

@@ -44,11 +44,16 @@ private struct EngineRun {
 
     init(_ region: SharedRegion) throws(StartError) {
         self.region = region
-        active = try ActiveConfiguration.read(region)
-        request = EngineRequest(
-            configuration: try active.parsed(), configurationPath: active.path, flags: active.flags)
-        Log.configure(request.configuration, in: region)
         log = Log.make(in: region)
+        do throws(StartError) {
+            active = try ActiveConfiguration.read(region)
+            request = EngineRequest(
+                configuration: try active.parsed(), configurationPath: active.path, flags: active.flags)
+        } catch {
+            log.critical("\(error)")
+            throw error
+        }
+        Log.configure(request.configuration, in: region)
     }
 
     func run() throws(StartError) {
@@ -73,6 +78,10 @@ private struct EngineRun {
         let listeners = ListenerSet(region)
         let budget = DescriptorBudget(
             limit: Descriptor.raiseLimit(), workers: region.workerCount, listeners: listeners.listeners.count)
+        // As the reload does it that a death may have cut short.
+        let largest = min(region.recordsPerWorker, budget.connections)
+        limpet_store64(
+            &region.header.pointee.limit, UInt64(min(request.configuration.maxConnections ?? largest, largest)))
         let socket = ControlSocket(adopting: continuity.pointee.control, file: active.control)
         let statePath = IntentRestore.path(in: active.stateDirectory)
         IntentRestore(path: statePath, log: log).run(named, region)

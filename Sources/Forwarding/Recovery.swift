@@ -20,6 +20,7 @@ extension Worker {
         putDown()
         inject(LIMPET_AT_RECOVERED)
         for socket in accepted { adopt(socket) }
+        beginReview(after: nil)
     }
 
     /// Rebuilds what lived in the dead worker alone.
@@ -60,6 +61,8 @@ extension Worker {
 
     private mutating func repair(_ slot: Int) {
         let record = records + slot
+        // An odd number would keep readers out for good.
+        if record.pointee.sequence & 1 != 0 { limpet_write_end(&record.pointee.sequence) }
         inject(LIMPET_AT_RECOVERING)
         if isFree(record) { return }
         if isPoisonous(slot) {

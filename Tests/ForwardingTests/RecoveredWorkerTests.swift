@@ -116,22 +116,6 @@ import Testing
         scene.end()
     }
 
-    /// The first store into an untouched slot was all that the dead worker came to.
-    @Test func anUntouchedRecordThatWasBegunCanBeUsed() throws {
-        let scene = try Scene()
-        scene.region.records(0)[1].sequence = 1
-        scene.own.pointee.hand_generation = 1
-        scene.own.pointee.hand_slot = 1
-        let pair = try Pair(listener: scene.listener)
-        let client = Peer(pair.connected)
-        try scene.revive(accepted: [AcceptedSocket(descriptor: pair.accepted, listener: 0)])
-        var peer = SocketAddress()
-        let server = Peer(try Pair.accept(scene.backendListener, &peer))
-        #expect(client.send([1]) && server.receive(1) == [1])
-        #expect(ConnectionTable(region: scene.region).snapshot(1)?.id == 2)
-        scene.end()
-    }
-
     /// It had been marked as being changed, and was not blank yet: nobody had ever used it.
     @Test func aFirstRecordThatWasBeingFilledInCanBeReadLater() throws {
         let scene = try Scene()

@@ -49,6 +49,14 @@ struct ReloadTests {
             #expect(row.backend == before[String(row.client.prefix { $0 != ":" })])
             #expect(row.home == after[String(row.client.prefix { $0 != ":" })])
         }
+        // What is said of each backend agrees with that, once every record has been looked at.
+        try eventually("the clients that are away are counted") {
+            let rows = try daemon.ctl.connections()
+            return try daemon.ctl.backends().allSatisfy { backend in
+                backend.away == rows.count { $0.backend == backend.name && $0.home != backend.name }
+            }
+        }
+        #expect(try daemon.ctl.backends().reduce(0) { $0 + $1.away } > 0)
         // A daemon that is started with this file answers alike.
         let twin = try Reloadable(servers)
         #expect(try twin.ctl.status().services[0].mappingHash == now.services[0].mappingHash)
@@ -61,6 +69,7 @@ struct ReloadTests {
         #expect(try daemon.ctl.status().services[0].mappingHash == hashes.services[0].mappingHash)
         #expect(try daemon.ctl.status().configHash == hashes.configHash)
         for client in clients { try expectEcho(client) }
+        try eventually("all are at home again") { try daemon.ctl.backends().allSatisfy { $0.away == 0 } }
         try daemon.daemon.stop()
     }
 
