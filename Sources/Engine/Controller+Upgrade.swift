@@ -41,6 +41,12 @@ extension Controller {
         }
     }
 
+    /// An upgrade that the engine before was still about when it died has come to nothing: whoever waits for it is told, and
+    /// another may be asked for.
+    func giveUpBrokenUpgrade() {
+        if isUpgrading { refuseUpgrade(UpgradeRefusal("the engine died while it was under way; try again")) }
+    }
+
     /// What came of an upgrade, for the log; once, and by whichever process serves afterwards. Then the version before is
     /// given up, as soon as the new one is past its probation.
     func concludeUpgrade() {
