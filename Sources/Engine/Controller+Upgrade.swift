@@ -56,6 +56,12 @@ extension Controller {
         eventLoop.scheduleTask(in: max(left, .nanoseconds(0))) { [self] in forgetVersionBefore() }
     }
 
+    /// An upgrade that was being prepared when the engine before died: nothing of it is left.
+    func abandonUpgrade() {
+        guard isUpgrading else { return }
+        refuseUpgrade(UpgradeRefusal("the engine died while it was being prepared"))
+    }
+
     /// From now on there is no way back to the version before the last upgrade.
     func forgetVersionBefore() {
         let previous = region.continuity.pointee.executable_previous
