@@ -85,8 +85,8 @@ import Testing
             (daemon) throws in
             chmod(daemon.path, 0o666)
             let command = [
-                "--reuid", "65534", "--regid", "65534", "--clear-groups", UpgradeTests.program, "--control", daemon.path,
-                "upgrade",
+                "--reuid", "65534", "--regid", "65534", "--clear-groups", UpgradeTests.program, "--control",
+                daemon.path, "upgrade",
             ]
             let named = try run("/usr/bin/setpriv", command + ["/opt/limpetd"], environment: [:])
             #expect(named.status == 5)
