@@ -32,12 +32,12 @@ STAMPS  = .build-stamps
 SOURCES := Package.swift $(shell find Sources -type d -o -type f 2>/dev/null)
 PAGES   := $(wildcard man/*.[1-9])
 SCRIPTS := $(wildcard .ci/*)
-SCENES  := $(wildcard Tests/Scenes/*.py Benchmarks/*/*.py)
+SCENES  := $(wildcard Tests/Scenes/*.py Tests/Mutations/*.py Benchmarks/*/*.py)
 
 BIN      = $(RELEASE)/release
 DEMO     = $(BIN)/limpet-echo demo --limpetd $(BIN)/limpetd --limpetctl $(BIN)/limpetctl
 
-.PHONY: all deps check check-all test sanitize hotpath soak lint demo run install install-strip uninstall clean help
+.PHONY: all deps check check-all test sanitize hotpath soak soak-mutations bench-continuity lint demo run install install-strip uninstall clean help
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -88,12 +88,23 @@ check-all: check
 	@$(MAKE) --no-print-directory hotpath
 	@$(MAKE) --no-print-directory soak
 
-# What the tests do in seconds, for longer: a reader that stops for a minute, thousands of random connections.
+# What the tests do in seconds, for longer: a reader that stops for a minute, thousands of random connections, and then
+# engines that are killed, die at labelled points, are upgraded and reloaded under a load of which every byte is counted.
 soak: export LIMPET_WARNINGS_AS_ERRORS = 1
-soak: $(STAMPS)/deps-build
+soak: $(STAMPS)/deps-build $(STAMPS)/deps-check
 	$(SWIFT) build --build-tests --scratch-path $(CHECK) $(SWIFTFLAGS)
 	LIMPET_STALL_SECONDS=60 LIMPET_ROUNDS=800 $(SWIFT) test --skip-build --scratch-path $(CHECK) \
 	    --filter '^IntegrationTests[.](BulkTests/backpressure|RandomTests)' $(SWIFTFLAGS)
+	LIMPET_SOAK=1 $(SWIFT) test --skip-build --scratch-path $(CHECK) \
+	    --filter '^IntegrationTests[.]ContinuitySoakTests' $(SWIFTFLAGS)
+
+# That the checker of that soak would notice: each Tests/Mutations/*.patch breaks one rule in a copy of the sources.
+soak-mutations: $(STAMPS)/deps-build
+	$(PYTHON) Tests/Mutations/mutations.py . .build-mutations
+
+# What a death and an upgrade cost the clients, by the number of connections.
+bench-continuity: $(STAMPS)/release
+	$(PYTHON) Benchmarks/continuity/continuity.py $(BIN)
 
 # The unit tests once more, watched by each sanitizer. Those that start limpetctl are left out: a process that exits at
 # once leaks what it holds, and says so in place of its exit status.
@@ -176,7 +187,11 @@ help:
 	@echo 'make check       lint, then all tests: unit, manual pages, the real daemon on real sockets'
 	@echo 'make check-all   check, then the unit tests under AddressSanitizer and ThreadSanitizer, hotpath, soak'
 	@echo 'make hotpath     counts what a forwarded message costs in allocations: nothing'
-	@echo 'make soak        stalled readers and random connections, for minutes'
+	@echo 'make soak        stalled readers, random connections, engines that die and are upgraded, for minutes'
+	@echo 'make soak-mutations'
+	@echo '                 breaks the rules of continuity one by one and sees that the checker notices'
+	@echo 'make bench-continuity'
+	@echo '                 what a death and an upgrade cost 1,000, 4,000 and 9,000 connections'
 	@echo 'make test        the tests alone'
 	@echo 'make lint        the form of sources, manual pages and scripts'
 	@echo 'make demo        shows in a minute what Limpet does, on real connections'

@@ -117,7 +117,8 @@ let package = Package(
             name: "ConfigurationTests", dependencies: ["Configuration", "Addressing", "Stickiness"],
             swiftSettings: common),
         .testTarget(
-            name: "ForwardingTests", dependencies: ["Forwarding", "Linux", "CLayout", "Addressing"],
+            name: "ForwardingTests",
+            dependencies: ["Forwarding", "Linux", "CLayout", "Addressing", "Stickiness", "Backends"],
             swiftSettings: common),
         .testTarget(
             name: "ContinuityTests",

@@ -16,6 +16,7 @@ import argparse
 import math
 import os
 import pathlib
+import re
 import signal
 import socket
 import statistics
@@ -73,32 +74,21 @@ class Figures:
         return f"{statistics.median(values):6.1f} ({max(values):5.1f})" if values else "-"
 
 
-def ended(process, generation, daemon):
-    """Waits until the engine after `process` serves; its status."""
-    def look():
-        answer = daemon.ctl("--json", "status")
-        if answer.returncode != 0:
-            return None
-        import json
-        status = json.loads(answer.stdout)
-        return status if status["engine_pid"] != process and status["ready"] else None
-    return wait_for("the next engine serves", look)
-
-
-def kill_once(daemon, checker, figures, probed):
+def kill_once(daemon, checker, figures):
+    resumed = len(pauses(daemon))
     checker.mark()
     engine = wait_for("there is an engine", daemon.engine)
     os.kill(engine, signal.SIGKILL)
-    figures.add("kill", probe(probed) * 1000)
-    status = ended(engine, None, daemon)
+    figures.add("kill", probe(daemon.addresses[1]) * 1000)
+    wait_for("the next engine says that it serves", lambda: len(pauses(daemon)) > resumed)
+    figures.add("kill own", pauses(daemon)[-1])
     time.sleep(SETTLE)
     figures.add("kill gap", checker.mark())
-    figures.add("kill own", own_time(status))
 
 
-def own_time(status):
-    death = status.get("last_death") or {}
-    return death.get("resumed_milliseconds")
+def pauses(daemon):
+    """What the daemon has logged of its deaths: ms from each to the return of its workers."""
+    return [float(pause) for pause in re.findall(r"serving again .*pause_ms=([\d.]+)", daemon.said())]
 
 
 def upgrade_once(daemon, checker, figures):
@@ -106,7 +96,7 @@ def upgrade_once(daemon, checker, figures):
     answer = daemon.ask("upgrade")
     time.sleep(SETTLE)
     figures.add("upgrade gap", checker.mark())
-    figures.add("upgrade own", answer.get("pause_milliseconds"))
+    figures.add("upgrade own", answer["pause_ms"])
 
 
 def measure(directory, connections, times, echo):
@@ -116,11 +106,11 @@ def measure(directory, connections, times, echo):
                                       "--rate", str(RATE)])
         daemon = None
         try:
-            daemon = Daemon(directory, checker.backends, {"load": ""}, extra=())
+            daemon = Daemon(directory, {"load": checker.backends, "probe": [f"127.0.0.1:{echo}"]})
             checker.start(daemon.addresses[:1])
             time.sleep(SETTLE)
             for _ in range(2):
-                kill_once(daemon, checker, figures, daemon.addresses[0])
+                kill_once(daemon, checker, figures)
                 upgrade_once(daemon, checker, figures)
             verdict = checker.finish()
             if verdict is None or verdict["verdict"] != "pass":

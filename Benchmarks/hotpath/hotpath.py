@@ -90,6 +90,8 @@ class Daemon:
         environment = dict(os.environ, LD_PRELOAD=library, HOTPATH_COUNTS=self.counts)
         self.process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
         wait_for(lambda: self.ctl("ready", "-q").returncode == 0, "readiness")
+        # The keeper, which was started, forwards nothing.
+        self.engine = json.loads(self.ctl("--json", "status").stdout)["engine_pid"]
         listeners = json.loads(self.ctl("--json", "listeners").stdout)["listeners"]
         self.ports = {row["service"]: int(row["address"].rsplit(":", 1)[1]) for row in listeners}
 
@@ -103,7 +105,7 @@ class Daemon:
 
     def totals(self):
         pathlib.Path(self.counts).unlink(missing_ok=True)
-        self.process.send_signal(signal.SIGUSR1)
+        os.kill(self.engine, signal.SIGUSR1)
         wait_for(lambda: os.path.exists(self.counts), "the counters' file")
         return {name: int(value) for name, value in map(str.split, open(self.counts))}
 

@@ -144,6 +144,7 @@ void limpet_fault_prepare(limpet_shared_header *shared) {
 }
 
 void limpet_fault_thread(int32_t worker) {
+    if (!region) return;
     own_worker = worker;
     if (worker >= 0) limpet_store32(&worker_of(worker)->thread, (uint32_t)syscall(SYS_gettid));
     void *memory = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);

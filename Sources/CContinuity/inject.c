@@ -12,6 +12,7 @@
 uint32_t limpet_inject_armed;
 static uint32_t rate, label, passes;
 static uint32_t passed;
+static enum { BY_KILL, BY_HANGING, BY_FAULT } manner;
 static __thread uint64_t state;
 
 void limpet_inject_prepare(uint32_t engine_generation) {
@@ -23,7 +24,10 @@ void limpet_inject_prepare(uint32_t engine_generation) {
         rate = (uint32_t)strtoul(slash + 1, 0, 10);
     } else if (!colon) {
         rate = (uint32_t)strtoul(text, 0, 10);
-    } else if (engine_generation == 1) {
+    } else {
+        if (strstr(colon, ":hang")) manner = BY_HANGING;
+        if (strstr(colon, ":fault")) manner = BY_FAULT;
+        if (engine_generation != 1 && manner != BY_FAULT) return;
         label = (uint32_t)strtoul(text, 0, 10) + 1;
         passes = (uint32_t)strtoul(colon + 1, 0, 10);
     }
@@ -35,7 +39,8 @@ static void die(uint32_t point) {
     line[24] = (char)('0' + point / 10 % 10);
     line[25] = (char)('0' + point % 10);
     if (write(2, line, sizeof line - 1) < 0) _exit(1);
-    kill(getpid(), SIGKILL);
+    if (manner == BY_FAULT) *(volatile int *)(uintptr_t)0x2a = 1;
+    if (manner == BY_KILL) kill(getpid(), SIGKILL);
     for (;;) pause();
 }
 

@@ -4,20 +4,23 @@
 #include "support.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 void limpet_grow_descriptor_table(int32_t descriptors) {
-    /* The table is as large as the highest number ever needed. Of our own numbers any will do to be copied. */
-    int highest = dup2(STDERR_FILENO, descriptors - 1);
+    /* The table is as large as the highest number ever needed. Of our own numbers any will do to be copied. Not dup2: in a
+     * table that was handed down a connection may have the last number. */
+    int highest = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, descriptors - 1);
     if (highest >= 0) close(highest);
 }
 
@@ -54,6 +57,7 @@ __attribute__((noreturn)) static void replace_keeper(limpet_shared_header *regio
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR2};
     struct sigaction action = {.sa_handler = hand_on};
     sigset_t blocked;
+    prctl(PR_SET_NAME, "limpetd");
     handed_to = engine;
     sigprocmask(SIG_BLOCK, NULL, &blocked);
     for (unsigned index = 0; index < sizeof numbers / sizeof *numbers; index++) {
@@ -106,15 +110,23 @@ __attribute__((noreturn)) static void watch_keeper(limpet_shared_header *region,
         limpet_dismiss_guard(continuity);
     }
     int32_t engine = getpid();
-    for (uint64_t pause = 0;; pause = pause ? 2 * pause : 10) {
-        if (pause > 5000) pause = 5000;
-        limpet_sleep(pause);
+    for (uint64_t pause = 0;;) {
+        /* From here on the engine takes signals from anybody. */
         limpet_pid_store(&continuity->keeper, 0);
+        limpet_sleep(pause);
+        uint64_t begun = limpet_milliseconds();
         long child = limpet_clone_sharing(&continuity->keeper);
         if (child == 0) replace_keeper(region, engine);
         if (child > 0)
             while (waitpid((pid_t)child, NULL, 0) < 0 && errno == EINTR) {}
+        pause = limpet_replacement_pause(pause, limpet_milliseconds() - begun);
     }
+}
+
+uint64_t limpet_replacement_pause(uint64_t before, uint64_t lived) {
+    if (lived >= 1000) return 0;
+    uint64_t pause = before ? 2 * before : 10;
+    return pause < 100 ? pause : 100;
 }
 
 int32_t limpet_clone_engine(limpet_shared_header *region, void (*run)(void *), void *context) {
@@ -124,6 +136,7 @@ int32_t limpet_clone_engine(limpet_shared_header *region, void (*run)(void *), v
     long child = limpet_clone_sharing(&continuity->engine);
     if (child != 0) return (int32_t)child;
     /* Named before a second thread runs: what nothing names is closed by the engine's first steps. */
+    prctl(PR_SET_NAME, "limpetd-engine");
     int before = continuity->engine_pidfd;
     int own = (int)syscall(SYS_pidfd_open, getpid(), 0);
     if (own < 0) _exit(1);

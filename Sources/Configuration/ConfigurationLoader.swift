@@ -12,6 +12,14 @@ public enum ConfigurationLoader {
     /// Files of configuration may be this large, in bytes.
     public static let fileLimit = 1024 * 1024
 
+    /// A file as it was read last and what came of it. Reading the same bytes again would cost memory: the TOML library
+    /// never gives back the tables that it makes.
+    public struct FileReading: Sendable {
+        fileprivate let path: String
+        fileprivate let bytes: [UInt8]
+        fileprivate let outcome: Result<LoadedConfiguration, ConfigurationFailure>
+    }
+
     /// Reads and checks everything, the hash key's file included.
     /// - Parameters:
     ///   - path: the configuration file; nil: the flags make one service, called `default`.
@@ -19,11 +27,20 @@ public enum ConfigurationLoader {
     ///     are refused.
     /// - Throws: everything that is wrong, at once; the command line is judged before the file is opened.
     public static func load(path: String?, flags: FlagValues) throws(ConfigurationFailure) -> LoadedConfiguration {
+        var reading: FileReading?
+        return try load(path: path, flags: flags, reading: &reading)
+    }
+
+    /// The same, for whoever does it again and again.
+    /// - Parameter reading: of the last time; nil: none. Holds this one afterwards.
+    public static func load(
+        path: String?, flags: FlagValues, reading: inout FileReading?
+    ) throws(ConfigurationFailure) -> LoadedConfiguration {
         let onLine = Findings(source: "limpetd")
         var loaded: LoadedConfiguration
         if let path {
             try check(flags, onLine)
-            loaded = try parse(try text(ofFile: path), source: path)
+            loaded = try parse(file: path, &reading)
             ConfigurationBuilder.readDaemon(flags.daemonReader(onLine), into: &loaded.configuration)
         } else {
             let configuration = ConfigurationBuilder(form: .flags, findings: onLine).build(flags)
@@ -66,12 +83,22 @@ public enum ConfigurationLoader {
         guard findings.errors.isEmpty else { throw ConfigurationFailure(.usage, findings.errors) }
     }
 
-    private static func text(ofFile path: String) throws(ConfigurationFailure) -> String {
+    private static func parse(
+        file path: String, _ reading: inout FileReading?
+    ) throws(ConfigurationFailure) -> LoadedConfiguration {
         let file = try contents(ofFile: path, limit: fileLimit)
+        if let known = reading, known.path == path, known.bytes == file.bytes { return try known.outcome.get() }
         guard let text = String(validating: file.bytes, as: UTF8.self) else {
             throw failure(path, "is not UTF-8")
         }
-        return text
+        let outcome: Result<LoadedConfiguration, ConfigurationFailure>
+        do throws(ConfigurationFailure) {
+            outcome = .success(try parse(text, source: path))
+        } catch {
+            outcome = .failure(error)
+        }
+        reading = FileReading(path: path, bytes: file.bytes, outcome: outcome)
+        return try outcome.get()
     }
 
     private static func hashKey(

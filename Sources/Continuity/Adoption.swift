@@ -40,6 +40,8 @@ extension AdoptedRegion {
         // The guard knows the region that was handed down and no other, and would have to wait for this engine.
         handedDown.pointee.engine = engine
         guard limpet_claim_safety(handedDown.pointer(to: \.safe)!) != 0 else { return false }
+        // For the engine, should this process die before it has let it go.
+        region.continuity.pointee.safe = Processes.own
         // While the engine waits: afterwards what is closed here could be another descriptor of this number.
         forgetInherited()
         limpet_dismiss_guard(region.continuity)

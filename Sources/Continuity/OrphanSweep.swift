@@ -21,11 +21,12 @@ public enum OrphanSweep {
     public static func run(
         _ region: SharedRegion, keeping: [Int32] = [], in range: Range<Int32>? = nil
     ) -> [AcceptedSocket] {
-        var named = NamedDescriptors(limit: Int32(clamping: Descriptor.raiseLimit()))
+        var named = NamedDescriptors()
         for descriptor in 0...2 { named.insert(Int32(descriptor)) }
         for descriptor in keeping { named.insert(descriptor) }
         named.insert(namedIn: region)
-        let end = min(named.limit, max(named.highest, highest(region)) + margin)
+        // Not the limit: it may have been lowered since.
+        let end = max(named.highest, highest(region)) + margin
         let listeners = LiveListener.all(region)
         var accepted: [AcceptedSocket] = []
         for descriptor in Descriptor.open(in: range ?? 0..<end, where: { !named.contains($0) }) {
@@ -79,25 +80,22 @@ private struct LiveListener {
     }
 }
 
-/// A set of descriptors.
+/// A set of descriptors, as large as the highest of them: there may be a billion that could be.
 private struct NamedDescriptors {
-    let limit: Int32
     private(set) var highest: Int32 = 2
-    private var words: [UInt64]
-
-    init(limit: Int32) {
-        self.limit = limit
-        words = Array(repeating: 0, count: Int(limit) / 64 + 1)
-    }
+    private var words: [UInt64] = []
 
     mutating func insert(_ descriptor: Int32) {
-        guard descriptor >= 0, descriptor < limit else { return }
-        words[Int(descriptor) / 64] |= 1 << UInt64(descriptor % 64)
+        guard descriptor >= 0 else { return }
+        let word = Int(descriptor) / 64
+        if word >= words.count { words += Array(repeating: 0, count: max(words.count, word + 1 - words.count)) }
+        words[word] |= 1 << UInt64(descriptor % 64)
         highest = max(highest, descriptor)
     }
 
     func contains(_ descriptor: Int32) -> Bool {
-        words[Int(descriptor) / 64] & 1 << UInt64(descriptor % 64) != 0
+        let word = Int(descriptor) / 64
+        return word < words.count && words[word] & 1 << UInt64(descriptor % 64) != 0
     }
 
     /// Everything that the shared region names.

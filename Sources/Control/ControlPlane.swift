@@ -40,6 +40,10 @@ public protocol ControlPlane: AnyObject {
     /// Closes the connections that the selector matches.
     /// - Returns: how many were told to close.
     func close(_ request: CloseRequest, by caller: Caller) throws(ControlError) -> CloseReport
+    /// Reads the configuration again, and unless it is a dry run applies it, all of it or nothing. One reload after the
+    /// other.
+    /// - Returns: what has changed, once every worker goes by it; fails with a ``ControlError`` where nothing has.
+    func reload(_ request: ReloadRequest, by caller: Caller) throws(ControlError) -> EventLoopFuture<ReloadReport>
     /// The effective configuration as TOML.
     func configuration() -> String
     func readiness() -> ReadyReport

@@ -54,6 +54,13 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
         self.user = user
     }
 
+    /// Goes over to another configuration. What belongs to the daemon stays.
+    mutating func take(_ configuration: DaemonConfiguration, _ slots: SlotTables) {
+        self.configuration = configuration.canonicalText
+        hashKey = configuration.hashKey.hexadecimal
+        self.slots = slots
+    }
+
     /// The configuration, with its key.
     func parsed() throws(StartError) -> DaemonConfiguration {
         do throws(ConfigurationFailure) {

@@ -66,22 +66,26 @@ extension Controller {
         let configured = topology.backends[slot].configuration.weight
         set.weight = request.weight.map { OperatorWeight(value: $0, base: configured, since: Clock.wall()) }
         _ = set.settle(configuredWeight: configured)
+        let before = region.operatorWeight(slot)
         region.setOperatorWeight(set.weight, slot)
         let taken = eventLoop.makePromise(of: Void.self)
         do throws(StartError) {
             try rebuild { taken.succeed() }
         } catch {
             taken.succeed()
+            region.setOperatorWeight(before, slot)
             throw ControlError(.failed, "\(error)")
         }
-        return taken.futureResult.flatMap { [self] in saved(slot) }
+        return saved(slot, and: taken.futureResult)
     }
 
     // MARK: Parts
 
-    /// Writes all intents down. The reply's row is of the moment at which that is done.
-    private func saved(_ slot: Int) -> EventLoopFuture<BackendChange> {
-        save().map { [self] unsaved in BackendChange(backend: row(slot), unsaved: unsaved) }
+    /// Writes all intents down. The reply's row is of the moment at which that is done, and `other` is too.
+    private func saved(_ slot: Int, and other: EventLoopFuture<Void>? = nil) -> EventLoopFuture<BackendChange> {
+        save().and(other ?? eventLoop.makeSucceededVoidFuture()).map { [self] unsaved, _ in
+            BackendChange(backend: row(slot), unsaved: unsaved)
+        }
     }
 
     /// Writes all intents down.

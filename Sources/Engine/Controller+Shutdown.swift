@@ -15,7 +15,7 @@ extension Controller {
     func signalled(_ number: Int32) {
         switch number {
         case Signals.hangUp:
-            log.notice("SIGHUP: this version cannot reload; restart limpetd to apply a changed configuration")
+            reloadOnSignal()
         case Signals.userTwo: upgradeBySignal()
         case Signals.interrupt where !isServing:
             log.notice("interrupted again: ending at once")
@@ -34,14 +34,33 @@ extension Controller {
             log.notice(
                 "shutting down",
                 metadata: ["connections": "\(region.open)", "drain_seconds": "\(drain.components.seconds)"])
-            workers.postToAll(.stopListening)
-            phase = .draining(until: until)
-            advanceShutdown()
+            stopListening(until: until)
         case .draining(let earlier):
             phase = .draining(until: min(earlier, until))
+            noteShutdown(min(earlier, until))
         case .closing, .ended:
             break
         }
+    }
+
+    /// Goes on with an end that an engine before had begun and not come to.
+    func resumeShutdown() {
+        let until = limpet_load64(&region.continuity.pointee.shutdown_deadline)
+        if until == 0 { return }
+        log.notice("going on with the shutdown", metadata: ["connections": "\(region.open)"])
+        stopListening(until: until)
+    }
+
+    private func stopListening(until: UInt64) {
+        // First of all: whoever takes over after a death finds listeners closed, and must know why.
+        noteShutdown(until)
+        workers.postToAll(.stopListening)
+        phase = .draining(until: until)
+        advanceShutdown()
+    }
+
+    private func noteShutdown(_ until: UInt64) {
+        limpet_publish64(&region.continuity.pointee.shutdown_deadline, max(1, until))
     }
 
     private func advanceShutdown() {

@@ -82,6 +82,7 @@ extension Controller {
     private func beginUpgrade(_ request: UpgradeRequest) throws(UpgradeRefusal) {
         let continuity = region.continuity
         guard isServing else { throw UpgradeRefusal("limpetd is shutting down") }
+        guard !reloads.isUnderWay else { throw UpgradeRefusal("a reload is under way; try again") }
         guard !isUpgrading else {
             throw UpgradeRefusal("upgrade \(continuity.pointee.upgrade.id) is under way")
         }
@@ -127,14 +128,30 @@ extension Controller {
             path: path, trusted: [0, program.startedBy], document: document, needsWayBack: !request.noRollback)
     }
 
-    /// The candidate has been looked at.
-    private func asked(_ found: Result<UpgradeAttempt.Candidate, UpgradeRefusal>) {
+    /// Looks at the writing of the state file so many times before an upgrade is refused for it …
+    private static let writingLooks = 100
+    /// … this far apart.
+    private static let writingInterval = TimeAmount.milliseconds(10)
+
+    /// The candidate has been looked at. An engine cannot end before the disk has let go of it: with the workers parked that
+    /// would be a standstill, so what is being written is waited for first.
+    private func asked(
+        _ found: Result<UpgradeAttempt.Candidate, UpgradeRefusal>, patience: Int = Controller.writingLooks
+    ) {
         switch found {
         case .failure(let refusal): refuseUpgrade(refusal)
         case .success(let candidate):
             guard isServing else {
                 Descriptor.close(candidate.executable)
                 return refuseUpgrade(UpgradeRefusal("limpetd is shutting down"))
+            }
+            if intents.isWriting {
+                guard patience > 0 else {
+                    Descriptor.close(candidate.executable)
+                    return refuseUpgrade(UpgradeRefusal("the state file is still being written; look at the disk"))
+                }
+                eventLoop.scheduleTask(in: Controller.writingInterval) { [self] in asked(found, patience: patience - 1) }
+                return
             }
             makeWay(for: candidate)
         }

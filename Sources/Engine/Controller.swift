@@ -12,6 +12,8 @@ import NIOCore
 ///
 /// Everything in it is touched on the control event loop alone; `@unchecked Sendable` because it is handed there.
 final class Controller: ControlPlane, @unchecked Sendable {
+    /// What the document says.
+    var active: ActiveConfiguration
     /// With the configuration that is active.
     var request: EngineRequest
     /// With the weights that are in force.
@@ -29,6 +31,9 @@ final class Controller: ControlPlane, @unchecked Sendable {
     let finished: @Sendable () -> Void
 
     let incidents: IncidentLog
+    var reloads = Reloads()
+    /// The configuration file as it was read last.
+    var fileReading: ConfigurationLoader.FileReading?
     /// What operators have set, on its way to the disk.
     let intents: IntentKeeper
     /// By backend slot.
@@ -49,10 +54,12 @@ final class Controller: ControlPlane, @unchecked Sendable {
     }
 
     init(
-        request: EngineRequest, topology: Topology, region: SharedRegion, workers: WorkerPool, listeners: ListenerSet,
-        budget: DescriptorBudget, incidents: IncidentLog, intents: IntentKeeper, userName: String,
-        eventLoop: any EventLoop, log: Logger, finished: @escaping @Sendable () -> Void
+        active: ActiveConfiguration, request: EngineRequest, topology: Topology, region: SharedRegion,
+        workers: WorkerPool, listeners: ListenerSet, budget: DescriptorBudget, incidents: IncidentLog,
+        intents: IntentKeeper, userName: String, eventLoop: any EventLoop, log: Logger,
+        finished: @escaping @Sendable () -> Void
     ) {
+        self.active = active
         self.request = request
         self.topology = topology
         self.region = region
@@ -76,6 +83,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
         concludeUpgrade()
         // Also after a death: it may have come before the last change was written.
         save()
+        resumeShutdown()
     }
 
     var isServing: Bool {
@@ -150,15 +158,5 @@ final class Controller: ControlPlane, @unchecked Sendable {
     }
 
     /// Calls `body` with every connection there is.
-    func forEachConnection(_ body: (ConnectionSnapshot) -> Void) {
-        var position = 0
-        while position < table.slotCount {
-            if table.isUntouched(position) {
-                position = table.endOfWorker(position)
-                continue
-            }
-            if let snapshot = table.snapshot(position) { body(snapshot) }
-            position += 1
-        }
-    }
+    func forEachConnection(_ body: (ConnectionSnapshot) -> Void) { table.visit(body) }
 }

@@ -5,7 +5,11 @@ public struct DescriptorBudget: Sendable, Equatable {
     /// Two descriptors each: client and backend.
     private static let perConnection = 2
 
-    /// RLIMIT_NOFILE after raising it as far as it goes.
+    /// More are not used, whatever the limit is: some container runtimes set a billion, and there are tables, the kernel's
+    /// among them, that are made for as many at the start.
+    public static let most = 1 << 22
+
+    /// RLIMIT_NOFILE after raising it as far as it goes; ``most`` at most.
     public let limit: Int
     public let reserve: Int
     /// Pipes that may exist over all workers. A pipe exists only while bytes wait in it, and without one a worker
@@ -19,6 +23,7 @@ public struct DescriptorBudget: Sendable, Equatable {
     ///   - workers: forwarding threads.
     ///   - listeners: listening addresses; each worker has a socket for each.
     public init(limit: Int, workers: Int, listeners: Int) {
+        let limit = min(limit, DescriptorBudget.most)
         self.limit = limit
         reserve = DescriptorBudget.baseReserve + workers * (listeners + 4)
         pipeCap = max(workers * 4, min(2048, limit / 32))

@@ -7,23 +7,27 @@ import NIOCore
 /// What operators have set, on its way to the state directory: hands texts to the writer, and tells those who wait for
 /// it what came of theirs. Lives on the control event loop.
 final class IntentKeeper: @unchecked Sendable {
-    /// So long a verb waits for the disk.
-    private static let patience = TimeAmount.seconds(5)
-
     private let writer: IntentWriter
     private let eventLoop: any EventLoop
     private let log: Logger
     private let userName: String
+    private let patience: TimeAmount
     private var waiting: [(number: UInt64, promise: EventLoopPromise<String?>)] = []
     /// Why what is set now would not survive a restart; nil: it would, or is being written.
     private(set) var unsaved: String?
 
-    /// - Parameter userName: whom the daemon runs as.
-    init(writer: IntentWriter, eventLoop: any EventLoop, log: Logger, userName: String) {
+    /// - Parameters:
+    ///   - userName: whom the daemon runs as.
+    ///   - patience: how long a verb waits for the disk.
+    init(
+        writer: IntentWriter, eventLoop: any EventLoop, log: Logger, userName: String,
+        patience: TimeAmount = .seconds(5)
+    ) {
         self.writer = writer
         self.eventLoop = eventLoop
         self.log = log
         self.userName = userName
+        self.patience = patience
     }
 
     /// Starts the writer. Once, before anything is saved.
@@ -39,9 +43,13 @@ final class IntentKeeper: @unchecked Sendable {
         let promise = eventLoop.makePromise(of: String?.self)
         let number = writer.write(IntentFile.text(of: intents))
         waiting.append((number, promise))
-        eventLoop.scheduleTask(in: IntentKeeper.patience) { [self] in lose(patienceWith: number) }
+        eventLoop.scheduleTask(in: patience) { [self] in lose(patienceWith: number) }
         return promise.futureResult
     }
+
+    /// Whether a write is under way. While the disk takes its time over it the process cannot end, however it is told to: a
+    /// thread that waits for a disk (state D in ps(1)) does not take part.
+    var isWriting: Bool { writer.isTrying }
 
     /// Waits for the writer's end. Not on the control event loop.
     func finish(within limit: Duration) {
@@ -83,6 +91,8 @@ final class IntentKeeper: @unchecked Sendable {
         case .noSpace, .quotaExceeded: "\(failure); make room there"
         case .accessDenied, .notPermitted, .readOnly, .noSuchFile:
             "\(failure); make the directory writable for user \(userName), or name another with --state-directory"
+        case .tooManyFiles, .tooManyFilesInSystem:
+            "\(failure); raise the limit of open files (ulimit -n, LimitNOFILE=, fs.file-max)"
         default: "\(failure); look at the disk"
         }
     }

@@ -1,3 +1,4 @@
+import CContinuity
 import Linux
 
 /// Brings texts to the disk on a thread of its own, so that a disk that takes its time holds up nobody else. Only the
@@ -12,8 +13,13 @@ final class IntentWriter: Sendable {
         var number: UInt64 = 0
         /// The number of the last one that an attempt was made with.
         var tried: UInt64 = 0
+        /// Whether an attempt is under way.
+        var isTrying = false
         var isEnding = false
         var hasEnded = false
+
+        /// Whether the newest text was tried in vain.
+        var hasFailed: Bool { text != nil && number == tried }
     }
 
     let path: String
@@ -39,10 +45,12 @@ final class IntentWriter: Sendable {
     ///   are on the disk, or the failure says why not.
     func start(attempted: @escaping @Sendable (_ number: UInt64, _ failure: SystemError?) -> Void) throws(SystemError) {
         _ = try Threads.start("intent") { [self] in
+            limpet_fault_thread(-1)
             while let (number, text) = next() {
                 let failure = replace(path, text)
                 work.with { work in
                     work.tried = number
+                    work.isTrying = false
                     if failure == nil && work.number == number { work.text = nil }
                 }
                 attempted(number, failure)
@@ -50,6 +58,9 @@ final class IntentWriter: Sendable {
             work.with { $0.hasEnded = true }
         }
     }
+
+    /// Whether an attempt is under way.
+    var isTrying: Bool { work.with { $0.isTrying } }
 
     /// Hands over a text.
     /// - Returns: its number.
@@ -66,21 +77,26 @@ final class IntentWriter: Sendable {
     func finish(within limit: Duration) -> Bool {
         work.with { work in
             work.isEnding = true
-            if work.text != nil { work.number += 1 }
+            if work.hasFailed && !work.isTrying { work.number += 1 }
         }
         return work.wait(within: limit) { $0.hasEnded ? true : nil } ?? false
     }
 
     /// The next text to write; waits for it. nil: there is none any more.
     private func next() -> (number: UInt64, text: [UInt8])? {
-        let fresh = work.wait(within: hasFailed ? retry : nil) { work -> (number: UInt64, text: [UInt8])?? in
-            if let text = work.text, work.number != work.tried { return .some((work.number, text)) }
+        let pause = work.with { $0.hasFailed } ? retry : nil
+        let fresh = work.wait(within: pause) { work -> (number: UInt64, text: [UInt8])?? in
+            if let text = work.text, work.number != work.tried {
+                work.isTrying = true
+                return .some((work.number, text))
+            }
             return work.isEnding ? .some(nil) : nil
         }
-        // The time ran out: once more with the same.
-        return fresh ?? work.with { work in work.text.map { (work.number, $0) } }
+        // Where the time ran out: once more with the same.
+        return fresh
+            ?? work.with { work in
+                work.isTrying = true
+                return work.text.map { (work.number, $0) }
+            }
     }
-
-    /// Whether the newest text was tried in vain.
-    private var hasFailed: Bool { work.with { $0.text != nil && $0.number == $0.tried } }
 }

@@ -47,29 +47,41 @@ struct ListenerSet: Sendable {
         }
     }
 
-    /// Binds what a configuration adds, or nothing.
+    /// A listener that was bound, and what its slot was used for before.
+    struct Bound: Sendable {
+        let slot: Int
+        fileprivate let former: UInt8
+    }
+
+    /// Binds what a configuration adds, or nothing, and names it in the region.
     /// - Parameters:
     ///   - services: of that configuration.
     ///   - own: addresses that this daemon listens on already.
+    @discardableResult
     static func bind(
         _ opened: [SlotAssignment.OpenedListener], of services: [ServiceConfiguration], in region: SharedRegion,
         besides own: [Endpoint] = []
-    ) throws(StartError) {
-        var done: [(slot: Int, former: UInt8)] = []
+    ) throws(StartError) -> [Bound] {
+        var done: [Bound] = []
         for listener in opened {
-            let state = region.listener(listener.slot)
-            done.append((listener.slot, state.pointee.used))
+            done.append(Bound(slot: listener.slot, former: region.listener(listener.slot).pointee.used))
             do throws(SystemError) {
                 try bind(
                     listener, options: SocketOptions(services[listener.service]), in: region,
                     isOurs: own.contains { $0.collides(with: listener.address) })
             } catch {
-                for (slot, former) in done {
-                    close(slot, in: region)
-                    limpet_publish8(&region.listener(slot).pointee.used, former)
-                }
+                unbind(done, in: region)
                 throw StartError("\(error); \(cure(error.errno, at: listener.address, besides: own))")
             }
+        }
+        return done
+    }
+
+    /// Takes a ``bind(_:of:in:besides:)`` back.
+    static func unbind(_ bound: [Bound], in region: SharedRegion) {
+        for listener in bound {
+            close(listener.slot, in: region)
+            limpet_publish8(&region.listener(listener.slot).pointee.used, listener.former)
         }
     }
 

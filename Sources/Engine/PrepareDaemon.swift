@@ -55,18 +55,41 @@ public func prepareDaemon(_ request: EngineRequest) throws(StartError) -> Prepar
 public func findDaemon(_ region: SharedRegion) throws(StartError) -> PreparedDaemon {
     let active = try ActiveConfiguration.read(region)
     return PreparedDaemon(
-        region: region, log: Log.make(try active.parsed()), descriptors: Descriptor.raiseLimit(),
+        region: region, log: Log.make(in: region),
+        descriptors: min(Descriptor.raiseLimit(), DescriptorBudget.most),
         socket: ControlSocket(adopting: region.continuity.pointee.control, file: active.control))
 }
 
-/// The log as it was configured.
+/// The log as it is configured.
 enum Log {
+    /// For what comes before there is a region.
     static func make(_ configuration: DaemonConfiguration) -> Logger {
-        var log = Logger(label: "limpetd") { _ in
-            StandardErrorLog(level: .info, format: configuration.logFormat == .json ? .json : .text)
-        }
-        log.logLevel = Logger.Level(rawValue: configuration.logLevel.rawValue) ?? .info
-        return log
+        make(LogSettings(level: level(configuration), format: format(configuration)))
+    }
+
+    /// Written as the region says at each line, for the keeper and the engine alike.
+    static func make(in region: SharedRegion) -> Logger { make(settings(region)) }
+
+    /// Makes the log be written as a configuration says, by whoever writes it.
+    static func configure(_ configuration: DaemonConfiguration, in region: SharedRegion) {
+        settings(region).set(level: level(configuration), format: format(configuration))
+    }
+
+    private static func make(_ settings: LogSettings) -> Logger {
+        Logger(label: "limpetd") { _ in StandardErrorLog(settings) }
+    }
+
+    private static func settings(_ region: SharedRegion) -> LogSettings {
+        LogSettings(
+            level: limpet_log_level(region.continuity), format: limpet_log_format(region.continuity))
+    }
+
+    private static func level(_ configuration: DaemonConfiguration) -> Logger.Level {
+        Logger.Level(rawValue: configuration.logLevel.rawValue) ?? .info
+    }
+
+    private static func format(_ configuration: DaemonConfiguration) -> StandardErrorLog.Format {
+        configuration.logFormat == .json ? .json : .text
     }
 }
 
@@ -105,8 +128,11 @@ struct DaemonPreparation {
     }
 
     private static func workers(_ configuration: DaemonConfiguration) -> Int {
-        configuration.workers ?? min(64, Threads.usableProcessors)
+        configuration.workers ?? automaticWorkers
     }
+
+    /// One for each processor that the daemon may use.
+    static var automaticWorkers: Int { min(64, Threads.usableProcessors) }
 
     /// Slots of the shared region are numbered and their number is fixed: what a configuration may name has a limit.
     static func checkCounts(_ configuration: DaemonConfiguration) throws(StartError) {
@@ -162,7 +188,8 @@ struct DaemonPreparation {
             log.info("\(Identity.summary)")
             log.info("\(budget.summary(admitted: limit))")
             try publish(region, slots.tables, socket, stateDirectory: state.path, program)
-            return PreparedDaemon(region: region, log: log, descriptors: budget.limit, socket: socket)
+            Log.configure(configuration, in: region)
+            return PreparedDaemon(region: region, log: Log.make(in: region), descriptors: budget.limit, socket: socket)
         } catch {
             socket.remove()
             throw error

@@ -44,10 +44,16 @@ private struct EngineRun {
 
     init(_ region: SharedRegion) throws(StartError) {
         self.region = region
-        active = try ActiveConfiguration.read(region)
-        request = EngineRequest(
-            configuration: try active.parsed(), configurationPath: active.path, flags: active.flags)
-        log = Log.make(request.configuration)
+        log = Log.make(in: region)
+        do throws(StartError) {
+            active = try ActiveConfiguration.read(region)
+            request = EngineRequest(
+                configuration: try active.parsed(), configurationPath: active.path, flags: active.flags)
+        } catch {
+            log.critical("\(error)")
+            throw error
+        }
+        Log.configure(request.configuration, in: region)
     }
 
     func run() throws(StartError) {
@@ -72,6 +78,10 @@ private struct EngineRun {
         let listeners = ListenerSet(region)
         let budget = DescriptorBudget(
             limit: Descriptor.raiseLimit(), workers: region.workerCount, listeners: listeners.listeners.count)
+        // As the reload does it that a death may have cut short.
+        let largest = min(region.recordsPerWorker, budget.connections)
+        limpet_store64(
+            &region.header.pointee.limit, UInt64(min(request.configuration.maxConnections ?? largest, largest)))
         let socket = ControlSocket(adopting: continuity.pointee.control, file: active.control)
         let statePath = IntentRestore.path(in: active.stateDirectory)
         IntentRestore(path: statePath, log: log).run(named, region)
@@ -99,9 +109,9 @@ private struct EngineRun {
 
         let ending = Completion()
         let controller = Controller(
-            request: request, topology: topology, region: region, workers: workers, listeners: listeners,
-            budget: budget, incidents: incidents, intents: intents, userName: active.user, eventLoop: eventLoop,
-            log: log,
+            active: active, request: request, topology: topology, region: region, workers: workers,
+            listeners: listeners, budget: budget, incidents: incidents, intents: intents, userName: active.user,
+            eventLoop: eventLoop, log: log,
             finished: { ending.complete() })
         try? eventLoop.submit { controller.begin() }.wait()
         let server = try ControlService(controller, socket, eventLoop, version: runningVersion)
@@ -110,6 +120,7 @@ private struct EngineRun {
             controller.noteStates()
             controller.noteDescriptors()
             controller.noteClosings()
+            controller.noteRemoved()
         }
         try takeSignals { number in eventLoop.execute { controller.signalled(number) } }
         Rehearsal.pass(.serving, region)

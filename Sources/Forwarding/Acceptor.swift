@@ -78,12 +78,12 @@ extension Worker {
         let record = records + slot
         let generation = record.pointee.generation % 0x7fff_ffff + 1
         let local = listener.local?.endpoint ?? StreamSocket.localEndpoint(descriptor)
-        let service = table.services[Int(listener.service)]
 
         takeInHand(slot, generation)
         defer { putDown() }
         // Until its state is set the record counts for nothing: whoever dies before has left an accepted socket without
-        // a name, which the next engine takes in.
+        // a name, which the next engine takes in. So there is nothing before that depends on who the client is: one that
+        // makes engines die must be known again as the same connection.
         limpet_write_begin(&record.pointee.sequence)
         limpet_record_clear(record, generation)
         record.pointee.id = limpet_fetch_add64(&region.header.pointee.next_id, 1)
@@ -92,22 +92,18 @@ extension Worker {
         record.pointee.service = listener.service
         record.pointee.listener = listener.listener
         record.pointee.backend = .max
+        record.pointee.home = .max
         let clean = Endpoint(address: peer.address.unmapped, port: peer.port)
         record.pointee.client.set(clean)
         record.pointee.peer.set(clean)
         record.pointee.client_local.set(local)
-        record.pointee.source_key = service.keyer.key(for: clean.address, port: clean.port)
-        record.pointee.home = .max
-        if let home = service.rendezvous.first(of: record.pointee.source_key) {
-            record.pointee.home = service.members[home].slot
-            let reason = Worker.ineligibility(region.backend(Int(record.pointee.home))) ?? .home
-            record.pointee.away_reason = reason.rawValue
-        }
         inject(LIMPET_AT_RECORD_WRITTEN)
         limpet_order()
         record.pointee.descriptor.0 = descriptor
         inject(LIMPET_AT_CLIENT_NAMED)
         limpet_publish8(&record.pointee.state, UInt8(LIMPET_CONNECTING))
+        limpet_order()
+        findHome(record)
         limpet_write_end(&record.pointee.sequence)
         inject(LIMPET_AT_ADMITTED)
 
@@ -123,6 +119,17 @@ extension Worker {
         }
         inject(LIMPET_AT_CLIENT_WATCHED)
         dialFirst(slot)
+    }
+
+    /// Says in the record where the client belongs, as the table sees it.
+    func findHome(_ record: UnsafeMutablePointer<limpet_record>) {
+        guard let client = record.pointee.client.endpoint else { return }
+        let service = table.services[Int(record.pointee.service)]
+        record.pointee.source_key = service.keyer.key(for: client.address, port: client.port)
+        guard let home = service.rendezvous.first(of: record.pointee.source_key) else { return }
+        let slot = service.members[home].slot
+        record.pointee.away_reason = (Worker.ineligibility(region.backend(Int(slot))) ?? .home).rawValue
+        limpet_publish16(&record.pointee.home, slot)
     }
 
     /// Accepting rests until a place is free. The kernel's queue holds who comes meanwhile.

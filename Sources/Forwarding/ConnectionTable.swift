@@ -56,6 +56,19 @@ public struct ConnectionTable: Sendable {
             worker: position / region.recordsPerWorker, slot: UInt32(position % region.recordsPerWorker), record: copy)
     }
 
+    /// Calls `body` with every connection there is.
+    public func visit(_ body: (ConnectionSnapshot) -> Void) {
+        var position = 0
+        while position < slotCount {
+            if isUntouched(position) {
+                position = endOfWorker(position)
+                continue
+            }
+            if let snapshot = snapshot(position) { body(snapshot) }
+            position += 1
+        }
+    }
+
     private func record(_ position: Int) -> UnsafeMutablePointer<limpet_record> {
         region.records(position / region.recordsPerWorker) + position % region.recordsPerWorker
     }

@@ -18,7 +18,7 @@ extension Worker {
     mutating func dialAgain(_ slot: Int) {
         let record = records + slot
         if record.pointee.attempt > 0 { record.pointee.attempt -= 1 }
-        renewKey(record)
+        if record.pointee.home == .max { findHome(record) } else { renewKey(record) }
         dialFirst(slot)
     }
 
@@ -151,6 +151,8 @@ extension Worker {
         let descriptor = record.pointee.descriptor.1
         limpet_write_begin(&record.pointee.sequence)
         record.pointee.descriptor.1 = -1
+        // A connection that has a backend's socket counts under that backend: which it is must not be gone before.
+        limpet_order()
         record.pointee.events.1 = 0
         record.pointee.deadline = 0
         record.pointee.backend = .max

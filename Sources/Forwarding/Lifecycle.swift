@@ -54,10 +54,10 @@ extension Worker {
         set(toward, LIMPET_DIRECTION_DEAD)
         unwatch(slot, side)
         inject(LIMPET_AT_UNWATCHED)
-        if record.pointee.state != UInt8(LIMPET_CLOSING) {
-            record.pointee.deadline = now + Worker.resetGrace
-            limpet_publish8(&record.pointee.state, UInt8(LIMPET_CLOSING))
-        }
+        let isClosing = record.pointee.state == UInt8(LIMPET_CLOSING)
+        let latest = now + Worker.resetGrace
+        record.pointee.deadline = isClosing ? min(record.pointee.deadline, latest) : latest
+        limpet_publish8(&record.pointee.state, UInt8(LIMPET_CLOSING))
         wheel.arm(slot, at: now, now: now)
     }
 

@@ -63,7 +63,9 @@ extension Worker {
             || zip(table.services, new.services).contains {
                 $0.idleTimeout != $1.idleTimeout || $0.halfCloseTimeout != $1.halfCloseTimeout
             }
+        let old = table
         table = new
+        beginReview(after: old)
         guard haveTimesChanged else { return }
         for slot in 0..<free.highWater {
             let state = Int(records[slot].state)

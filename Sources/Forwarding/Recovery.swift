@@ -14,11 +14,13 @@ extension Worker {
         now = Clock.now()
         takeOver()
         let hand = Int(own.pointee.hand_slot)
-        if hand < free.highWater { repair(hand) }
+        // Untouched slots too: one of them may just have been begun.
+        if hand < region.recordsPerWorker { repair(hand) }
         releaseScratch()
         putDown()
         inject(LIMPET_AT_RECOVERED)
         for socket in accepted { adopt(socket) }
+        beginReview(after: nil)
     }
 
     /// Rebuilds what lived in the dead worker alone.
@@ -59,6 +61,7 @@ extension Worker {
 
     private mutating func repair(_ slot: Int) {
         let record = records + slot
+        // An odd number would keep readers out for good.
         if record.pointee.sequence & 1 != 0 { limpet_write_end(&record.pointee.sequence) }
         inject(LIMPET_AT_RECOVERING)
         if isFree(record) { return }

@@ -24,6 +24,8 @@ struct Worker: ~Copyable {
     var free: FreeSlots
     var listeners: [WorkerListener]
     var listening: Listening = .yes
+    /// What is left to do after the last exchange of the table.
+    var review = Review()
     /// When to listen again after descriptors ran out, in ns.
     var listenAgain: UInt64 = 0
     /// A descriptor that only holds a number; −1: spent, so accepting pauses until it is back.
@@ -92,6 +94,7 @@ struct Worker: ~Copyable {
                 dispatch(poller.event(position))
             }
             while let slot = wheel.takeDue(now: now) { timerFired(slot) }
+            if isReviewing { reviewSome() }
             if listening == .noDescriptors && now >= listenAgain { resumeListening() }
             if let gate = parking {
                 parking = nil
@@ -101,6 +104,7 @@ struct Worker: ~Copyable {
     }
 
     private func timeout() -> Int32 {
+        if isReviewing { return 0 }
         let timers = wheel.wait(now: now)
         let wait = timers < 0 ? Worker.longestWait : min(timers, Worker.longestWait)
         guard listening == .noDescriptors else { return wait }

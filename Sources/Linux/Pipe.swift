@@ -81,9 +81,10 @@ public enum Descriptor {
     }
 
     /// The open descriptors from `range` for which `isWanted` says so, in ascending order. One system call for 4,096
-    /// numbers, open or not.
+    /// numbers, open or not, or for as many as the limit lets be asked for at once.
     public static func open(in range: Range<Int32>, where isWanted: (Int32) -> Bool) -> [Int32] {
-        let chunk = 4096
+        // No more than the limit, or poll(2) refuses.
+        let chunk = min(4096, max(1, raiseLimit()))
         let entries = UnsafeMutablePointer<pollfd>.allocate(capacity: chunk)
         defer { entries.deallocate() }
         var found: [Int32] = []

@@ -18,6 +18,7 @@ public struct SharedMemory: Sendable {
         if address == MAP_FAILED { throw SystemError("map the shared region", .last) }
         base = address!
         self.size = size
+        leaveOutOfDumps()
     }
 
     /// Maps a memfd that another process has made, all of it. The descriptor stays open.
@@ -30,6 +31,13 @@ public struct SharedMemory: Sendable {
         base = address!
         size = Int(status.st_size)
         self.descriptor = descriptor
+        leaveOutOfDumps()
+    }
+
+    /// A core dump would give every page that was never touched its memory, while whoever takes over waits; and it would
+    /// hold what clients have sent.
+    private func leaveOutOfDumps() {
+        madvise(base, size, MADV_DONTDUMP)
     }
 
     /// Gives the addresses up; the descriptor stays open.

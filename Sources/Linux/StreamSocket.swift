@@ -169,3 +169,44 @@ public enum StreamSocket {
         if userTimeout > 0 { StreamSocket.set(descriptor, tcp, TCP_USER_TIMEOUT, userTimeout) }
     }
 }
+
+extension SocketOptions {
+    /// SO_BUF_LOCK, since Linux 5.16; the C library of older systems does not name it.
+    private static let bufferLock: Int32 = 72
+
+    /// Whether a buffer's size can be given back to the kernel.
+    public static func canFreeBuffers(of descriptor: Int32) -> Bool {
+        var value: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        return getsockopt(descriptor, SOL_SOCKET, bufferLock, &value, &length) == 0
+    }
+
+    /// Sets a socket that had other options to these, those included that are off: for a listener, whose sockets inherit
+    /// them from now on.
+    public func change(_ descriptor: Int32) {
+        if receiveBuffer == 0 || sendBuffer == 0 {
+            // Back to what a new socket has, and from there on to the kernel's own tuning.
+            for option in [SO_RCVBUF, SO_SNDBUF] {
+                if let size = SocketOptions.initialSize(option, like: descriptor) {
+                    StreamSocket.set(descriptor, SOL_SOCKET, option, size / 2)
+                }
+            }
+            StreamSocket.set(descriptor, SOL_SOCKET, SocketOptions.bufferLock, 0)
+        }
+        applyBuffers(to: descriptor)
+        if keepaliveIdle == 0 { StreamSocket.set(descriptor, SOL_SOCKET, SO_KEEPALIVE, 0) }
+        if userTimeout == 0 { StreamSocket.set(descriptor, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, 0) }
+        apply(to: descriptor)
+    }
+
+    /// What a new socket of the same family has. The kernel reports, and takes half of, the doubled size.
+    private static func initialSize(_ option: Int32, like descriptor: Int32) -> Int32? {
+        guard let family = StreamSocket.localEndpoint(descriptor).map({ SocketAddress($0).family }),
+            case .success(let fresh) = StreamSocket.open(family: family)
+        else { return nil }
+        defer { Descriptor.close(fresh) }
+        var value: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        return getsockopt(fresh, SOL_SOCKET, option, &value, &length) == 0 ? value : nil
+    }
+}

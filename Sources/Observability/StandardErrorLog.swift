@@ -17,7 +17,6 @@ public struct StandardErrorLog: LogHandler {
         case text, json
     }
 
-    public var logLevel: Logger.Level
     public var metadata: Logger.Metadata = [:]
     /// Milliseconds.
     private static let patience: Int32 = 200
@@ -26,13 +25,18 @@ public struct StandardErrorLog: LogHandler {
     /// Lines that were dropped since the last one that was written.
     private static let dropped = Locked(0)
 
-    private let format: Format
+    private let settings: LogSettings
     private let isJournal: Bool
 
-    public init(level: Logger.Level, format: Format) {
-        logLevel = level
-        self.format = format
+    public init(_ settings: LogSettings) {
+        self.settings = settings
         isJournal = StandardErrorLog.standardErrorIsJournal()
+    }
+
+    /// What the settings say. To set it on one logger changes nothing: it is the same for all.
+    public var logLevel: Logger.Level {
+        get { settings.currentLevel }
+        set {}
     }
 
     public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
@@ -43,7 +47,7 @@ public struct StandardErrorLog: LogHandler {
     public func log(event: LogEvent) {
         let all = event.metadata.map { metadata.merging($0) { _, new in new } } ?? metadata
         var line: String =
-            switch format {
+            switch settings.currentFormat {
             case .text: text(event.level, "\(event.message)", all)
             case .json: json(event.level, "\(event.message)", all)
             }
@@ -57,7 +61,7 @@ public struct StandardErrorLog: LogHandler {
             if dropped > 0 {
                 let text = "\(dropped) lines of the log are lost: nobody read it"
                 dropped = 0
-                var line = format == .text ? self.text(.warning, text, [:]) : json(.warning, text, [:])
+                var line = settings.currentFormat == .text ? self.text(.warning, text, [:]) : json(.warning, text, [:])
                 line.append("\n")
                 StandardErrorLog.write(line)
             }

@@ -121,6 +121,9 @@ class EndLoop {
         if event.readable || event.failed || event.hungUp, end.seen == .none, end.restsUntil == 0 {
             listen(end)
             if end.isOver { return }
+        } else if event.failed, end.seen == .fin {
+            // It had ended well, and what we still had to say was not let out.
+            end.saw(.reset)
         }
         proceed(end)
     }

@@ -163,6 +163,24 @@ final class FakePlane: ControlPlane, Sendable {
         for answer in waiting { answer(result) }
     }
 
+    func reload(_ request: ReloadRequest, by caller: Caller) throws(ControlError) -> EventLoopFuture<ReloadReport> {
+        let promise = MultiThreadedEventLoopGroup.currentEventLoop!.makePromise(of: ReloadReport.self)
+        with { state in
+            state.changes.append("reload\(request.dryRun ? " dry" : "")")
+            let outcome = state.reload.map { report in
+                var report = report
+                report.dryRun = request.dryRun
+                return report
+            }.mapError { $0 as any Error }
+            if state.isSlow {
+                state.waiting.append { promise.completeWith($0.flatMap { outcome }) }
+            } else {
+                promise.completeWith(outcome)
+            }
+        }
+        return promise.futureResult
+    }
+
     func close(_ request: CloseRequest, by caller: Caller) throws(ControlError) -> CloseReport {
         with { state in
             state.changes.append("close \(request.selector) reset \(request.reset)")

@@ -334,6 +334,21 @@ import Testing
         }
     }
 
+    @Test func `A weight that is not the configured one can be told in the table`() throws {
+        try TestDaemon.run { (daemon) throws in
+            daemon.plane.with { state in
+                state.backends[0].weight = 16
+                state.backends[0].weightSince = .now
+                state.backends[0].closesAt = Timestamp(milliseconds: Timestamp.now.milliseconds + 7_200_500)
+            }
+            let rows = try ctl(daemon, "backends").output.split(separator: "\n")
+            #expect(rows[1].contains("  16 (1)  ") && rows[2].contains("       1  "), "\(rows)")
+            #expect(rows.allSatisfy { $0.count <= 80 })
+            let wide = try ctl(daemon, "backends", "--wide").output.split(separator: "\n")
+            #expect(wide[0].hasSuffix("  CLOSES-IN") && wide[1].hasSuffix("      2h00m") && wide[2].hasSuffix("  -"))
+        }
+    }
+
     /// It is done, so the status is 0; but a restart would undo it, so somebody must hear of it.
     @Test(arguments: [
         ["drain", "ws1"], ["undrain", "ws1"], ["disable", "ws1"], ["enable", "ws1"], ["weight", "ws1", "3"],

@@ -35,6 +35,15 @@ import Testing
         #expect(DescriptorBudget(limit: needed, workers: 4, listeners: 3).connections >= wanted)
     }
 
+    /// Docker's default was once 2^30 − 8: nobody has memory for tables of so many.
+    @Test func aLimitWithoutEndIsNotUsedUp() throws {
+        for limit in [(1 << 30) - 8, Int(Int32.max), Int.max] {
+            let budget = DescriptorBudget(limit: limit, workers: 64, listeners: 2)
+            #expect(budget.limit == 1 << 22)
+            #expect((2_000_000..<1 << 21).contains(try budget.admitted(wanted: nil)))
+        }
+    }
+
     @Test func aLimitWithoutRoomIsRefused() {
         #expect(throws: StartError.self) {
             try DescriptorBudget(limit: 100, workers: 1, listeners: 1).admitted(wanted: nil)

@@ -31,21 +31,82 @@ struct ContinuitySoakTests {
         try eventually("\(wanted) injected deaths", within: .seconds(300)) { stage.injectedDeaths.count >= wanted }
         try stage.finish()
         let points = Set(stage.injectedDeaths)
-        #expect(points.count >= Self.times(25, short: 8), "\(points.sorted())")
+        #expect(points.count >= Self.times(30, short: 8), "\(points.sorted())")
+    }
+
+    /// Listeners, backends and settings come and go under the load; what it uses stays.
+    @Test func reloadedAgainAndAgain() throws {
+        let stage = try Stage(Checker.Load(proxy: "v1", seed: 14))
+        for number in 1...Self.times(100, short: 8) {
+            try stage.write(variant: number)
+            let outcome = try stage.daemon.ctl.run("reload")
+            #expect(outcome.status == 0 && !outcome.stdout.contains("nothing has changed"), "\(outcome)")
+        }
+        try stage.write(variant: 0)
+        try stage.daemon.ctl.expect("reload")
+        try stage.finish()
+    }
+
+    @Test func upgradedAgainAndAgain() throws {
+        let stage = try Stage(Checker.Load(proxy: "v2", seed: 15))
+        let wanted = Self.times(100, short: 5)
+        var (done, refused) = (0, 0)
+        while done < wanted {
+            let outcome = try stage.daemon.ctl.run("upgrade")
+            if outcome.status == 0 {
+                done += 1
+                continue
+            }
+            // A machine that is busy with other things can be too slow for the time that an upgrade is given; then the old
+            // version goes on.
+            refused += 1
+            try #require(refused <= wanted, "\(outcome)\n\(stage.daemon.log.suffix(1000))")
+        }
+        if refused == 0 { #expect(try stage.daemon.ctl.status().pid == stage.daemon.pid) }
+        try stage.finish()
+    }
+
+    /// All of it at once, one into the other: what a command answers is its own affair, what clients see is not.
+    @Test func everythingAtOnce() throws {
+        var setup = Daemon.Setup()
+        setup.environment["LIMPET_INJECT"] = "20000"
+        let stage = try Stage(Checker.Load(proxy: "v1", seed: 16), setup)
+        var dice = Dice(seed: 16)
+        for number in 1...Self.times(150, short: 12) {
+            usleep(UInt32(dice.below(40_000)))
+            switch dice.below(3) {
+            case 0: try stage.killEngine()
+            case 1:
+                try stage.write(variant: number)
+                let reload = Background("a reload") { try stage.daemon.ctl.run("reload") }
+                if dice.chance(50) { try stage.killEngine() }
+                _ = try reload.value()
+            default:
+                let upgrade = Background("an upgrade") { try stage.daemon.ctl.run("upgrade") }
+                usleep(UInt32(dice.below(80_000)))
+                if dice.chance(50) { try stage.killEngine() }
+                _ = try upgrade.value()
+            }
+        }
+        try stage.write(variant: 0)
+        try eventually("the first configuration is back") { try stage.daemon.ctl.run("reload").status == 0 }
+        try stage.finish()
     }
 }
 
 /// A daemon between the two halves of a checker: two services in front of the same backends, one with buffers so small
 /// that pipes and the scratch are always in use.
-private final class Stage {
+private final class Stage: Sendable {
     let daemon: Daemon
     let checker: Checker
-    private let descriptors: Int
+    private let descriptors: [String]
+    private let proxy: String
 
     init(_ load: Checker.Load, _ setup: Daemon.Setup = Daemon.Setup()) throws {
         checker = try Checker(load)
+        proxy = load.proxy
         var setup = setup
-        setup.file = Stage.file(checker.backends, proxy: load.proxy)
+        setup.file = Stage.file(checker.backends, proxy: proxy, variant: 0)
         // Deaths come faster here than anywhere: the next engine does not wait.
         setup.environment["LIMPET_BACKOFF"] = "off"
         daemon = try Daemon(setup)
@@ -53,8 +114,9 @@ private final class Stage {
         try checker.start(on: daemon.listeners)
     }
 
-    static func file(_ backends: [SocketAddress], proxy: String) -> String {
-        [("wide", ""), ("narrow", "send-buffer = \"16KiB\"\nreceive-buffer = \"64KiB\"")].map { name, settings in
+    /// - Parameter variant: 0: the plain configuration; 1 to 3 change something each.
+    private static func file(_ backends: [SocketAddress], proxy: String, variant: Int) -> String {
+        func service(_ name: String, _ settings: String, without count: Int = 0, weight: Int = 1) -> String {
             """
             [[service]]
             name = "\(name)"
@@ -63,28 +125,54 @@ private final class Stage {
             \(settings)
 
             """
-                + backends.enumerated().map { number, address in
+                + backends.dropLast(count).enumerated().map { number, address in
                     "[[service.backend]]\nname = \"b\(number + 1)\"\naddress = \"\(address)\"\n"
+                        + (number == 0 ? "weight = \(weight)\n" : "")
                 }.joined()
-        }.joined(separator: "\n")
+        }
+        let narrow = "send-buffer = \"16KiB\"\nreceive-buffer = \"64KiB\"\n"
+        let plain = service("wide", "") + service("narrow", narrow)
+        return switch variant % 4 {
+        case 1: plain + service("extra", "")
+        case 2: service("wide", "", without: 1) + service("narrow", narrow, without: 1)
+        case 3: service("wide", "idle-timeout = \"1h\"\n", weight: 3) + service("narrow", narrow)
+        default: plain
+        }
     }
 
-    /// Descriptors of the shared table without those of pipes, whose number depends on what has just been going on.
-    private static func descriptors(_ daemon: Daemon) throws -> Int {
+    /// Changes the file; nobody has read it yet.
+    func write(variant: Int) throws {
+        try Stage.file(checker.backends, proxy: proxy, variant: variant)
+            .write(toFile: "\(daemon.directory)/limpet.toml", atomically: true, encoding: .utf8)
+    }
+
+    /// What the descriptors of the shared table are, but for the pipes that the workers know of, whose number depends on what
+    /// has just been going on, and for the executables: after an upgrade the one before is kept.
+    private static func descriptors(_ daemon: Daemon) throws -> [String] {
         let status = try daemon.ctl.status()
-        return ProcessFacts(pid: status.pid).descriptorCount - 2 * status.pipes
+        let table = "/proc/\(status.enginePid)/fd"
+        let links = try FileManager.default.contentsOfDirectory(atPath: table).compactMap { number in
+            (try? FileManager.default.destinationOfSymbolicLink(atPath: "\(table)/\(number)"))?
+                .replacing(/\[[0-9]+\]/, with: "")
+        }
+        let pipes = links.count { $0 == "pipe:" }
+        return links.filter { $0 != "pipe:" && !$0.hasSuffix("/limpetd") }.sorted()
+            + [String](repeating: "pipe:", count: max(0, pipes - 2 * status.pipes))
     }
 
     /// Ends the engine, whatever it is doing, and returns when there is another.
     func killEngine() throws {
         var killed: pid_t = 0
         try eventually("there is an engine") {
-            guard let engine = daemon.keeper.children.first else { return false }
+            guard let engine = daemon.keeper.children.first(where: isEngine) else { return false }
             killed = engine
             return kill(engine, SIGKILL) == 0
         }
-        try eventually("there is another engine") { daemon.keeper.children.contains { $0 != killed } }
+        try eventually("there is another engine") { daemon.keeper.children.contains { $0 != killed && isEngine($0) } }
     }
+
+    /// A guard is the keeper's child as well, while one image makes way for another.
+    private func isEngine(_ child: pid_t) -> Bool { ProcessFacts(pid: child).name != "limpetd-guard" }
 
     /// The numbers of the points at which engines died.
     var injectedDeaths: [Int] {
@@ -102,9 +190,12 @@ private final class Stage {
         for row in try daemon.ctl.backends() {
             #expect(row.connections == 0 && row.connecting == 0 && row.away == 0, "\(row)")
         }
-        try eventually("as many descriptors as at the start: \(descriptors)") {
-            try Stage.descriptors(daemon) == descriptors
+        var left: [String] = []
+        let areAsAtFirst = try becomes(within: .seconds(5)) {
+            left = try Stage.descriptors(daemon)
+            return left == descriptors
         }
+        #expect(areAsAtFirst, "\(left) at the end, \(descriptors) at first", sourceLocation: sourceLocation)
         try daemon.stop(sourceLocation: sourceLocation)
         return report
     }

@@ -290,6 +290,52 @@ struct IntentTests {
         try daemon.stop()
     }
 
+    /// The connections are those from before, and they are closed when it was said that they would be.
+    @Test func whatIsLeftIsClosedByAnEngineThatTookOver() throws {
+        let scene = try Restartable()
+        let daemon = try scene.start()
+        let (mine, other) = (try daemon.source(preferring: "ws1"), try daemon.source(preferring: "ws2"))
+        let leaving = try (0..<20).map { _ in try daemon.connect(from: mine) }
+        let staying = try daemon.connect(from: other)
+        for client in leaving + [staying] { _ = try client.receiveLine() }
+        try daemon.ctl.expect("drain", "ws1", "--deadline", "3s")
+        let closesAt = try daemon.ctl.backend("ws1").closesAt
+        try killEngine(daemon)
+        for client in leaving { #expect(try client.receiveToEnd() == ([], .fin)) }
+        let now = try daemon.ctl.status().time
+        #expect(closesAt.map { now >= $0 } == true, "\(now), and not before \(closesAt ?? "")")
+        for client in leaving { client.close() }
+        #expect(staying.isQuiet)
+        try eventually("all is done") { try daemon.ctl.backend("ws1").closesAt == nil }
+        #expect(try daemon.ctl.backend("ws1").state == "drained")
+        staying.close()
+        try daemon.waitUntilIdle()
+        try daemon.stop()
+    }
+
+    /// Closing takes a second: a death in the middle of it leaves nobody behind.
+    @Test func aClosingThatADeathInterruptsGoesOn() throws {
+        let scene = try Restartable()
+        let daemon = try scene.start()
+        let mine = try daemon.source(preferring: "ws1")
+        let clients = try (0..<30).map { _ in try daemon.connect(from: mine) }
+        for client in clients { _ = try client.receiveLine() }
+        let engine = try daemon.enginePID
+        try daemon.ctl.expect("disable", "ws1", "--close", "--force")
+        kill(engine, SIGKILL)
+        for client in clients {
+            #expect(try client.receiveToEnd() == ([], .fin))
+            client.close()
+        }
+        try eventually("all is done") {
+            try daemon.ctl.run("ready", "-q").status == 0 && daemon.ctl.backend("ws1").closesAt == nil
+        }
+        #expect(try daemon.ctl.backend("ws1").state == "maintenance")
+        #expect(try daemon.ctl.status().engineGeneration == 2)
+        try daemon.waitUntilIdle()
+        try daemon.stop()
+    }
+
     @Test func aTimeThatPassedWhileNobodyRanIsCarriedOut() throws {
         let scene = try Restartable()
         var daemon = try scene.start()
@@ -303,6 +349,33 @@ struct IntentTests {
         #expect(try daemon.ctl.backend("ws1").intent == "drain")
         try eventually("from the file too") { scene.kept?.contains("closes_at") == false }
         try daemon.stop()
+    }
+
+    /// Whatever was answered holds, whenever both processes are killed; and the file is whole.
+    @Test func noMomentToDieLosesWhatWasAnswered() throws {
+        let scene = try Restartable()
+        var answered = 1
+        for round in 0..<8 {
+            let daemon = try scene.start()
+            let weight = try daemon.ctl.backend("ws1").weight
+            #expect(weight == answered || weight == answered % 200 + 2, "round \(round)")
+            let ctl = daemon.ctl
+            let first = weight
+            let work = Background("weights until the daemon has gone") {
+                var last = first
+                while true {
+                    let next = last % 200 + 2
+                    if try ctl.run("weight", "ws1", "\(next)").status != 0 { return last }
+                    last = next
+                }
+            }
+            // Some time into it, at a point that differs from round to round.
+            try eventually("some are done") { try daemon.ctl.backend("ws1").weight != first }
+            usleep(UInt32.random(in: 0..<20_000))
+            try daemon.kill()
+            answered = try work.value()
+        }
+        #expect(scene.aside == [])
     }
 
     private func killEngine(_ daemon: Daemon) throws {

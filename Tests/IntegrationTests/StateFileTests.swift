@@ -121,6 +121,32 @@ struct StateFileTests {
         try next.stop()
     }
 
+    /// Whoever loses power finds the old file or the new one: what is renamed has reached the disk, and the name after it,
+    /// before the verb is answered.
+    @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/strace"), "strace is missing"))
+    func itReachesTheDiskInTheRightOrder() throws {
+        let scene = try Restartable()
+        let trace = "\(scene.directory)/trace"
+        scene.wrapper = [
+            "strace", "-f", "-qq", "-y", "-s", "4096", "-o", trace,
+            "-e", "trace=openat,write,writev,fchmod,fsync,rename",
+        ]
+        let daemon = try scene.start()
+        try daemon.ctl.expect("drain", "ws1")
+        try daemon.ctl.expect("shutdown")
+        try daemon.ended()
+        let calls = try String(contentsOfFile: trace, encoding: .utf8).split(separator: "\n").compactMap { line in
+            // Behind the process id.
+            let call = line.drop { $0.isNumber || $0 == " " }
+            // A field that no other answer of these has.
+            if call.contains(#"\"unsaved\":null"#) && call.contains("drained") { return "answer" }
+            guard call.contains(scene.state) && !call.contains("/lock") else { return nil }
+            return String(call.prefix { $0 != "(" }) + (call.contains("intent.json.new") ? " new" : "")
+        }
+        let once = ["openat new", "fchmod new", "write new", "fsync new", "rename new", "openat", "fsync"]
+        #expect(calls == ["openat"] + once + once + ["answer"], "\(calls)")
+    }
+
     @Test(.enabled(if: isRoot)) func aDirectoryOfAnothersIsToldAtTheStart() throws {
         let scene = try Restartable()
         try FileManager.default.createDirectory(atPath: scene.state, withIntermediateDirectories: false)

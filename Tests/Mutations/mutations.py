@@ -11,7 +11,10 @@ with lines of what it is about:
     Inject: POINT/RATE      engines die at one in RATE passes of that point (Sources/CContinuity/include/inject.h)
     Kills: N                engines are killed at random moments instead
     Deaths: N               how many deaths are enough (30)
+    Seconds: N              run for so long at least
     Load: ...               options of limpet-checker
+    Proxy: v1 or v2         with this header
+    Environment: NAME=VALUE...
     Expect: KIND...         faults of which one must be found; any where the line is missing
     Never: KIND...          faults that must not be among them
 
@@ -29,7 +32,7 @@ import time
 from stage import Checker, Daemon, wait_for
 
 # A direction with small buffers is always in its pipe or in the scratch.
-SERVICES = {"wide": "", "narrow": 'send-buffer = "16KiB"\nreceive-buffer = "64KiB"'}
+LINES = {"narrow": 'send-buffer = "16KiB"\nreceive-buffer = "64KiB"'}
 TRIES = 4
 SECONDS = 40
 
@@ -82,7 +85,7 @@ class Mutation:
 
     @property
     def scenario(self):
-        return tuple(self.fields.get(field, "") for field in ["Inject", "Kills", "Deaths", "Load", "Proxy"])
+        return tuple(self.fields.get(field, "") for field in ["Inject", "Kills", "Deaths", "Seconds", "Load", "Proxy", "Environment"])
 
 
 def points(source):
@@ -92,8 +95,8 @@ def points(source):
 
 def play(binaries, names, scenario, seed):
     """Runs a build once. Returns the faults that were found, by kind, and how many engines died."""
-    inject, kills, deaths, load, proxy = scenario
-    environment = {"LIMPET_BACKOFF": "off"}
+    inject, kills, deaths, seconds, load, proxy, settings = scenario
+    environment = {"LIMPET_BACKOFF": "off", **dict(setting.split("=", 1) for setting in settings.split())}
     if inject:
         point, rate = inject.split("/")
         environment["LIMPET_INJECT"] = f"{names.index(point)}/{rate}"
@@ -102,9 +105,13 @@ def play(binaries, names, scenario, seed):
     checker = Checker(binaries, options + ["--proxy", proxy or "none"])
     daemon = None
     try:
-        daemon = Daemon(binaries, checker.backends, SERVICES, proxy or "off", environment)
+        services = {"wide": checker.backends, "narrow": checker.backends}
+        daemon = Daemon(binaries, services, LINES, proxy or "off", environment)
         checker.start(daemon.addresses)
+        begun = time.monotonic()
         count = play_deaths(daemon, checker, int(kills or 0), int(deaths or 30), random.Random(seed))
+        while time.monotonic() < begun + int(seconds or 0) and not checker.said():
+            time.sleep(0.1)
         verdict = checker.finish()
         faults = found(verdict, checker, daemon)
         return faults, count
@@ -140,7 +147,7 @@ def found(verdict, checker, daemon):
     kinds = ["lost", "stuck", "doubled", "resets", "resets_as_ends", "short", "skipped", "repeated", "foreign", "corrupt",
              "headers"]
     faults = {kind: verdict[kind] for kind in kinds if verdict[kind]}
-    if daemon.process.poll() is not None:
+    if not daemon.lives():
         faults["daemon ended"] = 1
     if not faults:
         try:

@@ -1,6 +1,8 @@
 """A daemon between the two halves of limpet-checker, for programs that kill, upgrade or break it."""
+import glob
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -40,8 +42,12 @@ class Checker:
 
     def start(self, addresses):
         self.tell("target " + " ".join(addresses))
+        end = time.monotonic() + PATIENCE
+        while not select.select([self.process.stdout], [], [], 0.05)[0]:
+            if self.said() or time.monotonic() > end:
+                raise RuntimeError("not every connection works: " + self.said())
         if self.process.stdout.readline().strip() != "ready":
-            raise RuntimeError("the checker is not ready: " + self.said())
+            raise RuntimeError("the checker ended: " + self.said())
 
     def mark(self):
         """The longest time between a question and its answer since the last mark, in ms."""
@@ -70,20 +76,21 @@ class Checker:
 
 
 class Daemon:
-    """limpetd with a service for each of `services`: name to further lines of its table."""
+    """limpetd with services: name to backends, and name to further lines of its table."""
 
-    def __init__(self, directory, backends, services, proxy="off", environment=None, extra=()):
+    def __init__(self, directory, services, lines=None, proxy="off", environment=None):
         self.bin = directory
         self.place = tempfile.mkdtemp(prefix="limpet-")
         self.control = f"{self.place}/control.sock"
         self.log = f"{self.place}/log"
         with open(f"{self.place}/limpet.toml", "w") as file:
-            for name, lines in services.items():
-                file.write(f'[[service]]\nname = "{name}"\nlisten = "127.0.0.1:0"\nsend-proxy = "{proxy}"\n{lines}\n')
+            for name, backends in services.items():
+                file.write(f'[[service]]\nname = "{name}"\nlisten = "127.0.0.1:0"\nsend-proxy = "{proxy}"\n')
+                file.write((lines or {}).get(name, "") + "\n")
                 for number, address in enumerate(backends, 1):
                     file.write(f'[[service.backend]]\nname = "b{number}"\naddress = "{address}"\n')
         command = [f"{directory}/limpetd", "-c", f"{self.place}/limpet.toml", "--control", self.control,
-                   "--state-directory", f"{self.place}/state", "--workers", "2", *extra]
+                   "--state-directory", f"{self.place}/state", "--workers", "2"]
         if os.geteuid() == 0:
             command += ["--user", "root"]
         with open(self.log, "w") as log:
@@ -107,15 +114,33 @@ class Daemon:
     def engine(self):
         """The engine's process id; None while there is none."""
         pid = self.process.pid
+        if self.process.poll() is not None:
+            # A guard has become the keeper.
+            answer = self.ctl("--json", "status")
+            return json.loads(answer.stdout)["engine_pid"] if answer.returncode == 0 else None
         try:
             with open(f"/proc/{pid}/task/{pid}/children") as file:
                 for child in map(int, file.read().split()):
                     with open(f"/proc/{child}/stat") as stat:
-                        if stat.read().rsplit(")", 1)[1].split()[0] != "Z":
+                        name, rest = stat.read().rsplit(")", 1)
+                        # A guard is the keeper's child as well, for a moment.
+                        if rest.split()[0] != "Z" and not name.endswith("-guard"):
                             return child
         except OSError:
             pass
         return None
+
+    def lives(self):
+        """Whether anything of it runs: in the end the keeper may be another process than the one that was started."""
+        for stat in glob.glob("/proc/[0-9]*/stat"):
+            try:
+                with open(stat) as file:
+                    fields = file.read().rsplit(")", 1)[1].split()
+            except OSError:
+                continue
+            if int(fields[2]) == self.process.pid and fields[0] != "Z":
+                return True
+        return False
 
     def kill_engine(self):
         """Ends the engine by SIGKILL. Returns its process id."""
@@ -138,11 +163,11 @@ class Daemon:
             status = self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             status = None
-        if status != 0:
-            try:
-                os.killpg(self.process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            self.process.wait()
+        # Whoever is left of the group was broken on purpose.
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
         shutil.rmtree(self.place, ignore_errors=True)
         return status

@@ -11,6 +11,7 @@ void limpet_fault_prepare(limpet_shared_header *_Nonnull region);
 
 /* Gives the calling thread a stack for the handler, so that a stack that has run over can be told of, too, and says whose
  * thread it is. Every thread of the engine calls it once, first of all.
+ * Does nothing in a process without the handler.
  * worker: its number, which is also noted in the region with the thread's id; -1: none. */
 void limpet_fault_thread(int32_t worker);
 

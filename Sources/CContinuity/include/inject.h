@@ -3,7 +3,8 @@
  *
  * LIMPET_INJECT=RATE in the environment ends the process at one in RATE of all points that are passed;
  * LIMPET_INJECT=POINT/RATE at one in RATE passes of one point;
- * LIMPET_INJECT=POINT:N at the Nth pass of one point, given by its number, in the first engine alone. */
+ * LIMPET_INJECT=POINT:N at the Nth pass of one point, given by its number, in the first engine alone; with :hang behind it
+ * the thread stands still there for ever, and with :fault it writes where no memory is, in every engine. */
 #ifndef LIMPET_INJECT_H
 #define LIMPET_INJECT_H
 

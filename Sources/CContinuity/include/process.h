@@ -22,6 +22,11 @@ int limpet_name_keeper(limpet_continuity *_Nonnull continuity);
 int32_t limpet_clone_engine(limpet_shared_header *_Nonnull region, void (*_Nonnull run)(void *_Nonnull),
                             void *_Nonnull context);
 
+/* Milliseconds until another replacement is cloned, after one that has lived for so many: none, unless they die as soon as
+ * they are there. Never long: while there is no keeper, the death of the engine is the end.
+ * before: the last pause. */
+uint64_t limpet_replacement_pause(uint64_t before, uint64_t lived);
+
 /* The signal that hands others on from the keeper to the engine, see Signals.handedOn. */
 enum { LIMPET_HANDED_ON = 40 };
 

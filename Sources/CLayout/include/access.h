@@ -11,6 +11,10 @@ static inline int32_t *_Nonnull limpet_descriptor(limpet_record *_Nonnull record
 static inline limpet_direction *_Nonnull limpet_direction_of(limpet_record *_Nonnull record, int direction) {
     return &record->direction[direction];
 }
+static inline uint8_t *_Nonnull limpet_log_level(limpet_continuity *_Nonnull continuity) { return &continuity->log_level; }
+static inline uint8_t *_Nonnull limpet_log_format(limpet_continuity *_Nonnull continuity) {
+    return &continuity->log_format;
+}
 /* Names both ends of a pipe, or with -1 un-names them, by one store: there is no moment at which one end is named. */
 typedef uint64_t __attribute__((may_alias)) limpet_pipe_name;
 static inline void limpet_name_pipe(limpet_direction *_Nonnull direction, int32_t read, int32_t write) {

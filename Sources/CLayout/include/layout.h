@@ -341,7 +341,11 @@ typedef struct {
     uint64_t reexecuted; /* CLOCK_BOOTTIME ns at which the keeper last executed itself anew for the number of deaths */
     uint32_t backoff; /* deaths in a row that came too fast: each makes the next start wait longer */
     uint32_t unnoted; /* 1: an engine has died, and no keeper has taken note of it yet */
-    uint64_t reserved[6];
+    uint64_t shutdown_deadline; /* CLOCK_BOOTTIME ns: the daemon is to end, and what is left then is closed; 0: it is not */
+    uint8_t log_level;  /* for keeper and engine alike: 0 trace … 6 critical */
+    uint8_t log_format; /* 0 text, 1 json */
+    uint8_t reserved_bytes[6];
+    uint64_t reserved[5];
     limpet_death death;
     limpet_upgrade upgrade;
 } limpet_continuity;

@@ -16,7 +16,7 @@ enum Answer {
 struct Routes {
     /// What POST takes, by the first part of the path.
     private static let changes: Set = [
-        "drain", "undrain", "disable", "enable", "weight", "close", "upgrade", "shutdown",
+        "drain", "undrain", "disable", "enable", "weight", "close", "reload", "upgrade", "shutdown",
     ]
 
     private let plane: any ControlPlane
@@ -139,6 +139,9 @@ struct Routes {
         case "close":
             let body = try request.json(CloseBody.self, fields: CloseBody.CodingKeys.self)
             return reply(try plane.close(try closeRequest(body), by: caller))
+        case "reload":
+            let body = try request.json(ReloadBody.self, fields: ReloadBody.CodingKeys.self)
+            return later(try plane.reload(ReloadRequest(dryRun: body.dryRun ?? false), by: caller))
         case "upgrade":
             return reply(try plane.upgrade(try upgradeRequest(request, caller), by: caller), status: .accepted)
         default:

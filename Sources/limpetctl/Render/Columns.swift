@@ -10,7 +10,10 @@ extension Column where Row == BackendRow {
             Column(title: "STATE", text: { $0.state.rawValue }, tone: { $0.state.tone }),
             Column(title: "INTENT", isWideOnly: true) { $0.intent.rawValue },
             Column(title: "HEALTH", isWideOnly: true) { $0.health.rawValue },
-            Column(title: "WEIGHT", alignment: .right) { String($0.weight) },
+            Column(
+                title: "WEIGHT", alignment: .right,
+                text: { $0.weightSince == nil ? String($0.weight) : "\($0.weight) (\($0.weightConfigured))" },
+                tone: { $0.weightSince == nil ? .none : .warning }),
             Column(title: "CONFIGURED", alignment: .right, isWideOnly: true) { String($0.weightConfigured) },
             Column(title: "CONNS", alignment: .right) { String($0.connections) },
             Column(title: "CONNECTING", alignment: .right, isWideOnly: true) { String($0.connecting) },
@@ -21,6 +24,9 @@ extension Column where Row == BackendRow {
             Column(title: "FAILURES", alignment: .right, isWideOnly: true) { String($0.connectFailures) },
             Column(title: "FALLBACKS", alignment: .right, isWideOnly: true) { String($0.fallbacks) },
             Column(title: "SINCE", alignment: .right) { Units.age(from: $0.since, to: now) },
+            Column(title: "CLOSES-IN", alignment: .right, isWideOnly: true) { row in
+                row.closesAt.map { Units.age(from: now, to: $0) } ?? "-"
+            },
         ]
     }
 }

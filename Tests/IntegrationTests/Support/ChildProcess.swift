@@ -103,7 +103,10 @@ final class ChildProcess: Sendable {
     /// The processes of the group that have not ended.
     var group: [ProcessFacts] {
         let processes = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
-        return processes.compactMap { pid_t($0) }.map(ProcessFacts.init).filter { $0.group == pid && !$0.isZombie }
+        // A first thread that has ended is a zombie while others of its process still end, and hold the descriptors.
+        return processes.compactMap { pid_t($0) }.map(ProcessFacts.init).filter {
+            $0.group == pid && !($0.isZombie && $0.threadIDs.count <= 1)
+        }
     }
 
     /// How it ended; nil while it runs.

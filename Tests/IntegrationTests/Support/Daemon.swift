@@ -28,6 +28,8 @@ final class Daemon: Sendable {
         var backends: [Backend] = []
         /// Contents of a configuration file; the flags for listeners and backends are left out then.
         var file: String?
+        /// Leaves out all other flags too: the file says what they say.
+        var isSetByFile = false
         var workers = 2
         var arguments: [String] = []
         /// The user to become, where the tests run as root; nil leaves the flag out.
@@ -41,6 +43,10 @@ final class Daemon: Sendable {
 
         /// The whole command line.
         func command(in directory: String) throws -> [String] {
+            if isSetByFile, let file {
+                try file.write(toFile: "\(directory)/limpet.toml", atomically: false, encoding: .utf8)
+                return wrapper + [limpetd, "-c", "\(directory)/limpet.toml"] + arguments
+            }
             var command = wrapper + [limpetd, "--control", "\(directory)/run/control.sock"]
             command += ["--state-directory", stateDirectory ?? "\(directory)/state", "--workers", String(workers)]
             if let file {

@@ -138,6 +138,42 @@ struct WhereDocument: Decodable {
     }
 }
 
+struct ReloadDocument: Decodable {
+    var schema: Int
+    var version: String
+    var time: String
+    var dryRun: Bool
+    var configHash: String
+    var changes: [Change]
+    var homes: [Homes]
+    var removedConnections: Int
+    /// Null for never.
+    var removedDeadlineSeconds: Double?
+    var warnings: [String]
+
+    struct Change: Decodable, Sendable, CustomStringConvertible {
+        var change: String
+        var object: String
+        var service: String?
+        var name: String?
+        var key: String?
+        var old: String?
+        var new: String?
+
+        /// Its fields with spaces between them, without those that are null.
+        var description: String {
+            [change, object, service, name, key, old, new].compactMap { $0 }.joined(separator: " ")
+        }
+    }
+
+    struct Homes: Decodable, Sendable {
+        var service: String
+        var clients: Int
+        var moved: Int
+        var share: Double
+    }
+}
+
 struct UpgradeDocument: Decodable {
     var schema: Int
     var version: String

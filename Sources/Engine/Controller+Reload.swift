@@ -1,0 +1,190 @@
+import Backends
+import CLayout
+import Configuration
+import Continuity
+import Control
+import Forwarding
+import Glibc
+import Linux
+import Logging
+import NIOCore
+
+/// Reads the configuration again and goes over to it, all of it or nothing.
+///
+/// The order is what makes it whole: new listeners are bound and named in the region; then the document is exchanged, by
+/// one store; then the workers are told, and take their leave of the listeners that are gone. An engine that dies before
+/// that store leaves the old configuration, one that dies after it the new one, and the next engine brings everything
+/// else in line with it (``Topology/settle(in:removedDeadline:)``).
+extension Controller {
+    /// Reloads wait here for each other.
+    struct Reloads {
+        var waiting: [(isDryRun: Bool, promise: EventLoopPromise<ReloadReport>)] = []
+        var isUnderWay = false
+    }
+
+    func reload(_ request: ReloadRequest, by caller: Caller) throws(ControlError) -> EventLoopFuture<ReloadReport> {
+        audit("reload" + (request.dryRun ? " --dry-run" : ""), caller)
+        return reload(isDryRun: request.dryRun)
+    }
+
+    /// SIGHUP came: there is nobody to answer but the log.
+    func reloadOnSignal() {
+        log.notice("SIGHUP: reading the configuration again")
+        reload(isDryRun: false).whenComplete { [log] result in
+            switch result {
+            case .success(let report):
+                for warning in report.warnings { log.warning("\(warning)") }
+                if report.changes.isEmpty {
+                    log.notice("nothing has changed: the configuration is the one that is active")
+                }
+            case .failure(let error as ControlError):
+                for line in [error.message] + (error.further ?? []) { log.error("reload refused: \(line)") }
+            case .failure(let error):
+                log.error("reload failed: \(error)")
+            }
+        }
+    }
+
+    private func reload(isDryRun: Bool) -> EventLoopFuture<ReloadReport> {
+        let promise = eventLoop.makePromise(of: ReloadReport.self)
+        reloads.waiting.append((isDryRun, promise))
+        nextReload()
+        return promise.futureResult
+    }
+
+    private func nextReload() {
+        guard !reloads.isUnderWay, !reloads.waiting.isEmpty else { return }
+        let (isDryRun, promise) = reloads.waiting.removeFirst()
+        guard isServing else {
+            promise.fail(ControlError(.busy, "limpetd is shutting down: nothing is reloaded any more"))
+            return nextReload()
+        }
+        guard !isUpgrading else {
+            promise.fail(ControlError(.busy, "an upgrade is under way: nothing has changed; try again"))
+            return nextReload()
+        }
+        reloads.isUnderWay = true
+        let preparation = ReloadPreparation(
+            isDryRun: isDryRun, active: request, topology: topology, region: region, budget: budget, userName: userName)
+        let reading = fileReading
+        let thread = Locked<pthread_t?>(nil)
+        do throws(SystemError) {
+            let started = try Threads.start("reload") { [self] in
+                var reading = reading
+                let outcome: Result<ReloadPlan, ControlError>
+                do throws(ControlError) {
+                    outcome = .success(try preparation.prepare(&reading))
+                } catch {
+                    outcome = .failure(error)
+                }
+                eventLoop.execute { [self, reading] in
+                    if let thread = thread.with({ $0 }) { Threads.join(thread) }
+                    fileReading = reading
+                    prepared(outcome, isDryRun, promise)
+                }
+            }
+            thread.with { $0 = started }
+        } catch {
+            ended(promise, .failure(ControlError(.failed, "\(error); nothing has changed")))
+        }
+    }
+
+    private func prepared(
+        _ outcome: Result<ReloadPlan, ControlError>, _ isDryRun: Bool, _ promise: EventLoopPromise<ReloadReport>
+    ) {
+        switch outcome {
+        case .failure(let error): ended(promise, .failure(error))
+        case .success(let plan):
+            guard let change = plan.change, !isDryRun else { return ended(promise, .success(plan.report)) }
+            do throws(ControlError) {
+                guard isServing else { throw ControlError(.busy, "limpetd is shutting down: nothing has changed") }
+                try apply(plan, change) { [self] in
+                    topology.closeRetiredListeners(in: region)
+                    noteRemoved()
+                    ended(promise, .success(plan.report))
+                }
+            } catch {
+                ListenerSet.unbind(change.bound, in: region)
+                ended(promise, .failure(error))
+            }
+        }
+    }
+
+    private func ended(_ promise: EventLoopPromise<ReloadReport>, _ result: Result<ReloadReport, ControlError>) {
+        reloads.isUnderWay = false
+        promise.completeWith(result.mapError { $0 as any Error })
+        nextReload()
+    }
+
+    /// - Parameter done: called on the event loop once every worker goes by it.
+    private func apply(
+        _ plan: ReloadPlan, _ change: ReloadPlan.Change, done: @escaping @Sendable () -> Void
+    ) throws(ControlError) {
+        let former = topology
+        var document = active
+        document.take(plan.configuration, change.assignment.tables)
+        let next: Topology
+        do throws(StartError) {
+            next = try Topology(
+                plan.configuration, change.assignment.tables, after: former, weight: region.effectiveWeight)
+            clearRecycled(change.assignment)
+            try document.publish(in: SharedDocument(region: region))
+        } catch {
+            throw ControlError(.failed, "\(error); nothing has changed")
+        }
+        // From here on it is the configuration that counts.
+        let formerServices = request.configuration.services
+        active = document
+        request.configuration = plan.configuration
+        budget = change.budget
+        Log.configure(plan.configuration, in: region)
+        let beaten = next.settle(in: region, removedDeadline: plan.configuration.removedDeadline)
+        limpet_store64(&region.header.pointee.limit, UInt64(change.limit))
+        for slot in former.backends.indices where !next.backends[slot].isLive { forgetClosing(slot) }
+        changeOptions(from: formerServices)
+        goOver(to: next, listeners: ListenerSet(region), done: done)
+        noteStates()
+        save()
+        announce(plan, beaten)
+    }
+
+    /// Staying listeners hand the options of their service on to the connections that come from now on.
+    private func changeOptions(from former: [ServiceConfiguration]) {
+        for listener in ListenerSet(region).listeners where listener.service < topology.tables.services.count {
+            let name = topology.tables.services[listener.service].name
+            guard let service = request.configuration.services.first(where: { $0.name == name }) else { continue }
+            let old = former.first { $0.name == name }.map { SocketOptions($0) }
+            let new = SocketOptions(service)
+            if old != new { for descriptor in listener.descriptors { new.change(descriptor) } }
+        }
+    }
+
+    /// Counters of slots that were somebody else's begin anew. No connection bears these slots, and no worker has them in
+    /// its table.
+    private func clearRecycled(_ assignment: SlotAssignment) {
+        for worker in 0..<region.workerCount {
+            for slot in assignment.recycledBackends {
+                region.counters(worker, backend: slot).pointee = limpet_backend_counters()
+            }
+            for slot in assignment.recycledListeners {
+                region.counters(worker, listener: slot).pointee = limpet_listener_counters()
+            }
+        }
+    }
+
+    private func announce(_ plan: ReloadPlan, _ beaten: [(slot: Int, weight: OperatorWeight)]) {
+        for change in plan.changes { log.notice("reload: \(change)") }
+        for (slot, weight) in beaten {
+            log.notice(
+                "the weight that an operator had set gives way to the configuration's",
+                metadata: [
+                    "backend": "\(topology.fullName(slot))", "set": "\(weight.value)",
+                    "configured_then": "\(weight.base)",
+                    "configured": "\(topology.backends[slot].configuration.weight)",
+                ])
+        }
+        log.notice(
+            "reloaded",
+            metadata: ["changes": "\(plan.changes.count)", "config_hash": "\(plan.configuration.configHash)"])
+    }
+}

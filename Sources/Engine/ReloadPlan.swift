@@ -1,0 +1,194 @@
+import Addressing
+import Backends
+import CLayout
+import Configuration
+import Control
+import Forwarding
+import Linux
+
+/// A reload, found possible and not made yet: what will be, with its new listeners bound and named in the region.
+struct ReloadPlan: Sendable {
+    let configuration: DaemonConfiguration
+    let changes: [ConfigurationChange]
+    /// nil: nothing changes.
+    let change: Change?
+    let report: ReloadReport
+
+    struct Change: Sendable {
+        let assignment: SlotAssignment
+        let budget: DescriptorBudget
+        /// Connections that are admitted.
+        let limit: Int
+        /// Listeners that were bound for it; none in a dry run.
+        let bound: [ListenerSet.Bound]
+    }
+}
+
+/// Finds out what a reload would do: reads, checks, compares, binds. Takes as long as the files and the number of
+/// connections make it, so it has a thread of its own; nothing that is in force is changed by it.
+struct ReloadPreparation: Sendable {
+    let isDryRun: Bool
+    let active: EngineRequest
+    let topology: Topology
+    let region: SharedRegion
+    let budget: DescriptorBudget
+    /// For the errors: whose rights the file is read with.
+    let userName: String
+
+    func prepare(
+        _ reading: inout ConfigurationLoader.FileReading?
+    ) throws(ControlError) -> ReloadPlan {
+        let loaded = try load(&reading)
+        let new = loaded.configuration
+        do throws(StartError) {
+            return try plan(new, loaded.warnings)
+        } catch {
+            throw ControlError(.refused, "\(error); nothing has changed")
+        }
+    }
+
+    /// Reads the file again, or without one the flags.
+    private func load(
+        _ reading: inout ConfigurationLoader.FileReading?
+    ) throws(ControlError) -> LoadedConfiguration {
+        do throws(ConfigurationFailure) {
+            return try ConfigurationLoader.load(
+                path: active.configurationPath, flags: active.flags, reading: &reading)
+        } catch {
+            throw ControlError(
+                .invalidConfiguration,
+                lines: error.errors.map { error in
+                    // At the start it may have been root who read it.
+                    error.problem.hasPrefix("cannot be read")
+                        ? "\(error) (as user \(userName), whom limpetd runs as)" : "\(error)"
+                })
+        }
+    }
+
+    private func plan(
+        _ new: DaemonConfiguration, _ warnings: [String]
+    ) throws(StartError) -> ReloadPlan {
+        try DaemonPreparation.checkCounts(new)
+        let budget = DescriptorBudget(
+            limit: budget.limit, workers: region.workerCount,
+            listeners: new.services.reduce(0) { $0 + $1.listeners.count })
+        let largest = min(region.recordsPerWorker, budget.connections)
+        let diff = ConfigurationDiff(
+            from: active.configuration, to: new,
+            settled: ConfigurationDiff.Settled(
+                workers: region.workerCount, automaticWorkers: DaemonPreparation.automaticWorkers,
+                largestLimit: largest))
+        if let refusal = refusal(diff.needingRestart, largest) { throw refusal }
+        guard !diff.isEmpty else {
+            let report = report(new, [], nil, warnings)
+            return ReloadPlan(configuration: new, changes: [], change: nil, report: report)
+        }
+        let assignment = try SlotAssigner.assign(
+            new, after: active.configuration, topology.tables, limits: SlotLimits(region), bound: boundAddresses,
+            idle: { IdleSlots(topology.tables, region) })
+        let next = try Topology(new, assignment.tables, after: topology, weight: region.effectiveWeight)
+        try checkBuffers(new)
+        let own = ListenerSet(region).listeners.map(\.address)
+        let count = HomeCount(ConnectionTable(region: region), from: topology, to: next)
+        let bound: [ListenerSet.Bound]
+        if isDryRun {
+            try ListenerSet.checkBinding(assignment.opened, besides: own)
+            bound = []
+        } else {
+            bound = try ListenerSet.bind(assignment.opened, of: new.services, in: region, besides: own)
+        }
+        return ReloadPlan(
+            configuration: new, changes: diff.changes,
+            change: ReloadPlan.Change(
+                assignment: assignment, budget: budget, limit: min(new.maxConnections ?? largest, largest),
+                bound: bound), report: report(new, diff.changes, count, warnings))
+    }
+
+    /// Names what has to wait for a restart; nil: nothing has.
+    private func refusal(_ changes: [ConfigurationChange], _ largest: Int) -> StartError? {
+        guard !changes.isEmpty else { return nil }
+        let texts = changes.map { change in
+            let key = change.key ?? ""
+            let why =
+                key == ConfigurationKeys.maxConnections.name
+                ? " (at most \(largest) with the descriptors and the memory that it was started with)" : ""
+            return "\(key) from \(change.old ?? "none") to \(change.new ?? "none")\(why)"
+        }
+        return StartError("a reload cannot change \(texts.joined(separator: ", nor ")): restart limpetd for that")
+    }
+
+    /// By slot.
+    private var boundAddresses: [Endpoint?] {
+        topology.tables.listeners.indices.map { region.listener($0).pointee.address.endpoint }
+    }
+
+    /// A kernel before Linux 5.16 keeps the size of a listener's buffers once one was set.
+    private func checkBuffers(_ new: DaemonConfiguration) throws(StartError) {
+        for service in new.services {
+            guard let old = active.configuration.services.first(where: { $0.name == service.name }),
+                let listener = ListenerSet(region).listeners.first
+            else { continue }
+            let frees = [
+                (ConfigurationKeys.receiveBuffer, old.receiveBuffer, service.receiveBuffer),
+                (ConfigurationKeys.sendBuffer, old.sendBuffer, service.sendBuffer),
+            ].filter { $0.1 != nil && $0.2 == nil }
+            guard let key = frees.first?.0, !SocketOptions.canFreeBuffers(of: listener.descriptors[0]) else { continue }
+            throw StartError(
+                "service \(service.name): this kernel cannot change \(key.name) back to auto while limpetd listens (Linux"
+                    + " 5.16 can): restart limpetd for that")
+        }
+    }
+
+    private func report(
+        _ new: DaemonConfiguration, _ changes: [ConfigurationChange], _ count: HomeCount?, _ warnings: [String]
+    ) -> ReloadReport {
+        ReloadReport(
+            dryRun: isDryRun, configHash: new.configHash, changes: changes.map(ReloadReport.Change.init),
+            homes: count?.homes ?? [], removedConnections: count?.removedConnections ?? 0,
+            removedDeadlineSeconds: new.removedDeadline.map { Double($0.nanoseconds) / 1e9 }, warnings: warnings)
+    }
+}
+
+extension ReloadReport.Change {
+    fileprivate init(_ change: ConfigurationChange) {
+        let kind: Kind =
+            switch change.kind {
+            case .added: .added
+            case .removed: .removed
+            case .changed: .changed
+            }
+        let object: Object =
+            switch change.subject {
+            case .daemon: .daemon
+            case .service: .service
+            case .listener: .listener
+            case .backend: .backend
+            }
+        self.init(
+            change: kind, object: object, service: change.service, name: change.name, key: change.key, old: change.old,
+            new: change.new)
+    }
+}
+
+extension IdleSlots {
+    /// Found by looking at every connection.
+    init(_ tables: SlotTables, _ region: SharedRegion) {
+        self.init()
+        services = Set(tables.services.indices.filter { tables.services[$0].use == .retired })
+        backends = Set(tables.backends.indices.filter { tables.backends[$0].use == .retired })
+        listeners = Set(tables.listeners.indices.filter { tables.listeners[$0].use == .retired })
+        var busyServices: Set<Int> = []
+        ConnectionTable(region: region).visit { snapshot in
+            busyServices.insert(Int(snapshot.record.service))
+            backends.remove(Int(snapshot.record.backend))
+            listeners.remove(Int(snapshot.record.listener))
+        }
+        services.subtract(busyServices)
+        // A connection of a removed service that is still being dialled may yet go to any backend of it.
+        let busyNames = Set(busyServices.filter { $0 < tables.services.count }.map { tables.services[$0].name })
+        backends = backends.filter { slot in
+            let service = tables.services.first { $0.name == tables.backends[slot].service }
+            return service?.use != .retired || !busyNames.contains(tables.backends[slot].service)
+        }
+    }
+}
