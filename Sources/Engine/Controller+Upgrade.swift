@@ -150,7 +150,8 @@ extension Controller {
                     Descriptor.close(candidate.executable)
                     return refuseUpgrade(UpgradeRefusal("the state file is still being written; look at the disk"))
                 }
-                eventLoop.scheduleTask(in: Controller.writingInterval) { [self] in asked(found, patience: patience - 1) }
+                eventLoop.scheduleTask(in: Controller.writingInterval) { [self] in asked(found, patience: patience - 1)
+                }
                 return
             }
             makeWay(for: candidate)

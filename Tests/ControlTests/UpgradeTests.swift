@@ -122,7 +122,8 @@ import Testing
             #expect(result.status == 1 && result.output.isEmpty)
             #expect(
                 result.error
-                    == "limpetctl: the upgrade was refused, and nothing has changed: /opt/limpetd: there is no such file\n")
+                    == "limpetctl: the upgrade was refused, and nothing has changed: "
+                    + "/opt/limpetd: there is no such file\n")
             let plain = try ctl(daemon, "--plain", "upgrade")
             #expect(plain.status == 1)
             #expect(plain.output == "3\trefused\t0.1.0\t-\t-\t-\t/opt/limpetd: there is no such file\n")

@@ -31,7 +31,7 @@ struct UpgradeTests {
         // Keeper and engine, and nobody else.
         try eventually("nobody else is left") { lane.daemon.process.group.count == 2 }
         #expect(ProcessFacts(pid: new.pid).name == "limpetd" && ProcessFacts(pid: new.pid).threadIDs.count == 1)
-        #expect(ProcessFacts(pid: new.enginePid).name == "limpetd")
+        #expect(ProcessFacts(pid: new.enginePid).name == "limpetd-engine")
         #expect(lane.daemon.logLines(containing: "notice upgraded", "to=0.9.9", "connections=1").count == 1)
 
         let other = try lane.talk()
