@@ -42,6 +42,16 @@ static void hand_on(int number) {
     errno = error;
 }
 
+/* The new version cannot be executed: the one before goes on. */
+static void refuse_upgrade(limpet_continuity *continuity, int error) {
+    limpet_upgrade *upgrade = &continuity->upgrade;
+    continuity->executable_next = -1;
+    upgrade->reason[0] = 0;
+    limpet_append(upgrade->reason, sizeof upgrade->reason, "cannot execute the new version: error ");
+    limpet_append_number(upgrade->reason, sizeof upgrade->reason, (uint64_t)error);
+    limpet_publish32(&upgrade->state, LIMPET_UPGRADE_REFUSED);
+}
+
 __attribute__((noreturn)) static void replace_keeper(limpet_shared_header *region, int32_t engine) {
     limpet_continuity *continuity = limpet_continuity_of(region);
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR2};
@@ -63,9 +73,10 @@ __attribute__((noreturn)) static void replace_keeper(limpet_shared_header *regio
     for (;;) {
         int32_t next = is_upgrade ? continuity->executable_next : continuity->executable;
         limpet_exec_guarded(region, next, continuity->executable, is_upgrade ? limpet_upgrade_patience(continuity) : 0);
+        int error = errno;
         if (limpet_end_is_asked()) _exit(1);
+        if (is_upgrade) refuse_upgrade(continuity, error); else limpet_sleep(1000);
         is_upgrade = 0;
-        limpet_sleep(1000);
     }
 }
 

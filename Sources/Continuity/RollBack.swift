@@ -62,6 +62,7 @@ public enum RollBack {
         let handed = copy.continuity
         handed.pointee.executable = previous
         limpet_upgrade_set_reason(&handed.pointee.upgrade, reason)
+        handed.pointee.upgrade.told = 0
         limpet_publish32(&handed.pointee.upgrade.state, UInt32(LIMPET_UPGRADE_ROLLED_BACK))
         limpet_exec_guarded(copy.header, previous, failed, 0)
         let error = SystemError("execute the version before", .last)

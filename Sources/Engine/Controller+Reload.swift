@@ -132,7 +132,8 @@ extension Controller {
         } catch {
             throw ControlError(.failed, "\(error); nothing has changed")
         }
-        // From here on it is the configuration that counts.
+        // From here on it is the configuration that counts. A version that has made way could not read it perhaps.
+        forgetVersionBefore()
         let formerServices = request.configuration.services
         active = document
         request.configuration = plan.configuration

@@ -41,12 +41,6 @@ extension Controller {
         }
     }
 
-    /// An upgrade that the engine before was still about when it died has come to nothing: whoever waits for it is told, and
-    /// another may be asked for.
-    func giveUpBrokenUpgrade() {
-        if isUpgrading { refuseUpgrade(UpgradeRefusal("the engine died while it was under way; try again")) }
-    }
-
     /// What came of an upgrade, for the log; once, and by whichever process serves afterwards. Then the version before is
     /// given up, as soon as the new one is past its probation.
     func concludeUpgrade() {
@@ -60,6 +54,12 @@ extension Controller {
         let served = Clock.now() - continuity.pointee.upgrade.serving
         let left = Controller.probation - .nanoseconds(Int64(clamping: served))
         eventLoop.scheduleTask(in: max(left, .nanoseconds(0))) { [self] in forgetVersionBefore() }
+    }
+
+    /// An upgrade that was being prepared when the engine before died: nothing of it is left.
+    func abandonUpgrade() {
+        guard isUpgrading else { return }
+        refuseUpgrade(UpgradeRefusal("the engine died while it was being prepared; try again"))
     }
 
     /// From now on there is no way back to the version before the last upgrade.

@@ -79,7 +79,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
     func begin() {
         for slot in topology.backends.indices { armClosing(slot) }
         noteStates()
-        giveUpBrokenUpgrade()
+        abandonUpgrade()
         concludeUpgrade()
         // Also after a death: it may have come before the last change was written.
         save()

@@ -86,8 +86,7 @@ import Testing
             chmod(daemon.path, 0o666)
             let command = [
                 "--reuid", "65534", "--regid", "65534", "--clear-groups", UpgradeTests.program, "--control",
-                daemon.path,
-                "upgrade",
+                daemon.path, "upgrade",
             ]
             let named = try run("/usr/bin/setpriv", command + ["/opt/limpetd"], environment: [:])
             #expect(named.status == 5)
@@ -123,8 +122,8 @@ import Testing
             #expect(result.status == 1 && result.output.isEmpty)
             #expect(
                 result.error
-                    == "limpetctl: the upgrade was refused, and nothing has changed: /opt/limpetd: there is no such file\n"
-            )
+                    == "limpetctl: the upgrade was refused, and nothing has changed: "
+                    + "/opt/limpetd: there is no such file\n")
             let plain = try ctl(daemon, "--plain", "upgrade")
             #expect(plain.status == 1)
             #expect(plain.output == "3\trefused\t0.1.0\t-\t-\t-\t/opt/limpetd: there is no such file\n")

@@ -32,6 +32,19 @@ struct WebSocketSceneTests {
         #expect(outcome.stdout.contains("ok: the idle WebSocket is still open and still echoes"), "\(outcome)")
     }
 
+    @Test("kill -9, an upgrade and a reload", .enabled(if: Tool.python != nil, Tool.pythonMissing))
+    func continuity() throws {
+        let outcome = try run(
+            [
+                try #require(Tool.python), "\(Self.scenes)/continuity_scene.py", "--limpetd", Programs.limpetd,
+                "--limpetctl", Programs.limpetctl,
+            ], within: Self.patience)
+        #expect(outcome.status == 0, "\(outcome)")
+        for event in ["kill -9", "an upgrade", "a reload"] {
+            #expect(outcome.stdout.contains("ok: after \(event) the WebSocket echoes"), "\(outcome)")
+        }
+    }
+
     @Test("Node's own WebSocket client", .enabled(if: Tool.node != nil, "node is not installed"))
     func nodeWebSocket() throws {
         let outcome = try run(
