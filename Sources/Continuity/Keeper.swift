@@ -27,6 +27,14 @@ public struct Keeper: ~Copyable {
     private let noteRestart: (String?) -> Void
     private var handedDown: AdoptedRegion?
     private let backoff = Backoff()
+    /// A death that the log does not tell of yet: where clients wait, the next engine comes first.
+    private var unsaid: Unsaid?
+    private struct Unsaid {
+        let report: DeathReport
+        let generation: UInt32
+        let step: Backoff.Step
+    }
+
     /// Signals that came while there was no engine.
     private var waiting: [Int32] = []
     /// The engine that has just ended was that of a new version which did not come so far as to serve.
@@ -96,6 +104,7 @@ public struct Keeper: ~Copyable {
         }
         for number in waiting { Signals.handOn(number, to: engine) }
         waiting = []
+        say()
         return engine
     }
 
@@ -196,6 +205,7 @@ public struct Keeper: ~Copyable {
         }
         let hasServed = limpet_load32(&continuity.pointee.serving) != 0
         let step = note(ending)
+        if step != .wait(0) || isEnding || !hasServed { say() }
         if isEnding && !hasServed {
             log.critical("the daemon was to end, and no engine could be started that would have done it in good order")
             return 1
@@ -205,7 +215,10 @@ public struct Keeper: ~Copyable {
             return 1
         }
         if isEnding { waiting = [Signals.terminate] }
-        if RollBack.note(continuity, now: continuity.pointee.died) || isOverdue { rollBack() }
+        if RollBack.note(continuity, now: continuity.pointee.died) || isOverdue {
+            say()
+            rollBack()
+        }
         switch step {
         case .newImage: startAnew()
         case .wait(0): break
@@ -220,10 +233,10 @@ public struct Keeper: ~Copyable {
         return nil
     }
 
-    /// Writes a death down, where the handler in the engine could not, and says so.
+    /// Writes a death down, where the handler in the engine could not.
     /// - Returns: what to do before the next engine.
     @discardableResult
-    private func note(_ ending: Processes.Ending) -> Backoff.Step {
+    private mutating func note(_ ending: Processes.Ending) -> Backoff.Step {
         let continuity = region.continuity
         let now = Clock.now()
         continuity.pointee.deaths += 1
@@ -243,21 +256,26 @@ public struct Keeper: ~Copyable {
             continuity.pointee.death = death
         }
         let step = backoff.note(continuity, now: now)
+        unsaid = Unsaid(
+            report: DeathReport(continuity.pointee.death), generation: continuity.pointee.generation, step: step)
+        limpet_publish32(&continuity.pointee.death.claimed, UInt32(LIMPET_DEATH_UNCLAIMED))
+        limpet_publish32(&continuity.pointee.unnoted, 0)
+        return step
+    }
+
+    /// Tells the log of the last death, once.
+    private mutating func say() {
+        guard let death = unsaid.take() else { return }
         let plan =
-            switch step {
+            switch death.step {
             case .wait(0): "the next one takes over"
             case .wait(let wait): "the next one takes over in \(wait / 1_000_000) ms"
             case .newImage: "the fifth in a minute: the keeper starts itself anew"
             }
-        let report = DeathReport(continuity.pointee.death)
-        var metadata: Logger.Metadata = ["engine": "\(continuity.pointee.generation)"]
-        if !report.trace.isEmpty { metadata["trace"] = "\(report.trace.joined(separator: " "))" }
-        log.error(
-            "the engine died: \(report.reason); \(plan)",
-            metadata: metadata)
-        limpet_publish32(&continuity.pointee.death.claimed, UInt32(LIMPET_DEATH_UNCLAIMED))
-        limpet_publish32(&continuity.pointee.unnoted, 0)
-        return step
+        var metadata: Logger.Metadata = ["engine": "\(death.generation)"]
+        let trace = death.report.trace
+        if !trace.isEmpty { metadata["trace"] = "\(trace.joined(separator: " "))" }
+        log.error("the engine died: \(death.report.reason); \(plan)", metadata: metadata)
     }
 
     // MARK: Another image

@@ -96,11 +96,18 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
         }
     }
 
-    /// The one that counts.
-    static func read(_ region: SharedRegion) throws(StartError) -> ActiveConfiguration {
+    /// The text of the one that counts.
+    static func text(_ region: SharedRegion) throws(StartError) -> [UInt8] {
+        do throws(SystemError) {
+            return try SharedDocument(region: region).read()
+        } catch {
+            throw StartError("\(error)")
+        }
+    }
+
+    static func read(_ text: [UInt8]) throws(StartError) -> ActiveConfiguration {
         do {
-            return try JSONDecoder().decode(
-                ActiveConfiguration.self, from: Data(SharedDocument(region: region).read()))
+            return try JSONDecoder().decode(ActiveConfiguration.self, from: Data(text))
         } catch {
             throw StartError("the active configuration in the shared region cannot be read: \(error)")
         }

@@ -59,7 +59,7 @@ extension Controller {
     /// An upgrade that was being prepared when the engine before died: nothing of it is left.
     func abandonUpgrade() {
         guard isUpgrading else { return }
-        refuseUpgrade(UpgradeRefusal("the engine died while it was being prepared"))
+        refuseUpgrade(UpgradeRefusal("the engine died while it was being prepared; try again"))
     }
 
     /// From now on there is no way back to the version before the last upgrade.

@@ -14,13 +14,17 @@ public struct PreparedDaemon: Sendable {
     public let log: Logger
     /// Descriptors that the daemon may have open at once.
     public let descriptors: Int
+    /// What it runs from, as it is now.
+    public let known: KnownConfiguration
     private let socket: ControlSocket
 
-    init(region: SharedRegion, log: Logger, descriptors: Int, socket: ControlSocket) {
+    /// - Parameter region: complete, with its document.
+    init(region: SharedRegion, descriptors: Int) throws(StartError) {
         self.region = region
-        self.log = log
         self.descriptors = descriptors
-        self.socket = socket
+        known = try KnownConfiguration(region)
+        log = Log.make(in: region)
+        socket = ControlSocket(adopting: region.continuity.pointee.control, file: known.active.control)
     }
 
     /// Takes away what a daemon must not leave behind. For the keeper, at the end.
@@ -53,11 +57,7 @@ public func prepareDaemon(_ request: EngineRequest) throws(StartError) -> Prepar
 
 /// The daemon of a region that another image has handed down: all is there, and only has to be found again.
 public func findDaemon(_ region: SharedRegion) throws(StartError) -> PreparedDaemon {
-    let active = try ActiveConfiguration.read(region)
-    return PreparedDaemon(
-        region: region, log: Log.make(in: region),
-        descriptors: min(Descriptor.raiseLimit(), DescriptorBudget.most),
-        socket: ControlSocket(adopting: region.continuity.pointee.control, file: active.control))
+    try PreparedDaemon(region: region, descriptors: min(Descriptor.raiseLimit(), DescriptorBudget.most))
 }
 
 /// The log as it is configured.
@@ -189,7 +189,7 @@ struct DaemonPreparation {
             log.info("\(budget.summary(admitted: limit))")
             try publish(region, slots.tables, socket, stateDirectory: state.path, program)
             Log.configure(configuration, in: region)
-            return PreparedDaemon(region: region, log: Log.make(in: region), descriptors: budget.limit, socket: socket)
+            return try PreparedDaemon(region: region, descriptors: budget.limit)
         } catch {
             socket.remove()
             throw error

@@ -16,14 +16,15 @@ import Observability
 /// after an upgrade. Blocks until the engine is to end.
 ///
 /// Call it on a thread that a cloned engine has started afresh (process.h), never in the keeper: it starts NIO.
+/// - Parameter known: what the keeper has read of it.
 /// - Returns: the exit status. Where that is the end of the daemon, `ending` says so in the region.
-public func runEngine(_ region: SharedRegion) -> Int32 {
+public func runEngine(_ region: SharedRegion, known: KnownConfiguration) -> Int32 {
     limpet_fault_prepare(region.header)
     limpet_fault_thread(-1)
     limpet_inject_prepare(region.continuity.pointee.generation)
     let status: Int32
     do throws(StartError) {
-        try EngineRun(region).run()
+        try EngineRun(region, known).run()
         status = 0
     } catch {
         // Once it has served there are connections to go on with: the keeper tries again.
@@ -42,13 +43,14 @@ private struct EngineRun {
     private let request: EngineRequest
     private let log: Logger
 
-    init(_ region: SharedRegion) throws(StartError) {
+    init(_ region: SharedRegion, _ known: KnownConfiguration) throws(StartError) {
         self.region = region
         log = Log.make(in: region)
         do throws(StartError) {
-            active = try ActiveConfiguration.read(region)
+            let current = try KnownConfiguration(region, known: known)
+            active = current.active
             request = EngineRequest(
-                configuration: try active.parsed(), configurationPath: active.path, flags: active.flags)
+                configuration: current.configuration, configurationPath: active.path, flags: active.flags)
         } catch {
             log.critical("\(error)")
             throw error

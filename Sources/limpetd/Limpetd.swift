@@ -68,9 +68,10 @@ struct Limpetd {
 
     private static func keep(_ daemon: PreparedDaemon, _ handedDown: AdoptedRegion?) -> Int32 {
         Keeper.growDescriptorTable(to: daemon.descriptors)
+        let known = daemon.known
         var keeper = Keeper(
-            region: daemon.region, handedDown: handedDown, log: daemon.log, run: runEngine,
-            noteRestart: daemon.noteRestart)
+            region: daemon.region, handedDown: handedDown, log: daemon.log,
+            run: { region in runEngine(region, known: known) }, noteRestart: daemon.noteRestart)
         let status = keeper.serve()
         daemon.removeFiles()
         return status

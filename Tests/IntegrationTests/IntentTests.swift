@@ -290,6 +290,56 @@ struct IntentTests {
         try daemon.stop()
     }
 
+    @Test func everythingHoldsOverAnUpgrade() throws {
+        let scene = try Restartable(backends: 4)
+        let daemon = try scene.start()
+        let ctl = daemon.ctl
+        try ctl.expect("drain", "ws1", "--deadline", "1h")
+        try ctl.expect("disable", "ws2")
+        try ctl.expect("weight", "ws3", "7")
+        let (rows, status) = (try ctl.backends(), try ctl.status())
+        try ctl.expect("upgrade")
+        let (now, after) = (try ctl.backends(), try ctl.status())
+        #expect(after.enginePid != status.enginePid)
+        #expect(now.map(\.state) == rows.map(\.state) && now.map(\.weight) == [1, 1, 7, 1])
+        #expect(now.map(\.intentSince) == rows.map(\.intentSince) && now.map(\.since) == rows.map(\.since))
+        #expect(now[0].closesAt != nil)
+        #expect(after.differences == status.differences)
+        #expect(after.services.map(\.mappingHash) == status.services.map(\.mappingHash))
+        try daemon.stop()
+    }
+
+    /// What a reload leaves alone holds; a weight that it changes is newer; a backend that it removes is forgotten.
+    @Test func aReloadKeepsWhatItDoesNotTouch() throws {
+        let scene = try Restartable(backends: 4)
+        var daemon = try scene.start()
+        let ctl = daemon.ctl
+        try ctl.expect("drain", "ws1", "--deadline", "1h")
+        try ctl.expect("weight", "ws2", "5")
+        try ctl.expect("weight", "ws3", "7")
+        try ctl.expect("disable", "ws4")
+        let rows = try ctl.backends()
+        scene.weights = ["ws1": 2, "ws3": 3]
+        scene.without = ["ws4"]
+        try scene.reload(daemon)
+        let now = try ctl.backends()
+        #expect(now.map(\.name) == ["ws1", "ws2", "ws3"])
+        #expect(now.map(\.intent) == ["drain", "ready", "ready"] && now.map(\.weight) == [2, 5, 3])
+        #expect(now[0].intentSince == rows[0].intentSince && now[0].closesAt != nil)
+        #expect(now[1].weightSince == rows[1].weightSince && now[2].weightSince == nil)
+        #expect(daemon.logLines(containing: "gives way to the configuration's", "chat/ws3").count == 1)
+        // Back again, it begins anew; and so does what the file says of it.
+        scene.without = []
+        try scene.reload(daemon)
+        #expect(try ctl.backend("ws4").intent == "ready")
+        try eventually("the file knows") { scene.kept.map { !$0.contains("ws4") && !$0.contains("ws3") } ?? false }
+        try daemon.kill()
+        daemon = try scene.start()
+        #expect(try daemon.ctl.backends().map(\.intent) == ["drain", "ready", "ready", "ready"])
+        #expect(try daemon.ctl.backends().map(\.weight) == [2, 5, 3, 1])
+        try daemon.stop()
+    }
+
     /// The connections are those from before, and they are closed when it was said that they would be.
     @Test func whatIsLeftIsClosedByAnEngineThatTookOver() throws {
         let scene = try Restartable()

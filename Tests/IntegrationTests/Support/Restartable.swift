@@ -23,16 +23,26 @@ final class Restartable {
 
     deinit { try? FileManager.default.removeItem(atPath: directory) }
 
-    func start() throws -> Daemon {
-        var setup = Daemon.Setup()
-        setup.file =
-            "[[service]]\nname = \"chat\"\nlisten = \"127.0.0.1:0\"\n"
+    /// The configuration.
+    private var text: String {
+        "[[service]]\nname = \"chat\"\nlisten = \"127.0.0.1:0\"\n"
             + servers.enumerated().map { index, server in
                 let name = "ws\(index + 1)"
                 if without.contains(name) { return "" }
                 let weight = weights[name].map { "weight = \($0)\n" } ?? ""
                 return "\n[[service.backend]]\nname = \"\(name)\"\naddress = \"\(server.address)\"\n\(weight)"
             }.joined()
+    }
+
+    /// Lets a daemon that ``start()`` gave read the configuration as it is now.
+    func reload(_ daemon: Daemon) throws {
+        try text.write(toFile: "\(daemon.directory)/limpet.toml", atomically: false, encoding: .utf8)
+        try daemon.ctl.expect("reload")
+    }
+
+    func start() throws -> Daemon {
+        var setup = Daemon.Setup()
+        setup.file = text
         setup.stateDirectory = state
         setup.user = user
         setup.wrapper = wrapper
