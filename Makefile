@@ -37,7 +37,7 @@ SCENES  := $(wildcard Tests/Scenes/*.py Tests/Mutations/*.py Benchmarks/*/*.py)
 BIN      = $(RELEASE)/release
 DEMO     = $(BIN)/limpet-echo demo --limpetd $(BIN)/limpetd --limpetctl $(BIN)/limpetctl
 
-.PHONY: all deps check check-all test sanitize hotpath soak soak-mutations bench-continuity lint demo run install install-strip uninstall clean help
+.PHONY: all deps check check-all test sanitize hotpath soak upgrade-layouts soak-mutations bench-continuity lint demo run install install-strip uninstall clean help
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -87,6 +87,7 @@ check-all: check
 	@$(MAKE) --no-print-directory sanitize
 	@$(MAKE) --no-print-directory hotpath
 	@$(MAKE) --no-print-directory soak
+	@$(MAKE) --no-print-directory upgrade-layouts
 
 # What the tests do in seconds, for longer: a reader that stops for a minute, thousands of random connections, and then
 # engines that are killed, die at labelled points, are upgraded and reloaded under a load of which every byte is counted.
@@ -97,6 +98,15 @@ soak: $(STAMPS)/deps-build $(STAMPS)/deps-check
 	    --filter '^IntegrationTests[.](BulkTests/backpressure|RandomTests)' $(SWIFTFLAGS)
 	LIMPET_SOAK=1 $(SWIFT) test --skip-build --scratch-path $(CHECK) \
 	    --filter '^IntegrationTests[.]ContinuitySoakTests' $(SWIFTFLAGS)
+
+# An upgrade from a build that keeps its connections in the layout before, and the way back to it.
+PREVIOUS = .build-previous
+upgrade-layouts: export LIMPET_WARNINGS_AS_ERRORS = 1
+upgrade-layouts: $(STAMPS)/deps-build
+	LIMPET_LAYOUT=1 $(SWIFT) build --product limpetd --scratch-path $(PREVIOUS) $(SWIFTFLAGS)
+	$(SWIFT) build --build-tests --scratch-path $(CHECK) $(SWIFTFLAGS)
+	LIMPET_PREVIOUS=$(CURDIR)/$(PREVIOUS)/debug/limpetd $(SWIFT) test --skip-build --scratch-path $(CHECK) \
+	    --filter '^IntegrationTests[.]UpgradeFromPreviousLayoutTests' $(SWIFTFLAGS)
 
 # That the checker of that soak would notice: each Tests/Mutations/*.patch breaks one rule in a copy of the sources.
 soak-mutations: $(STAMPS)/deps-build
@@ -185,9 +195,12 @@ help:
 	@echo 'make             limpetd, limpetctl and limpet-echo, release, in $(BIN)'
 	@echo 'make deps        what building and checking need; as root: installs what is missing'
 	@echo 'make check       lint, then all tests: unit, manual pages, the real daemon on real sockets'
-	@echo 'make check-all   check, then the unit tests under AddressSanitizer and ThreadSanitizer, hotpath, soak'
+	@echo 'make check-all   check, then the unit tests under AddressSanitizer and ThreadSanitizer, hotpath, soak,'
+	@echo '                 upgrade-layouts'
 	@echo 'make hotpath     counts what a forwarded message costs in allocations: nothing'
 	@echo 'make soak        stalled readers, random connections, engines that die and are upgraded, for minutes'
+	@echo 'make upgrade-layouts'
+	@echo '                 upgrades from a build with the previous layout of records, and back'
 	@echo 'make soak-mutations'
 	@echo '                 breaks the rules of continuity one by one and sees that the checker notices'
 	@echo 'make bench-continuity'

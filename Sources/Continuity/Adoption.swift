@@ -19,6 +19,7 @@ public struct Adoption {
     /// - Throws: where this build cannot work on it. Then the process must end, and the guard goes on with the image before.
     public func region() throws(SystemError) -> AdoptedRegion {
         let adopted = try Layouts.adopt(descriptor)
+        if TestImage.value("adopted") == "dies" { Signals.send(Signals.kill, to: Processes.own) }
         let continuity = adopted.region.continuity
         // An exec has closed them, and their numbers will be others'.
         continuity.pointee.keeper_pidfd = -1

@@ -6,22 +6,24 @@ struct Image {
     let path: String
 
     /// - Parameter words: such as `version=0.1.1`.
-    init(_ directory: String, _ name: String = "limpetd", _ words: String...) throws {
+    init(_ directory: String, _ name: String = "limpetd", of program: String = Programs.limpetd, _ words: String...)
+        throws
+    {
         path = "\(directory)/\(name)"
-        try write(words)
+        try write(program, words)
     }
 
     /// Puts another in its place, as a package does: the running one stays what it is.
-    func replace(_ words: String...) throws { try write(words) }
+    func replace(of program: String = Programs.limpetd, _ words: String...) throws { try write(program, words) }
 
     /// By another process: a child that some other test starts here would hold the file open for writing, and nobody can
     /// execute it as long.
-    private func write(_ words: [String]) throws {
+    private func write(_ program: String, _ words: [String]) throws {
         let script = """
             set -e; cp "$0" "$1.new"; test -z "$2" || printf '\\nLIMPET-TEST-IMAGE %s\\n' "$2" >> "$1.new"
             chmod 755 "$1.new"; mv -f "$1.new" "$1"
             """
-        let outcome = try run(["/bin/sh", "-c", script, Programs.limpetd, path, words.joined(separator: " ")])
+        let outcome = try run(["/bin/sh", "-c", script, program, path, words.joined(separator: " ")])
         if outcome.status != 0 { throw SocketFailure(call: "copy limpetd: \(outcome.stderr)", code: EIO) }
     }
 }
@@ -34,17 +36,18 @@ final class UpgradeLane {
     let daemon: Daemon
 
     /// - Parameters:
+    ///   - program: of which its executable is a copy.
     ///   - words: what the executable that it starts from says of itself.
     ///   - isPatient: whether an upgrade may take its time: for tests that are not about that, on a machine that has
     ///     others to run.
     init(
-        _ words: String..., isPatient: Bool = true, environment: [String: String] = [:],
+        of program: String = Programs.limpetd, _ words: String..., isPatient: Bool = true,
+        environment: [String: String] = [:],
         adjust: (inout Daemon.Setup) throws -> Void = { _ in }
     ) throws {
         directory = try temporaryDirectory()
         listener = try Listener()
-        image = try Image(directory)
-        if !words.isEmpty { try image.replace(words.joined(separator: " ")) }
+        image = try Image(directory, of: program, words.joined(separator: " "))
         var setup = Daemon.Setup()
         setup.backends = [Daemon.Backend(name: "b1", address: listener.address)]
         setup.limpetd = image.path
