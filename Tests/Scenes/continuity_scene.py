@@ -20,6 +20,8 @@ import sys
 
 from websockets.asyncio.server import serve
 
+# Nothing is left beside the sources.
+sys.dont_write_bytecode = True
 from websockets_scene import QUIET, Limpet, Untrue, claim, echo, enter, visit
 
 NAMES = ["ws1", "ws2", "ws3"]
