@@ -60,6 +60,15 @@ import Testing
         return (client, Self.raise(try StreamSocket.accept(listener, peer: &peer).get()))
     }
 
+    /// poll(2) does not see it; an upgrade that a death cuts short leaves one.
+    @Test func aDescriptorOfAPathGoesToo() throws {
+        let path = Self.raise(open("/proc/self/exe", O_RDONLY | 0o10000000))
+        #expect(isOpen(path) && fcntl(path, F_GETFL) & 0o10000000 != 0)
+        #expect(sweep().isEmpty)
+        #expect(!isOpen(path))
+        done()
+    }
+
     @Test func whatIsNamedStaysAndWhatIsNotGoes() throws {
         func some() throws -> Int32 { Self.raise(try Poller.create()) }
         let poller = try some()
