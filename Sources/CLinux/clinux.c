@@ -6,6 +6,7 @@
 #include <linux/sockios.h>
 #include <stddef.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 
 _Static_assert(sizeof(struct limpet_ucred) == sizeof(struct ucred), "ucred");
 _Static_assert(LIMPET_SPLICE_MOVE == SPLICE_F_MOVE && LIMPET_SPLICE_NONBLOCK == SPLICE_F_NONBLOCK, "splice flags");
@@ -49,6 +50,17 @@ int limpet_duplicate(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, 0); }
 int limpet_unread(int fd) {
     int bytes = 0;
     return ioctl(fd, FIONREAD, &bytes) < 0 ? -1 : bytes;
+}
+
+pid_t limpet_look_at_ended(pid_t child, int *status, int *is_signal) {
+    siginfo_t ended = {.si_pid = 0};
+    int result;
+    do result = waitid(child ? P_PID : P_ALL, (id_t)child, &ended, WEXITED | WNOHANG | WNOWAIT);
+    while (result != 0 && errno == EINTR);
+    if (result != 0) return -1;
+    *status = ended.si_status;
+    *is_signal = ended.si_code != CLD_EXITED;
+    return ended.si_pid;
 }
 
 int limpet_no_new_privileges(void) { return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); }

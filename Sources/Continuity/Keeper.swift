@@ -109,15 +109,19 @@ public struct Keeper: ~Copyable {
     }
 
     /// Hands signals on to the engine, and looks after it, until it has ended.
+    ///
+    /// It stays a zombie until there is another, or until another image is there: clients wait meanwhile, see
+    /// ``Processes/ending(of:)``.
     private mutating func watch(_ engine: Int32) -> Processes.Ending {
         var watchdog = Watchdog(beats)
         var nextLook = Clock.now() + Keeper.tick
         var isNoted = true
         while true {
-            if let ending = Processes.reap(engine) { return ending }
+            if let ending = Processes.ending(of: engine) { return ending }
             let now = Clock.now()
             if now >= nextLook {
                 nextLook = now + Keeper.tick
+                Processes.reapAll(but: engine)
                 let still = watchdog.look(beats)
                 if !still.isEmpty { return end(engine, still) }
                 if RollBack.isOverdue(region.continuity, now: now) { return endOverdue(engine) }

@@ -163,8 +163,11 @@ private final class Stage: Sendable {
         try eventually("there is another engine") { daemon.keeper.children.contains { $0 != killed && isEngine($0) } }
     }
 
-    /// A guard is the keeper's child as well, while one image makes way for another.
-    private func isEngine(_ child: pid_t) -> Bool { ProcessFacts(pid: child).name != "limpetd-guard" }
+    /// A guard is the keeper's child as well, while one image makes way for another; and so, for a second, are the dead.
+    private func isEngine(_ child: pid_t) -> Bool {
+        let facts = ProcessFacts(pid: child)
+        return facts.name != "limpetd-guard" && !facts.isZombie
+    }
 
     /// The numbers of the points at which engines died.
     var injectedDeaths: [Int] {

@@ -112,6 +112,11 @@ enum {
 /* 0, or -1 with errno: ENOTSUP where the kernel or the socket has no such counters, EAGAIN where they never stood still. */
 int limpet_tcp_counters(int fd, struct limpet_tcp_counters *_Nonnull counters);
 
+/* Looks at an ended child without taking its end out of the kernel (waitid(2) with WNOWAIT): `child`, or any where that
+ * is 0. Its id, 0 where none has ended, or -1 with errno. status: its exit status, or the number of the signal that ended
+ * it where is_signal says so. */
+pid_t limpet_look_at_ended(pid_t child, int *_Nonnull status, int *_Nonnull is_signal);
+
 /* The variadic prctl(2) and syscall(2), typed. 0 or -1 with errno. */
 int limpet_no_new_privileges(void);
 int limpet_is_no_new_privileges(void);

@@ -1,3 +1,4 @@
+internal import Glibc
 internal import Linux
 internal import NIOCore
 internal import NIOHTTP1
@@ -174,11 +175,10 @@ private final class ResponseReader: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if case HTTPParserError.invalidEOFState = error {
-            fail(broken)
-        } else {
-            fail(ControlError(.failed, "limpetd's answer cannot be read: \(error)"))
-        }
+        // A process that is killed with a request unread resets the conversation: the same as ending it.
+        let isReset = (error as? IOError).map { $0.errnoCode == ECONNRESET || $0.errnoCode == EPIPE } ?? false
+        if case HTTPParserError.invalidEOFState = error { fail(broken) }
+        fail(isReset ? broken : ControlError(.failed, "limpetd's answer cannot be read: \(error)"))
         context.close(promise: nil)
     }
 
