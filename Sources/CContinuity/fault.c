@@ -111,8 +111,9 @@ static void on_fault(int number, siginfo_t *info, void *context) {
         limpet_sleep(1000);
     }
     signal(number, SIG_DFL);
-    /* A fault comes again by itself when this returns; what was sent does not. It waits until then, being blocked here. */
-    if (info->si_code <= 0) syscall(SYS_tgkill, getpid(), (pid_t)syscall(SYS_gettid), number);
+    /* Not every fault comes again by itself when this returns: a trap has its instruction behind it. Blocked here, the
+     * signal waits until then. */
+    syscall(SYS_tgkill, getpid(), (pid_t)syscall(SYS_gettid), number);
 }
 
 static int first_image(struct dl_phdr_info *info, size_t size, void *result) {

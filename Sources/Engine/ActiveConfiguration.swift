@@ -87,15 +87,6 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
         }
     }
 
-    /// One that was read by other means.
-    static func decode(_ bytes: [UInt8]) throws(StartError) -> ActiveConfiguration {
-        do {
-            return try JSONDecoder().decode(ActiveConfiguration.self, from: Data(bytes))
-        } catch {
-            throw StartError("the active configuration cannot be read: \(error)")
-        }
-    }
-
     /// The text of the one that counts.
     static func text(_ region: SharedRegion) throws(StartError) -> [UInt8] {
         do throws(SystemError) {
@@ -105,7 +96,8 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
         }
     }
 
-    static func read(_ text: [UInt8]) throws(StartError) -> ActiveConfiguration {
+    /// What a text says, wherever it was read.
+    static func decode(_ text: [UInt8]) throws(StartError) -> ActiveConfiguration {
         do {
             return try JSONDecoder().decode(ActiveConfiguration.self, from: Data(text))
         } catch {

@@ -67,9 +67,8 @@ extension Controller {
         let preparation = ReloadPreparation(
             isDryRun: isDryRun, active: request, topology: topology, region: region, budget: budget, userName: userName)
         let reading = fileReading
-        let thread = Locked<pthread_t?>(nil)
         do throws(SystemError) {
-            let started = try Threads.start("reload") { [self] in
+            try Threads.startDetached("reload") { [self] in
                 var reading = reading
                 let outcome: Result<ReloadPlan, ControlError>
                 do throws(ControlError) {
@@ -78,12 +77,10 @@ extension Controller {
                     outcome = .failure(error)
                 }
                 eventLoop.execute { [self, reading] in
-                    if let thread = thread.with({ $0 }) { Threads.join(thread) }
                     fileReading = reading
                     prepared(outcome, isDryRun, promise)
                 }
             }
-            thread.with { $0 = started }
         } catch {
             ended(promise, .failure(ControlError(.failed, "\(error); nothing has changed")))
         }

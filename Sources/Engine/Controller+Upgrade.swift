@@ -97,7 +97,7 @@ extension Controller {
         continuity.pointee.upgrade = upgrade
         limpet_publish32(&continuity.pointee.upgrade.state, UInt32(LIMPET_UPGRADE_CANARY))
         do throws(SystemError) {
-            _ = try Threads.start("upgrade") { [self] in
+            try Threads.startDetached("upgrade") { [self] in
                 limpet_fault_thread(-1)
                 let found: Result<UpgradeAttempt.Candidate, UpgradeRefusal>
                 do throws(UpgradeRefusal) {
@@ -166,7 +166,7 @@ extension Controller {
         let late = UpgradeRefusal(
             "a worker did not stop within \(UpgradeAttempt.parking / 1_000_000) ms; try again when there is less to do")
         do throws(SystemError) {
-            _ = try Threads.start("upgrade") { [self] in
+            try Threads.startDetached("upgrade") { [self] in
                 limpet_fault_thread(-1)
                 UpgradeAttempt.makeWay(region, workers)
                 eventLoop.execute { [self] in refuseUpgrade(late) }

@@ -44,7 +44,7 @@ final class IntentWriter: Sendable {
     /// - Parameter attempted: called on that thread after each attempt, with the number of the text: it and all before it
     ///   are on the disk, or the failure says why not.
     func start(attempted: @escaping @Sendable (_ number: UInt64, _ failure: SystemError?) -> Void) throws(SystemError) {
-        _ = try Threads.start("intent") { [self] in
+        try Threads.startDetached("intent") { [self] in
             limpet_fault_thread(-1)
             while let (number, text) = next() {
                 let failure = replace(path, text)

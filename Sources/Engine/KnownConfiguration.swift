@@ -18,7 +18,7 @@ public struct KnownConfiguration: Sendable {
             return
         }
         self.text = text
-        active = try ActiveConfiguration.read(text)
+        active = try ActiveConfiguration.decode(text)
         configuration = try active.parsed()
     }
 }

@@ -163,7 +163,7 @@ private struct EngineRun {
     /// Starts the thread that takes signals: those that the keeper hands on, and others' where no keeper is there to do it.
     private func takeSignals(_ body: @escaping @Sendable (Int32) -> Void) throws(StartError) {
         do throws(SystemError) {
-            _ = try Threads.start("signals") { [region] in
+            try Threads.startDetached("signals") { [region] in
                 limpet_fault_thread(-1)
                 let others = [Signals.terminate, Signals.interrupt, Signals.hangUp, Signals.userTwo]
                 while true {

@@ -26,6 +26,12 @@ public enum Threads {
         return thread
     }
 
+    /// Starts a thread that nobody waits for: what it held is given back when it ends.
+    /// - Parameters: as of ``start(_:_:)``.
+    public static func startDetached(_ name: String, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
+        pthread_detach(try start(name, body))
+    }
+
     /// Waits for the thread's end.
     public static func join(_ thread: pthread_t) {
         pthread_join(thread, nil)

@@ -176,9 +176,13 @@ private final class ResponseReader: ChannelInboundHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // A process that is killed with a request unread resets the conversation: the same as ending it.
-        let isReset = (error as? IOError).map { $0.errnoCode == ECONNRESET || $0.errnoCode == EPIPE } ?? false
-        if case HTTPParserError.invalidEOFState = error { fail(broken) }
-        fail(isReset ? broken : ControlError(.failed, "limpetd's answer cannot be read: \(error)"))
+        let isEnd =
+            switch error {
+            case HTTPParserError.invalidEOFState: true
+            case let error as IOError: error.errnoCode == ECONNRESET || error.errnoCode == EPIPE
+            default: false
+            }
+        fail(isEnd ? broken : ControlError(.failed, "limpetd's answer cannot be read: \(error)"))
         context.close(promise: nil)
     }
 
