@@ -81,7 +81,7 @@ test: export LIMPET_WARNINGS_AS_ERRORS = 1
 test: export LIMPET_PYTHON = $(CURDIR)/$(VENV)/bin/python
 test: $(STAMPS)/deps-build $(STAMPS)/deps-check $(STAMPS)/venv
 	$(SWIFT) build --build-tests --scratch-path $(CHECK) $(SWIFTFLAGS)
-	$(SWIFT) test --skip-build --scratch-path $(CHECK) $(SWIFTFLAGS)
+	$(SWIFT) test --skip-build --scratch-path $(CHECK) $(if $(FILTER),--filter '$(FILTER)') $(SWIFTFLAGS)
 
 check-all: check
 	@$(MAKE) --no-print-directory sanitize
@@ -206,7 +206,7 @@ help:
 	@echo '                 breaks the rules of continuity one by one and sees that the checker notices'
 	@echo 'make bench-continuity'
 	@echo '                 what a death and an upgrade cost 1,000, 4,000 and 9,000 connections'
-	@echo 'make test        the tests alone'
+	@echo 'make test        the tests alone, or with FILTER=REGEX some of them'
 	@echo 'make lint        the form of sources, manual pages and scripts'
 	@echo 'make demo        shows in a minute what Limpet does, on real connections'
 	@echo 'make run         leaves the same set-up running, to play with'

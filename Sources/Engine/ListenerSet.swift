@@ -92,7 +92,7 @@ struct ListenerSet: Sendable {
         for listener in opened {
             let isOurs = own.contains { $0.collides(with: listener.address) }
             do throws(SystemError) {
-                try StreamSocket.checkBinding(to: listener.address, shared: isOurs)
+                Descriptor.close(try StreamSocket.reserve(listener.address, shared: isOurs))
             } catch {
                 throw StartError("\(error); \(cure(error.errno, at: listener.address, besides: own))")
             }
@@ -118,12 +118,10 @@ struct ListenerSet: Sendable {
         _ listener: SlotAssignment.OpenedListener, options: SocketOptions, in region: SharedRegion, isOurs: Bool
     ) throws(SystemError) {
         var bound = listener.address
-        if !isOurs {
-            // With SO_REUSEPORT a second daemon of the same user would be let in and silently take half of the clients.
-            let probe = try StreamSocket.listen(on: bound, shared: false, options: options)
-            bound = StreamSocket.localEndpoint(probe) ?? bound
-            Descriptor.close(probe)
-        }
+        // With SO_REUSEPORT a second daemon of the same user would be let in and silently take half of the clients.
+        let reserved = isOurs ? nil : try StreamSocket.reserve(bound, shared: false)
+        defer { if let reserved { Descriptor.close(reserved) } }
+        if let reserved { bound = StreamSocket.localEndpoint(reserved) ?? bound }
         let state = region.listener(listener.slot)
         for worker in 0..<Int32(LIMPET_MAXIMUM_WORKERS) { limpet_listener_descriptor(state, worker).pointee = -1 }
         state.pointee.service = UInt16(listener.serviceSlot)

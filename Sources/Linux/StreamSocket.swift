@@ -43,22 +43,26 @@ public enum StreamSocket {
         return descriptor
     }
 
-    /// Whether an address could be listened on, without listening there: nobody connects in vain.
+    /// Binds an address as ``listen(on:shared:options:)`` would, without listening there: nobody connects in vain. As long
+    /// as the descriptor is open the kernel gives the port to nobody else, and this process may listen there.
     /// - Parameter shared: with SO_REUSEPORT, beside sockets of the same user that have it too.
     /// - Throws: what ``listen(on:shared:options:)`` would.
-    public static func checkBinding(to endpoint: Endpoint, shared: Bool) throws(SystemError) {
+    public static func reserve(_ endpoint: Endpoint, shared: Bool) throws(SystemError) -> Int32 {
         let address = SocketAddress(endpoint)
         let action = "listen on \(endpoint)"
         let descriptor = socket(address.family, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw SystemError(action, .last) }
-        defer { Descriptor.close(descriptor) }
         var failure = set(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
         if failure == nil && shared { failure = set(descriptor, SOL_SOCKET, SO_REUSEPORT, 1) }
         if failure == nil && address.family == AF_INET6 {
             failure = set(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1)
         }
         if failure == nil && address.withPointer({ bind(descriptor, $0, $1) }) != 0 { failure = .last }
-        if let failure { throw SystemError(action, failure) }
+        if let failure {
+            Descriptor.close(descriptor)
+            throw SystemError(action, failure)
+        }
+        return descriptor
     }
 
     /// The address that a socket is bound to; nil where the kernel does not say.

@@ -55,4 +55,51 @@ import Testing
         for descriptor in clients + accepted.map(\.descriptor) + [stays, region.memory.descriptor] { close(descriptor) }
         munmap(region.memory.base, region.memory.size)
     }
+
+    /// Whoever connects as soon as an address answers stays connected: it is tried without listening there.
+    @Test func nobodyIsResetWhileAnAddressIsTried() throws {
+        let any = try Endpoint(parsing: "127.0.0.1:0")
+        for _ in 0..<200 {
+            let region = try SharedRegion(workers: 2, records: 10, limit: 10)
+            let free = try StreamSocket.reserve(any, shared: false)
+            let address = try #require(StreamSocket.localEndpoint(free))
+            let connected = Locked<Int32?>(nil)
+            let client = try Threads.start("client") {
+                let target = SocketAddress(address)
+                while true {
+                    guard case .success(let socket) = StreamSocket.open(family: AF_INET) else { return }
+                    _ = StreamSocket.connect(socket, to: target)
+                    var entry = pollfd(fd: socket, events: Int16(POLLOUT), revents: 0)
+                    if poll(&entry, 1, 10_000) == 1, StreamSocket.takeError(socket) != .connectionRefused {
+                        return connected.with { $0 = socket }
+                    }
+                    close(socket)
+                }
+            }
+            close(free)
+            try ListenerSet.bind(
+                [SlotAssignment.OpenedListener(slot: 0, address: address, service: 0, serviceSlot: 0)],
+                of: [ServiceConfiguration(name: "chat", listeners: [address], backends: [])], in: region)
+            pthread_join(client, nil)
+            let socket = try #require(connected.with { $0 })
+            var entry = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
+            #expect(poll(&entry, 1, 0) == 0, "it was reset")
+            close(socket)
+            ListenerSet.close(0, in: region)
+            close(region.memory.descriptor)
+            munmap(region.memory.base, region.memory.size)
+        }
+    }
+
+    @Test func aReservedAddressIsNobodyElses() throws {
+        let any = try Endpoint(parsing: "127.0.0.1:0")
+        let reserved = try StreamSocket.reserve(any, shared: false)
+        let address = try #require(StreamSocket.localEndpoint(reserved))
+        let listener = try StreamSocket.listen(on: address, shared: true)
+        #expect(throws: SystemError.self) { Descriptor.close(try StreamSocket.reserve(address, shared: false)) }
+        close(reserved)
+        // One of the same user that shares it, without us, is no reason to be let in.
+        #expect(throws: SystemError.self) { Descriptor.close(try StreamSocket.reserve(address, shared: false)) }
+        close(listener)
+    }
 }
