@@ -37,7 +37,7 @@ SCENES  := $(wildcard Tests/Scenes/*.py Tests/Mutations/*.py Benchmarks/*/*.py)
 BIN      = $(RELEASE)/release
 DEMO     = $(BIN)/limpet-echo demo --limpetd $(BIN)/limpetd --limpetctl $(BIN)/limpetctl
 
-.PHONY: all deps check check-all test sanitize hotpath soak upgrade-layouts soak-mutations bench-continuity lint demo run install install-strip uninstall clean help
+.PHONY: all deps check check-all test sanitize hotpath soak upgrade-layouts soak-mutations bench bench-continuity lint demo run install install-strip uninstall clean help
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -111,6 +111,25 @@ upgrade-layouts: $(STAMPS)/deps-build
 # That the checker of that soak would notice: each Tests/Mutations/*.patch breaks one rule in a copy of the sources.
 soak-mutations: $(STAMPS)/deps-build
 	$(PYTHON) Tests/Mutations/mutations.py . .build-mutations
+
+# Limpet beside a direct connection, HAProxy and nginx. Twelve or more minutes for a round of everything: ONLY and PROXIES
+# take names and patterns, see docs/performance.md.
+BENCH   = .build-bench
+ROUNDS  = 7
+SECONDS = 2
+WORKERS = 1,2
+ONLY    =
+PROXIES =
+DIRECTION = down
+bench: $(STAMPS)/release $(STAMPS)/deps-bench $(BENCH)/load
+	$(PYTHON) Benchmarks/bench/bench.py --limpetd $(BIN)/limpetd --load $(BENCH)/load --json $(BENCH)/bench.json \
+	    --rounds $(ROUNDS) --seconds $(SECONDS) --workers '$(WORKERS)' --only '$(ONLY)' --proxies '$(PROXIES)' \
+	    --direction $(DIRECTION)
+
+LOAD := $(wildcard Benchmarks/load/*)
+$(BENCH)/load: $(LOAD)
+	@mkdir -p $(BENCH)
+	$(CC) -O2 -Wall -Wextra -Werror -o $@ $(filter %.c,$(LOAD))
 
 # What a death and an upgrade cost the clients, by the number of connections.
 bench-continuity: $(STAMPS)/release
@@ -203,6 +222,8 @@ help:
 	@echo '                 upgrades from a build with the previous layout of records, and back'
 	@echo 'make soak-mutations'
 	@echo '                 breaks the rules of continuity one by one and sees that the checker notices'
+	@echo 'make bench       Limpet beside a direct connection, HAProxy and nginx: throughput, latency, CPU time, memory;'
+	@echo '                 ROUNDS=7 SECONDS=2 ONLY=bulk16,pingpong64x100 PROXIES=limpetd,haproxy* WORKERS=1,2'
 	@echo 'make bench-continuity'
 	@echo '                 what a death and an upgrade cost 1,000, 4,000 and 9,000 connections'
 	@echo 'make test        the tests alone'

@@ -1,0 +1,169 @@
+"""The proxies that are compared: how each is configured and started.
+
+All of them are given the same: a listening address for each service, its backends, a consistent hash of the client's
+address to choose by, no access log, long time limits, room for 8,000 connections. What is not named here is each program's
+default.
+"""
+import os
+import pathlib
+import shutil
+import socket
+import time
+
+from processes import PATIENCE, Unmeasured
+
+# Not 127.0.0.1: ports that the kernel gives to connections meanwhile belong to that.
+ADDRESS = "127.0.0.2"
+# Two descriptors each, and HAProxy adds two for each of maxpipes: together below the usual limit of 20,000.
+CONNECTIONS = 8192
+
+
+def find(program):
+    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+
+
+def free_port():
+    """A port that nothing listens on. It stays free only as long as nobody else takes it."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((ADDRESS, 0))
+        return probe.getsockname()[1]
+
+
+class Proxy:
+    """A proxy in one setting. `name` is its key in the machine-readable results."""
+
+    has_workers = True
+
+    def __init__(self, name, title):
+        self.name, self.title = name, title
+
+    def available(self):
+        """Why it cannot be run here; None where it can."""
+        return None
+
+    def start(self, cast, workers, services):
+        """`services`: name to the addresses of its backends. Returns the process and, by service, where to connect."""
+        for attempt in range(3):
+            addresses = {service: f"{ADDRESS}:{free_port()}" for service in services}
+            command, environment = self.command(cast.directory, workers, services, addresses)
+            child = cast.start(command, self.name, environment)
+            if listens(child, addresses.values()):
+                return child, {service: [address] for service, address in addresses.items()}
+            reason = child.said()
+            cast.end(child)
+        raise Unmeasured(f"{self.name} does not start: {reason}")
+
+    def command(self, directory, workers, services, addresses):
+        """The command, and additions to its environment. Whatever it reads is written into the directory."""
+        raise NotImplementedError
+
+
+def listens(child, addresses):
+    """Whether it takes connections at all of these addresses; False where it has ended instead."""
+    end = time.monotonic() + PATIENCE
+    for address in addresses:
+        host, port = address.rsplit(":", 1)
+        while True:
+            try:
+                socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+                break
+            except ConnectionRefusedError:
+                if child.process.poll() is not None:
+                    return False
+                if time.monotonic() > end:
+                    raise Unmeasured(f"{child.name} does not listen. {child.said()}") from None
+                time.sleep(0.001)
+    return True
+
+
+class Direct(Proxy):
+    """No proxy: the clients connect to the backends. Its process is the server's, its CPU time that of one hop."""
+
+    has_workers = False
+
+    def __init__(self):
+        super().__init__("direct", "direct")
+
+    def start(self, cast, workers, services):
+        return None, dict(services)
+
+
+class HAProxy(Proxy):
+    def __init__(self, name, title, options):
+        super().__init__(name, title)
+        self.options = options
+
+    def available(self):
+        return None if find("haproxy") else "haproxy is not installed"
+
+    def command(self, directory, workers, services, addresses):
+        lines = ["global", f"  nbthread {workers}", f"  maxconn {CONNECTIONS}", "  maxpipes 1024",
+                 "defaults", "  mode tcp", f"  maxconn {CONNECTIONS}", "  backlog 4096", "  balance source",
+                 "  hash-type consistent", "  timeout connect 5s", "  timeout client 1h", "  timeout server 1h",
+                 *(f"  option {option}" for option in self.options)]
+        for service, backends in services.items():
+            lines += [f"listen {service}", f"  bind {addresses[service]}"]
+            lines += [f"  server b{number} {backend}" for number, backend in enumerate(backends, 1)]
+        file = pathlib.Path(directory, "haproxy.cfg")
+        file.write_text("\n".join(lines) + "\n")
+        return [find("haproxy"), "-db", "-f", file], None
+
+
+class Nginx(Proxy):
+    MODULES = ["/usr/lib/nginx/modules", "/usr/lib64/nginx/modules"]
+
+    def __init__(self):
+        super().__init__("nginx", "nginx stream")
+
+    def available(self):
+        return None if find("nginx") else "nginx is not installed"
+
+    def command(self, directory, workers, services, addresses):
+        modules = [f"{place}/ngx_stream_module.so" for place in self.MODULES]
+        # Where there is no such file the module may be built in.
+        lines = [f"load_module {module};" for module in modules if os.path.exists(module)][:1]
+        if os.geteuid() == 0:
+            lines += ["user root;"]
+        lines += ["daemon off;", f"worker_processes {workers};", f"pid {directory}/nginx.pid;", "error_log stderr crit;",
+                  f"events {{ worker_connections {2 * CONNECTIONS + 512}; }}", "stream {", "access_log off;",
+                  "proxy_connect_timeout 5s;", "proxy_timeout 1h;"]
+        for service, backends in services.items():
+            lines += [f"upstream {service} {{ hash $remote_addr consistent;",
+                      *(f"server {backend};" for backend in backends), "}",
+                      f"server {{ listen {addresses[service]} backlog=4096; proxy_pass {service}; }}"]
+        file = pathlib.Path(directory, "nginx.conf")
+        file.write_text("\n".join(lines + ["}"]) + "\n")
+        return [find("nginx"), "-p", directory, "-e", "stderr", "-c", file], None
+
+
+class Limpet(Proxy):
+    def __init__(self, limpetd):
+        super().__init__("limpetd", "limpetd")
+        self.limpetd = limpetd
+
+    def available(self):
+        return None if os.access(self.limpetd, os.X_OK) else f"{self.limpetd} is not built"
+
+    def command(self, directory, workers, services, addresses):
+        lines = []
+        for service, backends in services.items():
+            lines += ["[[service]]", f'name = "{service}"', f'listen = "{addresses[service]}"']
+            for number, backend in enumerate(backends, 1):
+                lines += ["[[service.backend]]", f'name = "b{number}"', f'address = "{backend}"']
+        file = pathlib.Path(directory, "limpet.toml")
+        file.write_text("\n".join(lines) + "\n")
+        command = [self.limpetd, "-c", file, "--workers", workers, "--control", f"{directory}/control.sock",
+                   "--state-directory", f"{directory}/state"]
+        return command + (["--user", "root"] if os.geteuid() == 0 else []), None
+
+
+def all_proxies(limpetd):
+    return [
+        Direct(),
+        Limpet(limpetd),
+        HAProxy("haproxy", "HAProxy, default", []),
+        HAProxy("haproxy-auto", "HAProxy, splice-auto", ["splice-auto"]),
+        HAProxy("haproxy-splice", "HAProxy, splice forced", ["splice-request", "splice-response"]),
+        Nginx(),
+    ]
