@@ -29,7 +29,7 @@ VENV    = .build-venv
 STAMPS  = .build-stamps
 
 # Directories are listed too: their times change when a file comes or goes.
-SOURCES := Package.swift $(shell find Sources -type d -o -type f 2>/dev/null)
+SOURCES := Package.swift $(shell find Sources Benchmarks/hashpick -type d -o -type f 2>/dev/null)
 PAGES   := $(wildcard man/*.[1-9])
 SCRIPTS := $(wildcard .ci/*)
 SCENES  := $(wildcard Tests/Scenes/*.py Tests/Mutations/*.py Benchmarks/*/*.py)
@@ -121,10 +121,10 @@ WORKERS = 1,2
 ONLY    =
 PROXIES =
 DIRECTION = down
-bench: $(STAMPS)/release $(STAMPS)/deps-bench $(BENCH)/load
-	$(PYTHON) Benchmarks/bench/bench.py --limpetd $(BIN)/limpetd --load $(BENCH)/load --json $(BENCH)/bench.json \
-	    --rounds $(ROUNDS) --seconds $(SECONDS) --workers '$(WORKERS)' --only '$(ONLY)' --proxies '$(PROXIES)' \
-	    --direction $(DIRECTION)
+bench: $(STAMPS)/release $(STAMPS)/deps-bench $(STAMPS)/venv $(BENCH)/load
+	@$(PYTHON) Benchmarks/bench/bench.py --limpetd $(BIN)/limpetd --load $(BENCH)/load --json $(BENCH)/bench.json \
+	    --hashpick $(BIN)/limpet-hashpick --python $(VENV)/bin/python --rounds $(ROUNDS) --seconds $(SECONDS) \
+	    --workers '$(WORKERS)' --only '$(ONLY)' --proxies '$(PROXIES)' --direction $(DIRECTION)
 
 LOAD := $(wildcard Benchmarks/load/*)
 $(BENCH)/load: $(LOAD)
@@ -153,7 +153,8 @@ hotpath: $(STAMPS)/deps-build $(STAMPS)/deps-check
 	$(PYTHON) Benchmarks/hotpath/hotpath.py $(HOTPATH)/release/limpetd $(HOTPATH)/release/limpetctl $(HOTPATH)/count.so
 
 lint: $(STAMPS)/deps-check
-	$(SWIFT) format lint --strict --parallel --recursive --configuration .swift-format Package.swift Sources Tests
+	$(SWIFT) format lint --strict --parallel --recursive --configuration .swift-format Package.swift Sources Tests \
+	    Benchmarks
 	$(if $(PAGES),$(MANDOC) -T lint -W warning $(PAGES))
 	for script in $(SCRIPTS); do sh -n $$script || exit 1; done
 	if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); fi

@@ -1,35 +1,40 @@
 #!/usr/bin/env python3
 """Limpet beside a direct connection, HAProxy and nginx: the same load on each in turn, several rounds, medians.
 
-    bench.py --limpetd PATH --load PATH [--rounds N] [--seconds S] [--only NAME[,NAME]...]
+    bench.py --limpetd PATH --load PATH [--hashpick PATH] [--python PATH] [--rounds N] [--seconds S]
+             [--only NAME[,NAME]...] [--proxies NAME[,NAME]...]
 
-Prints tables, and writes every single round to --json. Exit status: 0 everything was measured, whatever came out; 1
+Prints tables, and last what is to be reached and whether it is; writes every single round to --json. Exit status: 0 everything was measured, whatever came out; 1
 something could not be measured; 2 usage.
 """
 import argparse
 import fnmatch
 import json
-import signal
+import resource
 import sys
 import time
 
 # Nothing is left beside the sources.
 sys.dont_write_bytecode = True
+import catalogue
 import machine
 import proxies
-import workloads
-from processes import Unmeasured
-from report import Results, workload_table
+from processes import Interruptions, Unmeasured
+from report import Results, goal_table, workload_table
+from workloads import Bench
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--limpetd", required=True)
     parser.add_argument("--load", required=True, help="the load generator, from Benchmarks/load")
+    parser.add_argument("--hashpick", help="limpet-hashpick, for the workload hashpick")
+    parser.add_argument("--python", default=sys.executable, help="an interpreter that has the package websockets, for the "
+                        "workload websocket")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=2, help="of one measurement (2)")
     parser.add_argument("--warmup", type=float, help="seconds before each that do not count (a quarter of --seconds)")
-    parser.add_argument("--only", default="", help=f"workloads, or patterns of them: {', '.join(workloads.ALL)}")
+    parser.add_argument("--only", default="", help=f"workloads, or patterns of them: {', '.join(catalogue.ALL)}")
     parser.add_argument("--proxies", default="", help="those to compare: direct, limpetd, haproxy, haproxy-auto, "
                         "haproxy-splice, nginx, or patterns")
     parser.add_argument("--workers", default="1,2", help="numbers of workers (1,2)")
@@ -41,7 +46,7 @@ def arguments():
         options.warmup = options.seconds / 4
     if options.rounds < 1 or options.seconds <= 0:
         parser.error("--rounds must be 1 or more, --seconds above 0")
-    options.workloads = choose(parser, options.only, workloads.ALL, workloads.named)
+    options.workloads = choose(parser, options.only, catalogue.ALL, catalogue.named)
     available = {proxy.name: proxy for proxy in proxies.all_proxies(options.limpetd)}
     options.proxies = choose(parser, options.proxies, list(available), available.get)
     options.workers = [int(word) for word in options.workers.split(",")]
@@ -61,17 +66,20 @@ def choose(parser, text, names, find):
 
 def settings(workload, chosen, workers):
     """(proxy, workers) for each measurement of a round."""
+    chosen = [proxy for proxy in chosen if (workload.is_direct or proxy.has_workers)
+              and (workload.only is None or proxy.name in workload.only)]
     return [(proxy, number) for number in workers for proxy in chosen
             if number == 1 or (workload.scales and proxy.has_workers)]
 
 
 def play(options, results, complaints):
-    bench = workloads.Bench(options.load, options.seconds, options.warmup, options.direction == "up")
+    bench = Bench(options.load, options.python, options.hashpick, options.seconds, options.warmup,
+                  options.direction == "up")
     for number in range(options.rounds):
         for workload in options.workloads:
             every = settings(workload, options.proxies, options.workers)
             # Each comes first once, so that none always follows the same one.
-            first = number % len(every)
+            first = number % len(every) if every else 0
             for proxy, workers in every[first:] + every[:first]:
                 progress(f"round {number + 1} of {options.rounds}: {workload.title}: {proxy.title}, {workers}")
                 try:
@@ -89,8 +97,10 @@ def progress(text):
 
 def main():
     options = arguments()
-    # So that a kill, like Ctrl-C, passes through everything that must be ended.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    Interruptions.watch()
+    # Of everything that is started from here on.
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
     about = machine.describe(options.limpetd)
     print("Measured on")
     for name, value in about.items():
@@ -103,11 +113,16 @@ def main():
     except KeyboardInterrupt:
         complaints.append("interrupted: what was measured until then follows")
     print(f"\n{options.rounds} rounds of {options.seconds:g} s in {time.monotonic() - begun:.0f} s, medians. "
-          "×: limpetd's figure divided by that of the row, with the same number of workers.\n")
+          "×: limpetd's figure\ndivided by that of the row, with the same number of workers.\n")
     titles = {proxy.name: proxy.title for proxy in options.proxies}
     for workload in options.workloads:
         if results.settings(workload.name):
             print(workload_table(results, workload, titles))
+    print(f"What is to be reached\n{goal_table(results, is_whole=not options.only and not options.proxies)}")
+    disturbed, loads = results.disturbed()
+    if disturbed:
+        print(f"In {disturbed} of {loads} measurements other programs took more than a tenth of all CPU time that was used: "
+              "figures of the system are too high there. `others_share` says where.\n")
     with open(options.json, "w") as file:
         json.dump({"machine": about, "rounds": results.rounds, "complaints": complaints}, file, indent=1)
     print(f"Every round: {options.json}")

@@ -1,4 +1,5 @@
 """Starting and ending what a measurement needs, and the conversation with the load programs."""
+import contextlib
 import json
 import os
 import pathlib
@@ -15,16 +16,47 @@ class Unmeasured(Exception):
     """Something could not be measured; the text says what and why."""
 
 
+class Interruptions:
+    """SIGINT and SIGTERM, as KeyboardInterrupt; never while something is started or ended, but right after it."""
+
+    held, pending = 0, False
+
+    @classmethod
+    def watch(cls):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, cls.arrive)
+
+    @classmethod
+    def arrive(cls, *_):
+        if cls.held:
+            cls.pending = True
+        else:
+            raise KeyboardInterrupt
+
+    @classmethod
+    @contextlib.contextmanager
+    def hold(cls):
+        cls.held += 1
+        try:
+            yield
+        finally:
+            cls.held -= 1
+        if cls.pending and not cls.held:
+            cls.pending = False
+            raise KeyboardInterrupt
+
+
 class Child:
     """A process in a session of its own, so that a Ctrl-C reaches the bench alone, which then ends things in order."""
 
-    def __init__(self, command, directory, name, environment=None):
+    def __init__(self, command, directory, name):
         self.name = name
         self.log = pathlib.Path(directory, f"{name}.log")
+        self.begun = time.monotonic()
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 [str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
-                start_new_session=True, env={**os.environ, **(environment or {})})
+                start_new_session=True)
 
     def said(self):
         return self.log.read_text(errors="replace").strip()[-2000:]
@@ -94,8 +126,8 @@ def alive(pid):
 class Cast:
     """All processes of one measurement, in a directory of their own. Leaving it ends them, the youngest first."""
 
-    def __init__(self, load):
-        self.load = load
+    def __init__(self, programs):
+        self.programs = programs
         self.children = []
 
     def __enter__(self):
@@ -106,23 +138,26 @@ class Cast:
         return self
 
     def __exit__(self, *_):
-        for child in reversed(self.children):
-            child.end()
-        self.place.cleanup()
+        with Interruptions.hold():
+            for child in reversed(self.children):
+                child.end()
+            self.place.cleanup()
 
-    def start(self, command, name, environment=None):
-        child = Child(command, self.directory, f"{name}-{len(self.children)}", environment)
-        self.children.append(child)
+    def start(self, command, name):
+        with Interruptions.hold():
+            child = Child(command, self.directory, f"{name}-{len(self.children)}")
+            self.children.append(child)
         return child
 
     def end(self, child):
-        self.children.remove(child)
-        child.end()
+        with Interruptions.hold():
+            self.children.remove(child)
+            child.end()
 
     def serve(self, role, listeners, *options):
-        """One of the load programs' servers, and its addresses."""
-        server = self.start([self.load, role, "--listeners", listeners, *options], role)
+        """One of the servers that `programs` names, and its addresses."""
+        server = self.start([*self.programs[role], "--listeners", listeners, *options], role)
         return server, [f"127.0.0.1:{port}" for port in server.answer()["ports"]]
 
     def client(self, role, addresses, *options):
-        return self.start([self.load, role, "--to", ",".join(addresses), *options], role)
+        return self.start([*self.programs[role], "--to", ",".join(addresses), *options], role)

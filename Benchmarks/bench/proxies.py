@@ -6,6 +6,7 @@ default.
 """
 import os
 import pathlib
+import resource
 import shutil
 import socket
 import time
@@ -14,8 +15,9 @@ from processes import PATIENCE, Unmeasured
 
 # Not 127.0.0.1: ports that the kernel gives to connections meanwhile belong to that.
 ADDRESS = "127.0.0.2"
-# Two descriptors each, and HAProxy adds two for each of maxpipes: together below the usual limit of 20,000.
-CONNECTIONS = 8192
+# HAProxy wants two descriptors for each connection and each pipe of its limits, and some more, or does not start.
+PIPES = 1024
+CONNECTIONS = min(8192, (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 2 * PIPES - 500) // 2)
 
 
 def find(program):
@@ -46,16 +48,19 @@ class Proxy:
         """`services`: name to the addresses of its backends. Returns the process and, by service, where to connect."""
         for attempt in range(3):
             addresses = {service: f"{ADDRESS}:{free_port()}" for service in services}
-            command, environment = self.command(cast.directory, workers, services, addresses)
-            child = cast.start(command, self.name, environment)
+            child = cast.start(self.command(cast.directory, workers, services, addresses), self.name)
             if listens(child, addresses.values()):
                 return child, {service: [address] for service, address in addresses.items()}
             reason = child.said()
             cast.end(child)
         raise Unmeasured(f"{self.name} does not start: {reason}")
 
+    def files(self):
+        """What it consists of on the disk, shared libraries aside."""
+        return []
+
     def command(self, directory, workers, services, addresses):
-        """The command, and additions to its environment. Whatever it reads is written into the directory."""
+        """The command. Whatever it reads is written into the directory."""
         raise NotImplementedError
 
 
@@ -73,7 +78,7 @@ def listens(child, addresses):
                     return False
                 if time.monotonic() > end:
                     raise Unmeasured(f"{child.name} does not listen. {child.said()}") from None
-                time.sleep(0.001)
+                time.sleep(0.0002)
     return True
 
 
@@ -97,8 +102,11 @@ class HAProxy(Proxy):
     def available(self):
         return None if find("haproxy") else "haproxy is not installed"
 
+    def files(self):
+        return [find("haproxy")]
+
     def command(self, directory, workers, services, addresses):
-        lines = ["global", f"  nbthread {workers}", f"  maxconn {CONNECTIONS}", "  maxpipes 1024",
+        lines = ["global", f"  nbthread {workers}", f"  maxconn {CONNECTIONS}", f"  maxpipes {PIPES}",
                  "defaults", "  mode tcp", f"  maxconn {CONNECTIONS}", "  backlog 4096", "  balance source",
                  "  hash-type consistent", "  timeout connect 5s", "  timeout client 1h", "  timeout server 1h",
                  *(f"  option {option}" for option in self.options)]
@@ -107,11 +115,13 @@ class HAProxy(Proxy):
             lines += [f"  server b{number} {backend}" for number, backend in enumerate(backends, 1)]
         file = pathlib.Path(directory, "haproxy.cfg")
         file.write_text("\n".join(lines) + "\n")
-        return [find("haproxy"), "-db", "-f", file], None
+        return [find("haproxy"), "-db", "-f", file]
 
 
 class Nginx(Proxy):
-    MODULES = ["/usr/lib/nginx/modules", "/usr/lib64/nginx/modules"]
+    # Where there is none, the module may be built in.
+    MODULES = [file for file in ("/usr/lib/nginx/modules/ngx_stream_module.so", "/usr/lib64/nginx/modules/"
+                                 "ngx_stream_module.so") if os.path.exists(file)][:1]
 
     def __init__(self):
         super().__init__("nginx", "nginx stream")
@@ -119,10 +129,11 @@ class Nginx(Proxy):
     def available(self):
         return None if find("nginx") else "nginx is not installed"
 
+    def files(self):
+        return [find("nginx"), *self.MODULES]
+
     def command(self, directory, workers, services, addresses):
-        modules = [f"{place}/ngx_stream_module.so" for place in self.MODULES]
-        # Where there is no such file the module may be built in.
-        lines = [f"load_module {module};" for module in modules if os.path.exists(module)][:1]
+        lines = [f"load_module {module};" for module in self.MODULES]
         if os.geteuid() == 0:
             lines += ["user root;"]
         lines += ["daemon off;", f"worker_processes {workers};", f"pid {directory}/nginx.pid;", "error_log stderr crit;",
@@ -134,7 +145,7 @@ class Nginx(Proxy):
                       f"server {{ listen {addresses[service]} backlog=4096; proxy_pass {service}; }}"]
         file = pathlib.Path(directory, "nginx.conf")
         file.write_text("\n".join(lines + ["}"]) + "\n")
-        return [find("nginx"), "-p", directory, "-e", "stderr", "-c", file], None
+        return [find("nginx"), "-p", directory, "-e", "stderr", "-c", file]
 
 
 class Limpet(Proxy):
@@ -144,6 +155,9 @@ class Limpet(Proxy):
 
     def available(self):
         return None if os.access(self.limpetd, os.X_OK) else f"{self.limpetd} is not built"
+
+    def files(self):
+        return [self.limpetd]
 
     def command(self, directory, workers, services, addresses):
         lines = []
@@ -155,7 +169,7 @@ class Limpet(Proxy):
         file.write_text("\n".join(lines) + "\n")
         command = [self.limpetd, "-c", file, "--workers", workers, "--control", f"{directory}/control.sock",
                    "--state-directory", f"{directory}/state"]
-        return command + (["--user", "root"] if os.geteuid() == 0 else []), None
+        return command + (["--user", "root"] if os.geteuid() == 0 else [])
 
 
 def all_proxies(limpetd):

@@ -1,17 +1,35 @@
-"""Tables."""
+"""Medians and tables."""
 import statistics
 
-# Name of a figure, heading, form, whether less is better.
+from goals import goals
+
+# Name of a figure, heading, form, whether a ratio to it says something.
 COLUMNS = [
-    ("gbit_per_second", "Gbit/s", "{:.2f}", False),
+    ("gbit_per_second", "Gbit/s", "{:.2f}", True),
     ("proxy_s_per_gb", "proxy s/GB", "{:.3f}", True),
     ("system_s_per_gb", "system s/GB", "{:.3f}", True),
-    ("messages_per_second", "messages/s", "{:,.0f}", False),
+    ("messages_per_second", "messages/s", "{:,.0f}", True),
+    ("connections_per_second", "conn/s", "{:,.0f}", True),
     ("p50_us", "p50 µs", "{:,.1f}", True),
     ("p99_us", "p99 µs", "{:,.1f}", True),
     ("proxy_ns", "proxy ns", "{:,.0f}", True),
     ("system_ns", "system ns", "{:,.0f}", True),
+    ("proxy_us", "proxy µs", "{:,.1f}", True),
+    ("system_us", "system µs", "{:,.1f}", True),
+    ("user_bytes", "user B each", "{:,.0f}", True),
+    ("kernel_bytes", "kernel B each", "{:,.0f}", True),
+    ("start_ms", "ms to answer", "{:.1f}", True),
+    ("pss_mb", "PSS MB", "{:.1f}", True),
+    ("rss_mb", "RSS MB", "{:.1f}", False),
+    ("processes", "processes", "{:.0f}", False),
+    ("file_mb", "file MB", "{:.1f}", False),
+    ("stripped_mb", "stripped", "{:.1f}", False),
+    ("pick10_us", "10 backends, µs", "{:.3f}", False),
+    ("pick100_us", "100, µs", "{:.3f}", False),
+    ("pick1000_us", "1,000, µs", "{:.3f}", False),
 ]
+# Above this part of all CPU time, what the rest of the machine does spoils a measurement.
+DISTURBED = 0.1
 
 
 class Results:
@@ -27,13 +45,17 @@ class Results:
         """None where it was not measured."""
         values = [entry[figure] for entry in self.rounds
                   if (entry["workload"], entry["proxy"], entry["workers"]) == (workload, proxy, workers)
-                  and entry.get(figure) is not None]
+                  and figure in entry]
         return statistics.median(values) if values else None
 
     def settings(self, workload):
-        """(proxy, workers) that were measured, in the order of the first round."""
-        return list(dict.fromkeys((entry["proxy"], entry["workers"]) for entry in self.rounds
-                                  if entry["workload"] == workload))
+        """The (proxy, workers) that were measured."""
+        return {(entry["proxy"], entry["workers"]) for entry in self.rounds if entry["workload"] == workload}
+
+    def disturbed(self):
+        """How many measurements were, of how many."""
+        shares = [entry["others_share"] for entry in self.rounds if "others_share" in entry]
+        return sum(share > DISTURBED for share in shares), len(shares)
 
 
 def table(rows):
@@ -45,21 +67,32 @@ def table(rows):
         lines.append("  " + "  ".join(cells).rstrip())
         if number == 0:
             lines.append("  " + "  ".join("-" * width for width in widths))
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n"
 
 
 def workload_table(results, workload, titles):
-    """Medians of one workload, each followed by limpetd's ratio to it."""
-    settings = results.settings(workload.name)
+    """Medians of one workload; behind each figure of another, limpetd's divided by it."""
+    measured = results.settings(workload.name)
+    settings = [(proxy, workers) for workers in sorted({workers for _, workers in measured}) for proxy in titles
+                if (proxy, workers) in measured]
     columns = [column for column in COLUMNS
                if any(results.median(workload.name, *setting, column[0]) is not None for setting in settings)]
-    rows = [["", *(cell for column in columns for cell in (column[1], "limpetd"))]]
+    compares = len(titles) > 1 and any(proxy != "limpetd" for proxy, _ in settings)
+    rows = [["", *(cell for column in columns
+                   for cell in ([column[1], "×"] if column[3] and compares else [column[1]]))]]
     for proxy, workers in settings:
         row = [titles[proxy] + (f", {workers} workers" if workers > 1 else "")]
-        for figure, _, form, _ in columns:
+        for figure, _, form, has_ratio in columns:
             value = results.median(workload.name, proxy, workers, figure)
             own = results.median(workload.name, "limpetd", workers, figure)
             row.append("-" if value is None else form.format(value))
-            row.append("" if proxy == "limpetd" or not value or own is None else f"{own / value:.2f}×")
+            if has_ratio and compares:
+                row.append("" if proxy == "limpetd" or not value or own is None else f"{own / value:.2f}")
         rows.append(row)
-    return f"{workload.title}\n{table(rows)}\n"
+    return f"{workload.title}  ({workload.name})\n{table(rows)}"
+
+
+def goal_table(results, is_whole):
+    """Of a run that is not whole: only what it measured."""
+    return table([["", "goal", "figure", "reached"],
+                  *(goal.row() for goal in goals(results) if is_whole or goal.figure is not None)])
