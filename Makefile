@@ -26,6 +26,7 @@ STRIP           = strip
 RELEASE = .build-release
 CHECK   = .build-check
 VENV    = .build-venv
+BENCH   = .build-bench
 STAMPS  = .build-stamps
 
 # Directories are listed too: their times change when a file comes or goes.
@@ -79,7 +80,8 @@ check: $(STAMPS)/deps-build $(STAMPS)/deps-check $(STAMPS)/venv
 # Warnings are errors here. The same environment for both commands, or the second would build again.
 test: export LIMPET_WARNINGS_AS_ERRORS = 1
 test: export LIMPET_PYTHON = $(CURDIR)/$(VENV)/bin/python
-test: $(STAMPS)/deps-build $(STAMPS)/deps-check $(STAMPS)/venv
+test: export LIMPET_LOAD = $(CURDIR)/$(BENCH)/load
+test: $(STAMPS)/deps-build $(STAMPS)/deps-check $(STAMPS)/venv $(BENCH)/load
 	$(SWIFT) build --build-tests --scratch-path $(CHECK) $(SWIFTFLAGS)
 	$(SWIFT) test --skip-build --scratch-path $(CHECK) $(SWIFTFLAGS)
 
@@ -114,7 +116,6 @@ soak-mutations: $(STAMPS)/deps-build
 
 # Limpet beside a direct connection, HAProxy and nginx. Twelve or more minutes for a round of everything: ONLY and PROXIES
 # take names and patterns, see docs/performance.md.
-BENCH   = .build-bench
 ROUNDS  = 7
 SECONDS = 2
 WORKERS = 1,2

@@ -72,7 +72,7 @@ def settings(workload, chosen, workers):
             if number == 1 or (workload.scales and proxy.has_workers)]
 
 
-def play(options, results, complaints):
+def play(options, about, results, complaints):
     bench = Bench(options.load, options.python, options.hashpick, options.seconds, options.warmup,
                   options.direction == "up")
     for number in range(options.rounds):
@@ -84,9 +84,15 @@ def play(options, results, complaints):
                 progress(f"round {number + 1} of {options.rounds}: {workload.title}: {proxy.title}, {workers}")
                 try:
                     results.add(number + 1, workload.name, proxy.name, workers, workload.measure(bench, proxy, workers))
-                except Unmeasured as reason:
+                except (Unmeasured, OSError) as reason:
                     complaints.append(f"{workload.name}, {proxy.name}, {workers} workers, round {number + 1}: {reason}")
+        save(options.json, about, results, complaints)
     progress("")
+
+
+def save(path, about, results, complaints):
+    with open(path, "w") as file:
+        json.dump({"machine": about, "rounds": results.rounds, "complaints": complaints}, file, indent=1)
 
 
 def progress(text):
@@ -109,7 +115,9 @@ def main():
     options.proxies = [proxy for proxy in options.proxies if not proxy.available()]
     results, begun = Results(), time.monotonic()
     try:
-        play(options, results, complaints)
+        # What cannot be written in the end is better known before.
+        save(options.json, about, results, complaints)
+        play(options, about, results, complaints)
     except KeyboardInterrupt:
         complaints.append("interrupted: what was measured until then follows")
     print(f"\n{options.rounds} rounds of {options.seconds:g} s in {time.monotonic() - begun:.0f} s, medians. "
@@ -123,8 +131,7 @@ def main():
     if disturbed:
         print(f"In {disturbed} of {loads} measurements other programs took more than a tenth of all CPU time that was used: "
               "figures of the system are too high there. `others_share` says where.\n")
-    with open(options.json, "w") as file:
-        json.dump({"machine": about, "rounds": results.rounds, "complaints": complaints}, file, indent=1)
+    save(options.json, about, results, complaints)
     print(f"Every round: {options.json}")
     for complaint in complaints:
         print(f"bench: not measured: {complaint}", file=sys.stderr)

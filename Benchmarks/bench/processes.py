@@ -76,11 +76,19 @@ class Child:
         return text.decode().strip()
 
     def answer(self, patience=PATIENCE):
-        return json.loads(self.line(patience))
+        """The object on the next line."""
+        line = self.line(patience)
+        try:
+            return json.loads(line)
+        except ValueError:
+            raise Unmeasured(f"{self.name} says {line!r}. {self.said()}") from None
 
     def go(self):
-        self.process.stdin.write(b"go\n")
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(b"go\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # It has ended; its answer will be why.
 
     def family(self):
         """Its process id and those of all its descendants."""
@@ -88,7 +96,8 @@ class Child:
 
     def end(self):
         """Asks it to end, and sees that nothing of it stays."""
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         members = self.family()
         self.process.terminate()
         try:

@@ -87,7 +87,11 @@ class Load(Workload):
             used["clients"] = sum(answer["cpu_seconds"] for answer in answers)
             # What the rest of the machine did meanwhile: much of it, and the round is worth little.
             used["others"] = used["system"] - used["clients"] - used["servers"] - (used["proxy"] if process else 0)
-            return {**self.figures(answers, used), "answers": answers, "cpu_seconds": used, "own_network": is_alone,
+            try:
+                figures = self.figures(answers, used)
+            except ZeroDivisionError:
+                raise Unmeasured("nothing came through") from None
+            return {**figures, "answers": answers, "cpu_seconds": used, "own_network": is_alone,
                     "others_share": used["others"] / used["system"]}
 
 
