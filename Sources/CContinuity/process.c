@@ -88,13 +88,15 @@ typedef struct {
     void *context;
 } engine_start;
 
-static void *engine_thread(void *argument) {
-    engine_start *start = argument;
-    limpet_continuity *continuity = limpet_continuity_of(start->region);
+void limpet_await_guard(const limpet_continuity *continuity) {
     for (int32_t guard; (guard = limpet_pid_load(&continuity->guard)) != 0;) {
         struct timespec limit = {.tv_nsec = 100000000};
         syscall(SYS_futex, &continuity->guard, FUTEX_WAIT, guard, &limit, NULL, 0);
     }
+}
+
+static void *engine_thread(void *argument) {
+    engine_start *start = argument;
     start->run(start->context);
     _exit(1);
 }

@@ -27,7 +27,7 @@ public enum OrphanSweep {
         named.insert(namedIn: region)
         // Not the limit: it may have been lowered since.
         let end = max(named.highest, highest(region)) + margin
-        let listeners = LiveListener.all(region)
+        let listeners = KnownListener.all(region)
         var accepted: [AcceptedSocket] = []
         for descriptor in Descriptor.open(in: range ?? 0..<end, where: { !named.contains($0) }) {
             if let listener = adoptable(descriptor, listeners) {
@@ -45,7 +45,7 @@ public enum OrphanSweep {
 
     /// The slot of the listener by which an unrecorded client came; nil: it is none. Nothing was read from it nor written
     /// to it, and nobody has begun to close it.
-    private static func adoptable(_ descriptor: Int32, _ listeners: [LiveListener]) -> UInt16? {
+    private static func adoptable(_ descriptor: Int32, _ listeners: [KnownListener]) -> UInt16? {
         guard Descriptor.isSocket(descriptor), let local = StreamSocket.localEndpoint(descriptor),
             let listener = listeners.first(where: { $0.takes(local) }), let counters = try? TCPCounters(descriptor),
             counters.state == .established || counters.state == .closeWait,
@@ -56,21 +56,25 @@ public enum OrphanSweep {
     }
 }
 
-private struct LiveListener {
+/// Where clients may have come from, a listener that a reload has just removed included.
+private struct KnownListener {
     let slot: UInt16
     let address: Endpoint
 
-    static func all(_ region: SharedRegion) -> [LiveListener] {
-        var found: [LiveListener] = []
+    static func all(_ region: SharedRegion) -> [KnownListener] {
+        var live: [KnownListener] = []
+        var retired: [KnownListener] = []
         for slot in 0..<region.listenerSlots {
             let state = region.listener(slot)
             if Int(state.pointee.used) == LIMPET_SLOT_FREE { break }
-            if Int(state.pointee.used) == LIMPET_SLOT_LIVE, let address = state.pointee.address.endpoint {
-                found.append(LiveListener(slot: UInt16(slot), address: address))
-            }
+            guard let address = state.pointee.address.endpoint else { continue }
+            let listener = KnownListener(slot: UInt16(slot), address: address)
+            if Int(state.pointee.used) == LIMPET_SLOT_LIVE { live.append(listener) } else { retired.append(listener) }
         }
-        // An address of its own comes before the wildcard of the same port.
-        return found.filter { !$0.address.address.isUnspecified } + found.filter(\.address.address.isUnspecified)
+        // An address of its own comes before the wildcard of the same port, and what is in use before what was.
+        return [live, retired].flatMap { listeners in
+            listeners.filter { !$0.address.address.isUnspecified } + listeners.filter(\.address.address.isUnspecified)
+        }
     }
 
     func takes(_ local: Endpoint) -> Bool {

@@ -1,4 +1,5 @@
 import Backends
+import CContinuity
 import CLayout
 import Configuration
 import Continuity
@@ -125,10 +126,14 @@ extension Controller {
             next = try Topology(
                 plan.configuration, change.assignment.tables, after: former, weight: region.effectiveWeight)
             clearRecycled(change.assignment)
+            inject(LIMPET_AT_RELOAD_BOUND)
+            limpet_store8(&region.continuity.pointee.options_due, 1)
             try document.publish(in: SharedDocument(region: region))
         } catch {
+            limpet_store8(&region.continuity.pointee.options_due, 0)
             throw ControlError(.failed, "\(error); nothing has changed")
         }
+        inject(LIMPET_AT_RELOAD_PUBLISHED)
         // From here on it is the configuration that counts. A version that has made way could not read it perhaps.
         forgetVersionBefore()
         let formerServices = request.configuration.services
@@ -140,21 +145,16 @@ extension Controller {
         limpet_store64(&region.header.pointee.limit, UInt64(change.limit))
         for slot in former.backends.indices where !next.backends[slot].isLive { forgetClosing(slot) }
         changeOptions(from: formerServices)
+        limpet_store8(&region.continuity.pointee.options_due, 0)
+        inject(LIMPET_AT_RELOAD_SETTLED)
         goOver(to: next, listeners: ListenerSet(region), done: done)
         noteStates()
         save()
         announce(plan, beaten)
     }
 
-    /// Staying listeners hand the options of their service on to the connections that come from now on.
     private func changeOptions(from former: [ServiceConfiguration]) {
-        for listener in ListenerSet(region).listeners where listener.service < topology.tables.services.count {
-            let name = topology.tables.services[listener.service].name
-            guard let service = request.configuration.services.first(where: { $0.name == name }) else { continue }
-            let old = former.first { $0.name == name }.map { SocketOptions($0) }
-            let new = SocketOptions(service)
-            if old != new { for descriptor in listener.descriptors { new.change(descriptor) } }
-        }
+        ListenerSet(region).setOptions(of: request.configuration.services, tables: topology.tables, unlessAsIn: former)
     }
 
     /// Counters of slots that were somebody else's begin anew. No connection bears these slots, and no worker has them in

@@ -22,3 +22,24 @@ public struct KnownConfiguration: Sendable {
         configuration = try active.parsed()
     }
 }
+
+/// The keeper's ``KnownConfiguration``. An engine has a copy of what is in it when it is cloned.
+///
+/// Not locked, on purpose: a lock that the keeper has used is one that no thread of an engine can trust.
+public final class KeptKnowledge: @unchecked Sendable {
+    private let region: SharedRegion
+    /// The keeper's only thread writes it; an engine's first thread reads its copy.
+    public private(set) var known: KnownConfiguration?
+
+    init(_ region: SharedRegion) {
+        self.region = region
+    }
+
+    /// Reads what counts now, unless that is known. For the keeper's only thread.
+    /// - Returns: nil: it cannot be read. Engines say why.
+    @discardableResult
+    func read() -> KnownConfiguration? {
+        if let current = try? KnownConfiguration(region, known: known) { known = current }
+        return known
+    }
+}

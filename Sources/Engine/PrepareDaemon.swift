@@ -14,27 +14,33 @@ public struct PreparedDaemon: Sendable {
     public let log: Logger
     /// Descriptors that the daemon may have open at once.
     public let descriptors: Int
-    /// What it runs from, as it is now.
-    public let known: KnownConfiguration
-    private let socket: ControlSocket
+    /// What the keeper has read of the active configuration, for the engines that it starts.
+    public let knowledge: KeptKnowledge
 
     /// - Parameter region: complete, with its document.
-    init(region: SharedRegion, descriptors: Int) throws(StartError) {
+    init(region: SharedRegion, descriptors: Int) {
         self.region = region
         self.descriptors = descriptors
-        known = try KnownConfiguration(region)
         log = Log.make(in: region)
-        socket = ControlSocket(adopting: region.continuity.pointee.control, file: known.active.control)
+        knowledge = KeptKnowledge(region)
+    }
+
+    private var socket: ControlSocket? {
+        knowledge.read().map { known in
+            ControlSocket(adopting: region.continuity.pointee.control, file: known.active.control)
+        }
     }
 
     /// Takes away what a daemon must not leave behind. For the keeper, at the end.
     public func removeFiles() {
+        guard let socket else { return }
         RestartNote.leave(nil, beside: socket.path)
         socket.remove()
     }
 
     /// Tells those who ask the control socket why nobody answers; nil: somebody does again.
     public func noteRestart(_ text: String?) {
+        guard let socket else { return }
         RestartNote.leave(text, beside: socket.path)
     }
 }
@@ -55,9 +61,10 @@ public func prepareDaemon(_ request: EngineRequest) throws(StartError) -> Prepar
     }
 }
 
-/// The daemon of a region that another image has handed down: all is there, and only has to be found again.
-public func findDaemon(_ region: SharedRegion) throws(StartError) -> PreparedDaemon {
-    try PreparedDaemon(region: region, descriptors: min(Descriptor.raiseLimit(), DescriptorBudget.most))
+/// The daemon of a region that another image has handed down: all is there, and only has to be found again. Nothing is read
+/// yet: clients wait, and the engine reads while the guard ends.
+public func findDaemon(_ region: SharedRegion) -> PreparedDaemon {
+    PreparedDaemon(region: region, descriptors: min(Descriptor.raiseLimit(), DescriptorBudget.most))
 }
 
 /// The log as it is configured.
@@ -189,7 +196,9 @@ struct DaemonPreparation {
             log.info("\(budget.summary(admitted: limit))")
             try publish(region, slots.tables, socket, stateDirectory: state.path, program)
             Log.configure(configuration, in: region)
-            return try PreparedDaemon(region: region, descriptors: budget.limit)
+            let daemon = PreparedDaemon(region: region, descriptors: budget.limit)
+            daemon.knowledge.read()
+            return daemon
         } catch {
             socket.remove()
             throw error

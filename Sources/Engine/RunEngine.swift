@@ -16,9 +16,9 @@ import Observability
 /// after an upgrade. Blocks until the engine is to end.
 ///
 /// Call it on a thread that a cloned engine has started afresh (process.h), never in the keeper: it starts NIO.
-/// - Parameter known: what the keeper has read of it.
+/// - Parameter known: what the keeper has read of it; nil: nothing yet.
 /// - Returns: the exit status. Where that is the end of the daemon, `ending` says so in the region.
-public func runEngine(_ region: SharedRegion, known: KnownConfiguration) -> Int32 {
+public func runEngine(_ region: SharedRegion, known: KnownConfiguration?) -> Int32 {
     limpet_fault_prepare(region.header)
     limpet_fault_thread(-1)
     limpet_inject_prepare(region.continuity.pointee.generation)
@@ -43,7 +43,7 @@ private struct EngineRun {
     private let request: EngineRequest
     private let log: Logger
 
-    init(_ region: SharedRegion, _ known: KnownConfiguration) throws(StartError) {
+    init(_ region: SharedRegion, _ known: KnownConfiguration?) throws(StartError) {
         self.region = region
         log = Log.make(in: region)
         do throws(StartError) {
@@ -69,15 +69,21 @@ private struct EngineRun {
 
     private func serve() throws(StartError) {
         let continuity = region.continuity
+        // What has been read so far was read while it ended; from here on descriptors are opened and closed.
+        limpet_await_guard(continuity)
         Rehearsal.pass(.starting, region)
         let isFirst = continuity.pointee.resumed == 0
         let isUpgrade = limpet_load32(&continuity.pointee.upgrade.state) == UInt32(LIMPET_UPGRADE_STARTED)
         // Before anything is opened: what nothing names is what the engine before had for itself alone.
-        let accepted = OrphanSweep.run(region)
+        var accepted = OrphanSweep.run(region)
         let named = try Topology(request.configuration, active.slots, weight: region.effectiveWeight)
         named.settle(in: region, removedDeadline: request.configuration.removedDeadline)
-        named.closeRetiredListeners(in: region)
+        accepted += named.closeRetiredListeners(in: region)
         let listeners = ListenerSet(region)
+        if region.continuity.pointee.options_due != 0 {
+            listeners.setOptions(of: request.configuration.services, tables: active.slots, unlessAsIn: nil)
+            limpet_store8(&region.continuity.pointee.options_due, 0)
+        }
         let budget = DescriptorBudget(
             limit: Descriptor.raiseLimit(), workers: region.workerCount, listeners: listeners.listeners.count)
         // As the reload does it that a death may have cut short.

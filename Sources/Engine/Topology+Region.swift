@@ -53,17 +53,23 @@ extension Topology {
 
     /// Closes the sockets of listeners that are not live. Where workers serve, they have done it already: then this finds
     /// what a death has left.
-    func closeRetiredListeners(in region: SharedRegion) {
+    /// - Returns: the clients that waited there, for ``WorkerPool`` to take in.
+    @discardableResult
+    func closeRetiredListeners(in region: SharedRegion) -> [AcceptedSocket] {
+        var accepted: [AcceptedSocket] = []
         for slot in 0..<region.listenerSlots {
             let state = region.listener(slot)
             if slot < tables.listeners.count {
-                if tables.listeners[slot].use == .retired { ListenerSet.close(slot, in: region) }
+                guard tables.listeners[slot].use == .retired else { continue }
+                accepted += ListenerSet.takeIn(slot, in: region)
+                ListenerSet.close(slot, in: region)
             } else if state.pointee.used != UInt8(LIMPET_SLOT_FREE) {
                 // Bound for a change that a death came before.
                 ListenerSet.close(slot, in: region)
                 limpet_publish8(&state.pointee.used, UInt8(LIMPET_SLOT_FREE))
             }
         }
+        return accepted
     }
 
     /// The first state of a backend that was not there, or that was removed before. Its intent follows, see

@@ -59,7 +59,7 @@ struct Limpetd {
         Signals.block(Keeper.signals + [Signals.handedOn])
         do {
             let handedDown = try adoption.region()
-            return keep(try findDaemon(handedDown.region), handedDown)
+            return keep(findDaemon(handedDown.region), handedDown)
         } catch {
             write("limpetd: \(error)\n", to: STDERR_FILENO)
             return ExitStatus.failed
@@ -68,10 +68,10 @@ struct Limpetd {
 
     private static func keep(_ daemon: PreparedDaemon, _ handedDown: AdoptedRegion?) -> Int32 {
         Keeper.growDescriptorTable(to: daemon.descriptors)
-        let known = daemon.known
+        let knowledge = daemon.knowledge
         var keeper = Keeper(
             region: daemon.region, handedDown: handedDown, log: daemon.log,
-            run: { region in runEngine(region, known: known) }, noteRestart: daemon.noteRestart)
+            run: { region in runEngine(region, known: knowledge.known) }, noteRestart: daemon.noteRestart)
         let status = keeper.serve()
         daemon.removeFiles()
         return status

@@ -119,6 +119,19 @@ import Testing
         done()
     }
 
+    /// A reload has removed the listener, and a death came before its clients were recorded.
+    @Test func aListenerThatWasRemovedHasClientsToo() throws {
+        let pair = try connect(listener)
+        region.listener(0).pointee.used = UInt8(LIMPET_SLOT_RETIRED)
+        #expect(sweep() == [AcceptedSocket(descriptor: pair.accepted, listener: 0)])
+        // In use again, under another slot.
+        region.nameListener(
+            1, service: 0, address: try #require(StreamSocket.localEndpoint(listener)), descriptors: [listener, -1])
+        #expect(sweep() == [AcceptedSocket(descriptor: pair.accepted, listener: 1)])
+        close(pair.client)
+        done()
+    }
+
     enum Doom: CaseIterable, Sendable {
         case lingers, wasWritten, wasRead, wasShut, wasReset, otherListener
     }
@@ -139,7 +152,7 @@ import Testing
             close(pair.client)
             while try TCPCounters(accepted).state != .close { usleep(100) }
         case .otherListener:
-            region.listener(0).pointee.used = UInt8(LIMPET_SLOT_RETIRED)
+            region.listener(0).pointee.address.set(try Endpoint(parsing: "127.0.0.9:9"))
         }
         #expect(sweep().isEmpty)
         #expect(!isOpen(accepted))

@@ -117,4 +117,38 @@ struct ReloadContinuityTests {
         #expect(try ctl.status().connections == 10)
         try daemon.daemon.stop()
     }
+
+    @Test(arguments: ["BOUND", "PUBLISHED", "SETTLED"])
+    func anEngineThatDiesInsideAReloadLeavesAllOfItOrNothing(point: String) throws {
+        let servers = try greeters(2)
+        let point = try Injection.point("LIMPET_AT_RELOAD_" + point)
+        let before = Reloadable.Service(
+            listen: ["127.0.0.1:0", "127.0.0.2:0"], backends: Reloadable.backends(Array(servers.prefix(1))))
+        let daemon = try Reloadable([before]) { $0.environment = ["LIMPET_INJECT": "\(point):1"] }
+        let client = try daemon.client(from: clientHost(1))
+        let engine = try daemon.daemon.enginePID
+        daemon.services[0].listen[1] = "127.0.0.3:0"
+        daemon.services[0].backends = Reloadable.backends(servers)
+        daemon.services[0].settings = ["keepalive = \"off\""]
+        try daemon.write()
+        #expect(try daemon.ctl.run("reload").status == 1)
+        try eventually("another engine answers") {
+            try daemon.ctl.run("ready", "-q").status == 0 && daemon.daemon.enginePID != engine
+        }
+        let isNew = try Injection.point("LIMPET_AT_RELOAD_BOUND") != point
+        #expect(
+            try daemon.ctl.listeners().map { String($0.address.prefix(9)) } == [
+                "127.0.0.1", isNew ? "127.0.0.3" : "127.0.0.2",
+            ])
+        #expect(try daemon.ctl.backends().count == (isNew ? 2 : 1))
+        // A listener that stays has the options of the configuration that counts.
+        let next = try daemon.client(from: clientHost(2))
+        #expect((KernelSocket.between(try #require(next.peer), next.local)?.timer == 2) != isNew)
+        for client in [client, next] { try expectEcho(client) }
+        // And what was cut short can be done.
+        try daemon.reload()
+        let last = try daemon.client(from: clientHost(3))
+        #expect(KernelSocket.between(try #require(last.peer), last.local)?.timer != 2)
+        try daemon.daemon.stop()
+    }
 }

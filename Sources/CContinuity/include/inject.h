@@ -78,6 +78,10 @@ enum {
     LIMPET_AT_REST_SPILLED,
     LIMPET_AT_RECOVERED,
     LIMPET_AT_ADOPTED,
+    /* In a reload, on the control plane's thread. */
+    LIMPET_AT_RELOAD_BOUND,     /* new listeners are named; the old configuration counts */
+    LIMPET_AT_RELOAD_PUBLISHED, /* the new configuration counts, and nothing else has changed yet */
+    LIMPET_AT_RELOAD_SETTLED,   /* the region says so too; the workers have not been told */
     LIMPET_POINTS
 };
 

@@ -12,8 +12,7 @@ void limpet_grow_descriptor_table(int32_t descriptors);
  * engine. 0, or -1 with errno. */
 int limpet_name_keeper(limpet_continuity *_Nonnull continuity);
 
-/* Clones an engine. In the clone one fresh thread calls `run(context)`, which is not to return, as soon as no guard holds
- * another table (limpet_exec_guarded). The cloned thread itself runs nothing but C: what it inherits from the keeper's
+/* Clones an engine. In the clone one fresh thread calls `run(context)`, which is not to return. The cloned thread itself runs nothing but C: what it inherits from the keeper's
  * thread (the thread id, kept in thread-local storage, that locks are held under) is wrong there. All that it does is wait
  * for the end of the keeper; then it clones a replacement, which hands signals on, and when the engine has ended executes
  * the program anew, as the keeper.
@@ -21,6 +20,10 @@ int limpet_name_keeper(limpet_continuity *_Nonnull continuity);
  * To be called by a single-threaded process alone. Returns the engine's process id, or -1 with errno. */
 int32_t limpet_clone_engine(limpet_shared_header *_Nonnull region, void (*_Nonnull run)(void *_Nonnull),
                             void *_Nonnull context);
+
+/* Waits until no guard holds another table (limpet_exec_guarded). For an engine, before it opens, closes or watches
+ * anything: while a guard lives, what is closed here is still open there and reports. */
+void limpet_await_guard(const limpet_continuity *_Nonnull continuity);
 
 /* Milliseconds until another replacement is cloned, after one that has lived for so many: none, unless they die as soon as
  * they are there. Never long: while there is no keeper, the death of the engine is the end.

@@ -344,7 +344,8 @@ typedef struct {
     uint64_t shutdown_deadline; /* CLOCK_BOOTTIME ns: the daemon is to end, and what is left then is closed; 0: it is not */
     uint8_t log_level;  /* for keeper and engine alike: 0 trace … 6 critical */
     uint8_t log_format; /* 0 text, 1 json */
-    uint8_t reserved_bytes[6];
+    uint8_t options_due; /* 1: listeners may have socket options of a configuration that no longer counts */
+    uint8_t reserved_bytes[5];
     uint64_t reserved[5];
     limpet_death death;
     limpet_upgrade upgrade;

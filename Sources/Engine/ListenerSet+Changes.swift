@@ -1,0 +1,40 @@
+import CLayout
+import Configuration
+import Continuity
+import Forwarding
+import Linux
+
+/// What a reload does to listeners that are there already, and what the next engine does of it where a death came between.
+extension ListenerSet {
+    /// Gives every listener the socket options of its service. Accepted sockets inherit them.
+    /// - Parameter former: the services as they were: those whose options are the same are left alone, because on kernels
+    ///   before 5.16 setting a buffer's size ends the kernel's own tuning of it. nil: nobody knows how they were.
+    func setOptions(of services: [ServiceConfiguration], tables: SlotTables, unlessAsIn former: [ServiceConfiguration]?)
+    {
+        for listener in listeners where listener.service < tables.services.count {
+            let name = tables.services[listener.service].name
+            guard let service = services.first(where: { $0.name == name }) else { continue }
+            let old = former?.first { $0.name == name }.map { SocketOptions($0) }
+            let new = SocketOptions(service)
+            if old != new { for descriptor in listener.descriptors { new.change(descriptor) } }
+        }
+    }
+
+    /// Takes in who waits at the sockets of a listener that is no longer wanted, before ``close(_:in:)``, which would reset
+    /// them. Where no worker serves.
+    static func takeIn(_ slot: Int, in region: SharedRegion) -> [AcceptedSocket] {
+        let state = region.listener(slot)
+        guard state.pointee.used != UInt8(LIMPET_SLOT_FREE) else { return [] }
+        var accepted: [AcceptedSocket] = []
+        var peer = SocketAddress()
+        for worker in 0..<Int32(region.workerCount) {
+            let listener = limpet_listener_descriptor(state, worker).pointee
+            guard listener >= 0 else { continue }
+            for _ in 0..<StreamSocket.backlog {
+                guard case .success(let descriptor) = StreamSocket.accept(listener, peer: &peer) else { break }
+                accepted.append(AcceptedSocket(descriptor: descriptor, listener: UInt16(slot)))
+            }
+        }
+        return accepted
+    }
+}
