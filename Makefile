@@ -114,13 +114,13 @@ upgrade-layouts: $(STAMPS)/deps-build
 soak-mutations: $(STAMPS)/deps-build
 	$(PYTHON) Tests/Mutations/mutations.py . .build-mutations
 
-# Limpet beside a direct connection, HAProxy and nginx. Twelve or more minutes for a round of everything: ONLY and PROXIES
+# Limpet beside a direct connection, HAProxy and nginx. A round of everything takes about eight minutes; ONLY and PROXIES
 # take names and patterns, see docs/performance.md.
-ROUNDS  = 7
-SECONDS = 2
-WORKERS = 1,2
-ONLY    =
-PROXIES =
+ROUNDS    = 7
+SECONDS   = 2
+WORKERS   = 1,2
+ONLY      =
+PROXIES   =
 DIRECTION = down
 bench: $(STAMPS)/release $(STAMPS)/deps-bench $(STAMPS)/venv $(BENCH)/load
 	@$(PYTHON) Benchmarks/bench/bench.py --limpetd $(BIN)/limpetd --load $(BENCH)/load --json $(BENCH)/bench.json \

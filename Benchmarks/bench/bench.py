@@ -20,7 +20,7 @@ import catalogue
 import machine
 import proxies
 from processes import Interruptions, Unmeasured
-from report import Results, goal_table, workload_table
+from report import Results, plain_table, report
 from workloads import Bench
 
 
@@ -87,6 +87,8 @@ def play(options, about, results, complaints):
                 except (Unmeasured, OSError) as reason:
                     complaints.append(f"{workload.name}, {proxy.name}, {workers} workers, round {number + 1}: {reason}")
         save(options.json, about, results, complaints)
+        if not sys.stderr.isatty():
+            print(f"bench: round {number + 1} of {options.rounds} done", file=sys.stderr, flush=True)
     progress("")
 
 
@@ -120,17 +122,9 @@ def main():
         play(options, about, results, complaints)
     except KeyboardInterrupt:
         complaints.append("interrupted: what was measured until then follows")
-    print(f"\n{options.rounds} rounds of {options.seconds:g} s in {time.monotonic() - begun:.0f} s, medians. "
-          "×: limpetd's figure\ndivided by that of the row, with the same number of workers.\n")
-    titles = {proxy.name: proxy.title for proxy in options.proxies}
-    for workload in options.workloads:
-        if results.settings(workload.name):
-            print(workload_table(results, workload, titles))
-    print(f"What is to be reached\n{goal_table(results, is_whole=not options.only and not options.proxies)}")
-    disturbed, loads = results.disturbed()
-    if disturbed:
-        print(f"In {disturbed} of {loads} measurements other programs took more than a tenth of all CPU time that was used: "
-              "figures of the system are too high there. `others_share` says where.\n")
+    print(f"\n{options.rounds} rounds of {options.seconds:g} s in {time.monotonic() - begun:.0f} s, medians.")
+    print(report(results, catalogue.titles(workload.name for workload in options.workloads), plain_table,
+                 is_whole=not options.only and not options.proxies))
     save(options.json, about, results, complaints)
     print(f"Every round: {options.json}")
     for complaint in complaints:

@@ -1,6 +1,7 @@
 """The workloads by name. `bulkN`, `pingpongSxN` and `idleN` take any size and number."""
 import re
 
+import proxies
 from footprints import HashPick, Idle, Start
 from workloads import Bulk, Churn, Mixed, PingPong, WebSocket
 
@@ -27,3 +28,10 @@ def named(name):
         if match and all(int(number) > 0 for number in match.groups()):
             return kind(*map(int, match.groups()))
     return None
+
+
+def titles(names):
+    """Of these workloads and of all proxies, in the order of tables."""
+    ordered = sorted(set(names), key=lambda name: (ALL.index(name) if name in ALL else len(ALL), name))
+    return {"workloads": {name: named(name).title for name in ordered},
+            "proxies": {proxy.name: proxy.title for proxy in proxies.all_proxies("")}}

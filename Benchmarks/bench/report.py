@@ -35,8 +35,8 @@ DISTURBED = 0.1
 class Results:
     """Every round's figures, and their medians."""
 
-    def __init__(self):
-        self.rounds = []
+    def __init__(self, rounds=()):
+        self.rounds = list(rounds)
 
     def add(self, number, workload, proxy, workers, figures):
         self.rounds.append({"round": number, "workload": workload, "proxy": proxy, "workers": workers, **figures})
@@ -58,7 +58,7 @@ class Results:
         return sum(share > DISTURBED for share in shares), len(shares)
 
 
-def table(rows):
+def plain_table(rows):
     """Aligned columns; the first row is the heading."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
@@ -70,29 +70,45 @@ def table(rows):
     return "\n".join(lines) + "\n"
 
 
-def workload_table(results, workload, titles):
+def markdown_table(rows):
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([lines[0], "|---" + "|--:" * (len(rows[0]) - 1) + "|", *lines[1:]]) + "\n"
+
+
+def workload_rows(results, workload, titles):
     """Medians of one workload; behind each figure of another, limpetd's divided by it."""
-    measured = results.settings(workload.name)
+    measured = results.settings(workload)
     settings = [(proxy, workers) for workers in sorted({workers for _, workers in measured}) for proxy in titles
                 if (proxy, workers) in measured]
     columns = [column for column in COLUMNS
-               if any(results.median(workload.name, *setting, column[0]) is not None for setting in settings)]
-    compares = len(titles) > 1 and any(proxy != "limpetd" for proxy, _ in settings)
+               if any(results.median(workload, *setting, column[0]) is not None for setting in settings)]
+    compares = len({proxy for proxy, _ in settings}) > 1 and ("limpetd", 1) in settings
     rows = [["", *(cell for column in columns
                    for cell in ([column[1], "×"] if column[3] and compares else [column[1]]))]]
     for proxy, workers in settings:
         row = [titles[proxy] + (f", {workers} workers" if workers > 1 else "")]
         for figure, _, form, has_ratio in columns:
-            value = results.median(workload.name, proxy, workers, figure)
-            own = results.median(workload.name, "limpetd", workers, figure)
+            value = results.median(workload, proxy, workers, figure)
+            own = results.median(workload, "limpetd", workers, figure)
             row.append("-" if value is None else form.format(value))
             if has_ratio and compares:
                 row.append("" if proxy == "limpetd" or not value or own is None else f"{own / value:.2f}")
         rows.append(row)
-    return f"{workload.title}  ({workload.name})\n{table(rows)}"
+    return rows
 
 
-def goal_table(results, is_whole):
-    """Of a run that is not whole: only what it measured."""
-    return table([["", "goal", "figure", "reached"],
-                  *(goal.row() for goal in goals(results) if is_whole or goal.figure is not None)])
+def report(results, titles, table, is_whole):
+    """All tables. `titles`: of the workloads and of the proxies, in their order. Of a run that is not whole, only those
+    goals are listed for which it has what they need."""
+    parts = ["×: limpetd's figure divided by that of the row, with the same number of workers.\n"]
+    for workload, title in titles["workloads"].items():
+        if results.settings(workload):
+            parts.append(f"{title}  ({workload})\n\n{table(workload_rows(results, workload, titles['proxies']))}")
+    rows = [goal.row() for goal in goals(results) if is_whole or goal.figure is not None]
+    if rows:
+        parts.append(f"What is to be reached\n\n{table([['', 'goal', 'figure', 'reached'], *rows])}")
+    disturbed, loads = results.disturbed()
+    if disturbed:
+        parts.append(f"In {disturbed} of {loads} measurements other programs took more than a tenth of all CPU time that was "
+                     "used:\nfigures of the system are too high there. `others_share` says where.\n")
+    return "\n".join(parts)
