@@ -4,8 +4,8 @@
     bench.py --limpetd PATH --load PATH [--hashpick PATH] [--python PATH] [--rounds N] [--seconds S]
              [--only NAME[,NAME]...] [--proxies NAME[,NAME]...]
 
-Prints tables, and last what is to be reached and whether it is; writes every single round to --json. Exit status: 0 everything was measured, whatever came out; 1
-something could not be measured; 2 usage.
+Prints tables, and last what is to be reached and whether it is; writes every single round to --json. Exit status: 0
+everything was measured, whatever came out; 1 something could not be measured; 2 usage.
 """
 import argparse
 import fnmatch
@@ -29,8 +29,8 @@ def arguments():
     parser.add_argument("--limpetd", required=True)
     parser.add_argument("--load", required=True, help="the load generator, from Benchmarks/load")
     parser.add_argument("--hashpick", help="limpet-hashpick, for the workload hashpick")
-    parser.add_argument("--python", default=sys.executable, help="an interpreter that has the package websockets, for the "
-                        "workload websocket")
+    parser.add_argument("--python", default=sys.executable,
+                        help="an interpreter that has the package websockets, for the workload websocket")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=2, help="of one measurement (2)")
     parser.add_argument("--warmup", type=float, help="seconds before each that do not count (a quarter of --seconds)")

@@ -54,7 +54,8 @@ def goals(results):
     for workload in ["pingpong64x100", "pingpong64x1000"]:
         for proxy, name, limit in [("haproxy", "HAProxy", 0.9), ("nginx", "nginx", 0.92)]:
             add(f"{workload}: proxy CPU per round trip against {name}", against(workload, proxy, "proxy_ns"), limit)
-        add(f"{workload}: the same against 2 × the direct server's", against(workload, "direct", "proxy_ns", 2), 1.2)
+        add(f"{workload}: proxy CPU per round trip against 2 × the direct server's",
+            against(workload, "direct", "proxy_ns", 2), 1.2)
     add("pingpong64x100: p99 against HAProxy", against("pingpong64x100", "haproxy", "p99_us"), 1.05)
     add("churn: proxy CPU per connection against HAProxy", against("churn", "haproxy", "proxy_us"), 1.0)
     add("churn: system CPU per connection against HAProxy", against("churn", "haproxy", "system_us"), 1.1)

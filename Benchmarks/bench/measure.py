@@ -13,12 +13,12 @@ QUIET = 0.03
 def process_seconds(pids):
     """CPU seconds that these processes have used, all threads, user and kernel.
 
-    From schedstat, which counts the scheduler's own nanoseconds. utime and stime in stat are those same nanoseconds,
-    divided into two by samples and rounded to ticks of 10 ms: too coarse for a short measurement. What schedstat lacks is
-    threads that have ended; none of these programs ends one while it works.
+    From schedstat, which has the scheduler's own nanoseconds. utime and stime in stat are the same, divided into two by
+    samples and rounded to ticks of 10 ms: too coarse for a short measurement. What schedstat lacks is threads that have
+    ended; none of these programs ends one while it works.
 
-    The kernel's part for the network is in it, because on loopback a packet is received by whoever sends it, in his time
-    (but for kernels with CONFIG_IRQ_TIME_ACCOUNTING, which book that to no process).
+    The kernel's part for the network is in it: on loopback a packet is received in the time of whoever sends it. (Not so
+    with kernels that account interrupts apart, CONFIG_IRQ_TIME_ACCOUNTING, which book that to no process.)
     """
     total = 0
     for pid in pids:

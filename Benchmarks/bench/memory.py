@@ -5,8 +5,8 @@ import re
 
 from processes import Unmeasured
 
-# What a socket consists of in the kernel; its name in the file system is counted apart. Its place in an epoll set (about 200
-# bytes) is not counted: the kernel keeps those together with other things of their size.
+# What a socket consists of in the kernel; its name in the file system is counted apart. Its place in an epoll set (about
+# 200 bytes) is not counted: the kernel keeps those together with other things of their size.
 SOCKET_CACHES = ["TCP", "sock_inode_cache", "filp"]
 
 

@@ -104,7 +104,7 @@ class Child:
             self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             pass
-        # What is left of its session did not obey. (limpetd's engine would start another keeper, were it not ended too.)
+        # What is left of its session did not obey. (limpetd's engine would start another keeper if it were not ended.)
         if any(alive(member) for member in members):
             try:
                 os.killpg(self.process.pid, signal.SIGKILL)

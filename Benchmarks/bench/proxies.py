@@ -1,8 +1,8 @@
 """The proxies that are compared: how each is configured and started.
 
 All of them are given the same: a listening address for each service, its backends, a consistent hash of the client's
-address to choose by, no access log, long time limits, room for 8,000 connections. What is not named here is each program's
-default.
+address to choose by, no access log, long time limits, room for 8,000 connections. What is not named here is each
+program's default.
 """
 import os
 import pathlib
@@ -136,7 +136,8 @@ class Nginx(Proxy):
         lines = [f"load_module {module};" for module in self.MODULES]
         if os.geteuid() == 0:
             lines += ["user root;"]
-        lines += ["daemon off;", f"worker_processes {workers};", f"pid {directory}/nginx.pid;", "error_log stderr crit;",
+        lines += ["daemon off;", f"worker_processes {workers};", f"pid {directory}/nginx.pid;",
+                  "error_log stderr crit;",
                   f"events {{ worker_connections {2 * CONNECTIONS + 512}; }}", "stream {", "access_log off;",
                   "proxy_connect_timeout 5s;", "proxy_timeout 1h;"]
         for service, backends in services.items():

@@ -109,6 +109,6 @@ def report(results, titles, table, is_whole):
         parts.append(f"What is to be reached\n\n{table([['', 'goal', 'figure', 'reached'], *rows])}")
     disturbed, loads = results.disturbed()
     if disturbed:
-        parts.append(f"In {disturbed} of {loads} measurements other programs took more than a tenth of all CPU time that was "
-                     "used:\nfigures of the system are too high there. `others_share` says where.\n")
+        parts.append(f"In {disturbed} of {loads} measurements other programs took more than a tenth of all CPU time that "
+                     "was used:\nfigures of the system are too high there. `others_share` says where.\n")
     return "\n".join(parts)

@@ -1,5 +1,5 @@
-/* Bulk: whoever sends does it by sendfile(2) from a memfd, whoever receives discards by MSG_TRUNC. Neither copies a byte, so
- * that the generator is not what is measured. */
+/* Bulk: whoever sends does it by sendfile(2) from a memfd, whoever receives discards by MSG_TRUNC. Neither copies a byte,
+ * so that the generator is not what is measured. */
 #include "load.h"
 
 #include <errno.h>
@@ -25,7 +25,8 @@ static int source_file(void) {
     return file;
 }
 
-/* One end of a connection does one of these each time that it is ready. Return: bytes; 0 where the other side has gone. */
+/* One end of a connection does one of these each time that it is ready. Both return bytes, -1 where there is nothing to do
+ * after all, 0 where the other side has gone. */
 static ssize_t fill(int peer, int file, off_t *offset) {
     if (*offset >= SOURCE_SIZE) *offset = 0;
     ssize_t sent = sendfile(peer, file, offset, (size_t)(SOURCE_SIZE - *offset));
@@ -45,9 +46,7 @@ void bulk_server(const struct options *options) {
     bool sends = !options->upstream;
     enum { PEERS = 4096 };
     static off_t offsets[PEERS];
-    listen_and_tell(options, listeners);
-    for (int i = 0; i < options->listeners; i++) watch(set, EPOLL_CTL_ADD, listeners[i], EPOLLIN, (uint64_t)listeners[i]);
-    watch(set, EPOLL_CTL_ADD, STDIN_FILENO, EPOLLIN, STDIN_FILENO);
+    listen_and_tell(options, listeners, set);
     for (uint64_t end = now() + ns(options->limit); now() < end;) {
         struct epoll_event events[EVENTS];
         int count = epoll_wait(set, events, EVENTS, until(end));

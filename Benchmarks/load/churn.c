@@ -1,7 +1,7 @@
 /* Connect, one byte there and back, close; so many at a time.
  *
- * The client closes first, by FIN, as clients do. What it leaves in TIME_WAIT is spread over many source addresses, each of
- * which has all the ephemeral ports. */
+ * The client closes first, by FIN, as clients do. What it leaves in TIME_WAIT is spread over many source addresses, each
+ * of which has all the ephemeral ports. */
 #include "load.h"
 
 #include <errno.h>
@@ -31,8 +31,8 @@ static void enter(struct churn *churn, struct visit *visit) {
     visit->descriptor = client_socket(churn->options, number, SOCK_NONBLOCK);
     visit->asked = false;
     visit->begun = now();
-    if (connect(visit->descriptor, (const struct sockaddr *)target(churn->options, number), sizeof(struct sockaddr_in)) &&
-        errno != EINPROGRESS)
+    const struct sockaddr *to = (const struct sockaddr *)target(churn->options, number);
+    if (connect(visit->descriptor, to, sizeof(struct sockaddr_in)) && errno != EINPROGRESS)
         die("connect");
     struct epoll_event event = {.events = EPOLLOUT, .data.ptr = visit};
     if (epoll_ctl(churn->set, EPOLL_CTL_ADD, visit->descriptor, &event)) die("epoll_ctl");

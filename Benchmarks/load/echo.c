@@ -12,9 +12,7 @@ void echo_server(const struct options *options) {
     static char bytes[1 << 16];
     static const int one = 1;
     int listeners[MAX_PORTS], set = poller();
-    listen_and_tell(options, listeners);
-    for (int i = 0; i < options->listeners; i++) watch(set, EPOLL_CTL_ADD, listeners[i], EPOLLIN, (uint64_t)listeners[i]);
-    watch(set, EPOLL_CTL_ADD, STDIN_FILENO, EPOLLIN, STDIN_FILENO);
+    listen_and_tell(options, listeners, set);
     for (uint64_t end = now() + ns(options->limit); now() < end;) {
         struct epoll_event events[EVENTS];
         int count = epoll_wait(set, events, EVENTS, until(end));
@@ -30,7 +28,7 @@ void echo_server(const struct options *options) {
             } else {
                 ssize_t received = recv(ready, bytes, sizeof bytes, 0);
                 if (received < 0 && errno == EAGAIN) continue;
-                /* One message is under way on a connection at a time: it fits the socket's buffer, or something is wrong. */
+                /* One message at a time is under way on a connection: it fits the socket's buffer. */
                 if (received <= 0 || send(ready, bytes, (size_t)received, MSG_NOSIGNAL) != received) close(ready);
             }
         }

@@ -44,8 +44,9 @@ int poller(void);
 void watch(int poller, int operation, int descriptor, uint32_t events, uint64_t data);
 /* Milliseconds until `end`, rounded up, for epoll_wait. */
 int until(uint64_t end);
-/* Listens on options->listeners ports of 127.0.0.1, each chosen by the kernel, and prints them. */
-void listen_and_tell(const struct options *options, int *descriptors);
+/* Listens on options->listeners ports of 127.0.0.1, each chosen by the kernel, and prints them. The listeners go into the
+ * epoll set by their numbers, and so does standard input: when it ends, so does a server. */
+void listen_and_tell(const struct options *options, int *descriptors, int poller);
 /* A socket bound to the source address of connection `number`, not connected yet. */
 int client_socket(const struct options *options, unsigned number, int flags);
 const struct sockaddr_in *target(const struct options *options, unsigned number);

@@ -1,5 +1,5 @@
-/* load ROLE [OPTION]...: one of the programs between which a proxy is measured. Prints one JSON object; ends by itself, or
- * when its input does. */
+/* load ROLE [OPTION]...: one of the programs between which a proxy is measured. Prints one JSON object; ends by itself,
+ * or when its input does. */
 #include "load.h"
 
 #include <arpa/inet.h>

@@ -80,7 +80,7 @@ void pingpong_client(const struct options *options) {
     printf("{\"messages\":%lu,\"seconds\":%.6f,\"messages_per_second\":%.1f,\"p50_us\":%.3f,\"p99_us\":%.3f,"
            "\"p999_us\":%.3f,\"cpu_seconds\":%.6f}\n",
            outcome.in_time + outcome.late, outcome.seconds,
-           outcome.seconds > 0 ? (double)outcome.in_time / outcome.seconds : 0, histogram_quantile(latencies, 0.5) / 1e3,
-           histogram_quantile(latencies, 0.99) / 1e3, histogram_quantile(latencies, 0.999) / 1e3,
-           cpu_seconds() - cpu);
+           outcome.seconds > 0 ? (double)outcome.in_time / outcome.seconds : 0,
+           histogram_quantile(latencies, 0.5) / 1e3, histogram_quantile(latencies, 0.99) / 1e3,
+           histogram_quantile(latencies, 0.999) / 1e3, cpu_seconds() - cpu);
 }

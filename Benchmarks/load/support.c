@@ -51,7 +51,7 @@ int until(uint64_t end) {
     return time >= end ? 0 : (int)((end - time + 999999) / 1000000);
 }
 
-void listen_and_tell(const struct options *options, int *descriptors) {
+void listen_and_tell(const struct options *options, int *descriptors, int poller) {
     printf("{\"ports\":[");
     for (int i = 0; i < options->listeners; i++) {
         struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -62,7 +62,9 @@ void listen_and_tell(const struct options *options, int *descriptors) {
         if (getsockname(listener, (struct sockaddr *)&address, &length)) die("getsockname");
         printf("%s%d", i ? "," : "", ntohs(address.sin_port));
         descriptors[i] = listener;
+        watch(poller, EPOLL_CTL_ADD, listener, EPOLLIN, (uint64_t)listener);
     }
+    watch(poller, EPOLL_CTL_ADD, STDIN_FILENO, EPOLLIN, STDIN_FILENO);
     printf("]}\n");
     fflush(stdout);
 }
@@ -71,8 +73,8 @@ int client_socket(const struct options *options, unsigned number, int flags) {
     int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
     if (client < 0) die("socket");
     unsigned source = number % (unsigned)options->sources;
-    /* 127.1.0.1 and on, without the addresses that end in 0 or 255. The port is chosen at connect, when the kernel knows
-     * the target too: so many more are free. */
+    /* 127.1.0.1 and on, without the addresses that end in 0 or 255. The port is chosen at connect, when the kernel
+     * knows the target too: so many more are free. */
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_addr.s_addr = htonl(0x7f010000 + (source / 254 << 8) + source % 254 + 1)};
     if (setsockopt(client, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one)) die("IP_BIND_ADDRESS_NO_PORT");
