@@ -36,7 +36,7 @@ def arguments():
     parser.add_argument("--warmup", type=float, help="seconds before each that do not count (a quarter of --seconds)")
     parser.add_argument("--only", default="", help=f"workloads, or patterns of them: {', '.join(catalogue.ALL)}")
     parser.add_argument("--proxies", default="", help="those to compare: direct, limpetd, haproxy, haproxy-auto, "
-                        "haproxy-splice, nginx, or patterns")
+                        "haproxy-splice, haproxy-tuned, nginx, or patterns")
     parser.add_argument("--workers", default="1,2", help="numbers of workers (1,2)")
     parser.add_argument("--direction", choices=["down", "up"], default="down",
                         help="of bulk: from the server to the client, or to the server (down)")
@@ -67,6 +67,7 @@ def choose(parser, text, names, find):
 def settings(workload, chosen, workers):
     """(proxy, workers) for each measurement of a round."""
     chosen = [proxy for proxy in chosen if (workload.is_direct or proxy.has_workers)
+              and (workload.is_bulk or not proxy.is_for_bulk)
               and (workload.only is None or proxy.name in workload.only)]
     return [(proxy, number) for number in workers for proxy in chosen
             if number == 1 or (workload.scales and proxy.has_workers)]

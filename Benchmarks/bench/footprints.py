@@ -35,15 +35,12 @@ class Idle(Workload):
             echo(addresses["echo"][0])
             pids = process.family() if process else []
             settle()
-            own, kernel = process_bytes(pids)["own"] if pids else 0, kernel_bytes()
+            before = {"user_bytes": process_bytes(pids)["own"] if pids else None, "kernel_bytes": kernel_bytes()}
             holder = cast.client("idle", addresses["echo"], "--connections", self.connections, "--sources", SOURCES)
             holder.answer(60)
             settle()
-            kernel = (kernel_bytes() - kernel) / self.connections
-            figures = {"kernel_bytes": kernel}
-            if pids:
-                figures["user_bytes"] = (process_bytes(pids)["own"] - own) / self.connections
-            return figures
+            after = {"user_bytes": process_bytes(pids)["own"] if pids else None, "kernel_bytes": kernel_bytes()}
+            return {name: (after[name] - value) / self.connections for name, value in before.items() if value is not None}
 
 
 def settle():

@@ -29,15 +29,15 @@ def process_bytes(pids):
 def kernel_bytes():
     """What the kernel has allocated for sockets and for the data in them, in the whole machine.
 
-    Only root may see each cache; others get the sum of all, to which files that anybody reads add their share.
+    None for those who are not root: they may see the sum of all caches only, and files that anybody reads change that more
+    than sockets do.
     """
     pages = int(re.search(r"^TCP:.* mem (\d+)", pathlib.Path("/proc/net/sockstat").read_text(), re.MULTILINE)[1])
     data = pages * os.sysconf("SC_PAGE_SIZE")
     try:
         text = pathlib.Path("/proc/slabinfo").read_text()
     except OSError:
-        meminfo = pathlib.Path("/proc/meminfo").read_text()
-        return data + int(re.search(r"^Slab:\s+(\d+)", meminfo, re.MULTILINE)[1]) * 1024
+        return None
     caches = {name: (int(objects), int(size))
               for name, objects, size in re.findall(r"^(\w+)\s+(\d+)\s+\d+\s+(\d+) ", text, re.MULTILINE)}
     # A socket's name is a dentry, and most of those belong to files.

@@ -36,6 +36,8 @@ class Proxy:
     """A proxy in one setting. `name` is its key in the machine-readable results."""
 
     has_workers = True
+    # Whether it differs from the others in bulk only, and need not be measured elsewhere.
+    is_for_bulk = False
 
     def __init__(self, name, title):
         self.name, self.title = name, title
@@ -95,9 +97,10 @@ class Direct(Proxy):
 
 
 class HAProxy(Proxy):
-    def __init__(self, name, title, options):
+    def __init__(self, name, title, options, pipe_size=None):
         super().__init__(name, title)
-        self.options = options
+        self.options, self.pipe_size = options, pipe_size
+        self.is_for_bulk = pipe_size is not None
 
     def available(self):
         return None if find("haproxy") else "haproxy is not installed"
@@ -107,7 +110,7 @@ class HAProxy(Proxy):
 
     def command(self, directory, workers, services, addresses):
         lines = ["global", f"  nbthread {workers}", f"  maxconn {CONNECTIONS}", f"  maxpipes {PIPES}",
-                 "defaults", "  mode tcp", f"  maxconn {CONNECTIONS}", "  backlog 4096", "  balance source",
+                 *([f"  tune.pipesize {self.pipe_size}"] if self.pipe_size else []), "defaults", "  mode tcp", f"  maxconn {CONNECTIONS}", "  backlog 4096", "  balance source",
                  "  hash-type consistent", "  timeout connect 5s", "  timeout client 1h", "  timeout server 1h",
                  *(f"  option {option}" for option in self.options)]
         for service, backends in services.items():
@@ -180,5 +183,6 @@ def all_proxies(limpetd):
         HAProxy("haproxy", "HAProxy, default", []),
         HAProxy("haproxy-auto", "HAProxy, splice-auto", ["splice-auto"]),
         HAProxy("haproxy-splice", "HAProxy, splice forced", ["splice-request", "splice-response"]),
+        HAProxy("haproxy-tuned", "HAProxy, splice forced, 1 MiB pipes", ["splice-request", "splice-response"], 1 << 20),
         Nginx(),
     ]

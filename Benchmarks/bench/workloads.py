@@ -37,9 +37,11 @@ def plural(count, word):
 class Workload:
     """Measures one proxy once; its figures go by name."""
 
-    # Whether it is also run with two workers; whether without a proxy; with those alone, where this is not None.
+    # Whether it is also run with two workers; whether without a proxy; whether it carries bulk; with which proxies alone,
+    # where this is not None.
     scales = False
     is_direct = True
+    is_bulk = False
     only = None
 
     def __init__(self, name, title):
@@ -97,6 +99,7 @@ class Load(Workload):
 
 class Bulk(Load):
     scales = True
+    is_bulk = True
     servers = {"bulk": "bulk-server"}
 
     def __init__(self, connections):
@@ -138,6 +141,7 @@ class PingPong(Load):
 class Mixed(Load):
     """Whether bulk gets in the way of small messages."""
 
+    is_bulk = True
     servers = {"echo": "echo-server", "bulk": "bulk-server"}
     BULK = 4
 
