@@ -127,10 +127,12 @@ bench: $(STAMPS)/release $(STAMPS)/deps-bench $(STAMPS)/venv $(BENCH)/load
 	    --hashpick $(BIN)/limpet-hashpick --python $(VENV)/bin/python --rounds $(ROUNDS) --seconds $(SECONDS) \
 	    --workers '$(WORKERS)' --only '$(ONLY)' --proxies '$(PROXIES)' --direction $(DIRECTION)
 
-LOAD := $(wildcard Benchmarks/load/*)
+# Swift brings clang; a cc there need not be.
+COMPILER = $(firstword $(shell command -v $(CC)) $(shell command -v clang) $(CC))
+LOAD    := $(wildcard Benchmarks/load/*)
 $(BENCH)/load: $(LOAD)
 	@mkdir -p $(BENCH)
-	$(CC) -O2 -Wall -Wextra -Werror -o $@ $(filter %.c,$(LOAD))
+	$(COMPILER) -O2 -Wall -Wextra -Werror -o $@ $(filter %.c,$(LOAD))
 
 # What a death and an upgrade cost the clients, by the number of connections.
 bench-continuity: $(STAMPS)/release

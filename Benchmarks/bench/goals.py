@@ -16,7 +16,7 @@ class Goal:
         if self.figure is None:
             return [self.what, f"{sign} {self.form.format(self.limit)}", "-", "not measured"]
         return [self.what, f"{sign} {self.form.format(self.limit)}", self.form.format(self.figure),
-                "yes" if self.is_met() else "NO"]
+                "yes" if self.is_met() else "no"]
 
     def is_met(self):
         return self.figure is not None and (self.figure >= self.limit if self.at_least else self.figure <= self.limit)
