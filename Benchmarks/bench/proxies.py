@@ -47,11 +47,12 @@ class Proxy:
         return None
 
     def start(self, cast, workers, services):
-        """`services`: name to the addresses of its backends. Returns the process and, by service, where to connect."""
+        """`services`: name to the addresses of its backends; the one called echo echoes. Returns the process and, by
+        service, where to connect, once each has been seen to work."""
         for attempt in range(3):
             addresses = {service: f"{ADDRESS}:{free_port()}" for service in services}
             child = cast.start(self.command(cast.directory, workers, services, addresses), self.name)
-            if listens(child, addresses.values()):
+            if serves(child, addresses):
                 return child, {service: [address] for service, address in addresses.items()}
             reason = child.said()
             cast.end(child)
@@ -66,20 +67,44 @@ class Proxy:
         raise NotImplementedError
 
 
-def listens(child, addresses):
-    """Whether it takes connections at all of these addresses; False where it has ended instead."""
+def echoes(address):
+    """One byte there and back on a connection of its own."""
+    with connection(address) as client:
+        client.sendall(b"x")
+        if client.recv(1) != b"x":
+            raise ConnectionResetError(f"no echo from {address}")
+
+
+def stays(address):
+    """For services that do not echo: the connection carries something, or is not closed at once."""
+    with connection(address) as client:
+        client.settimeout(0.1)
+        try:
+            if not client.recv(1):
+                raise ConnectionResetError(f"{address} closes its connections")
+        except TimeoutError:
+            pass
+
+
+def connection(address):
+    host, port = address.rsplit(":", 1)
+    return socket.create_connection((host, int(port)), timeout=PATIENCE)
+
+
+def serves(child, addresses):
+    """Waits until all services work; False where the process has ended instead. That a connection is taken proves little:
+    a program may bind once to see whether it can, and reset what has come until it binds for good."""
     end = time.monotonic() + PATIENCE
-    for address in addresses:
-        host, port = address.rsplit(":", 1)
+    for service, address in addresses.items():
         while True:
             try:
-                socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+                (echoes if service == "echo" else stays)(address)
                 break
-            except ConnectionRefusedError:
+            except (ConnectionRefusedError, ConnectionResetError) as reason:
                 if child.process.poll() is not None:
                     return False
                 if time.monotonic() > end:
-                    raise Unmeasured(f"{child.name} does not listen. {child.said()}") from None
+                    raise Unmeasured(f"{child.name} does not serve: {reason}. {child.said()}") from reason
                 time.sleep(0.0002)
     return True
 
