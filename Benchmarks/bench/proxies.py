@@ -92,8 +92,11 @@ def connection(address):
 
 
 def serves(child, addresses):
-    """Waits until all services work; False where the process has ended instead. That a connection is taken proves little:
-    a program may bind once to see whether it can, and reset what has come until it binds for good."""
+    """Waits until all services work; False where the process has ended instead.
+
+    That a connection is taken proves little: a program may bind once to see whether it can, and reset what has come until
+    it binds for good.
+    """
     end = time.monotonic() + PATIENCE
     for service, address in addresses.items():
         while True:
@@ -135,7 +138,8 @@ class HAProxy(Proxy):
 
     def command(self, directory, workers, services, addresses):
         lines = ["global", f"  nbthread {workers}", f"  maxconn {CONNECTIONS}", f"  maxpipes {PIPES}",
-                 *([f"  tune.pipesize {self.pipe_size}"] if self.pipe_size else []), "defaults", "  mode tcp", f"  maxconn {CONNECTIONS}", "  backlog 4096", "  balance source",
+                 *([f"  tune.pipesize {self.pipe_size}"] if self.pipe_size else []),
+                 "defaults", "  mode tcp", f"  maxconn {CONNECTIONS}", "  backlog 4096", "  balance source",
                  "  hash-type consistent", "  timeout connect 5s", "  timeout client 1h", "  timeout server 1h",
                  *(f"  option {option}" for option in self.options)]
         for service, backends in services.items():
