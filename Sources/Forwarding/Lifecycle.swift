@@ -157,11 +157,7 @@ extension Worker {
         defer { putDown() }
         switch Int(record.pointee.state) {
         case LIMPET_CONNECTING:
-            if now >= record.pointee.deadline {
-                connectTimedOut(slot)
-            } else {
-                wheel.arm(slot, at: record.pointee.deadline, now: now)
-            }
+            dialTimerFired(slot)
         case LIMPET_CLOSING:
             closingTimerFired(slot)
         case LIMPET_OPEN, LIMPET_HALF_CLOSED:
@@ -274,18 +270,26 @@ extension Worker {
 
     /// Makes epoll watch each side for what its directions wait for. Costs a system call only where that has changed. Ends
     /// the connection where the kernel refuses.
+    /// - Parameter side: whose event was served. Where it told of its end for the first time it stays watched until it does
+    ///   so again: most often the other side's end comes before that, and all is over.
     @inline(__always)
-    mutating func updateInterest(_ slot: Int) {
-        updateInterest(slot, 0)
-        if !isFree(records + slot) { updateInterest(slot, 1) }
+    mutating func updateInterest(_ slot: Int, afterEventOf side: Int? = nil) {
+        updateInterest(slot, 0, isFirst: side == 0)
+        if !isFree(records + slot) { updateInterest(slot, 1, isFirst: side == 1) }
     }
 
     @inline(__always)
-    private mutating func updateInterest(_ slot: Int, _ side: Int) {
+    private mutating func updateInterest(_ slot: Int, _ side: Int, isFirst: Bool) {
         let record = records + slot
         let wanted = wanted(record, side)
         let watched = limpet_events(record, Int32(side))
-        if watched.pointee != wanted.rawValue { changeInterest(slot, side, wanted) }
+        if watched.pointee == wanted.rawValue { return }
+        if isFirst, wanted.isEmpty, watched.pointee == Poller.Interest.read.rawValue,
+            has(limpet_direction_of(record, Int32(side)), LIMPET_DIRECTION_EOF)
+        {
+            return
+        }
+        changeInterest(slot, side, wanted)
     }
 
     /// What an open connection waits for on one side.
@@ -390,7 +394,7 @@ extension Worker {
     }
 
     @inline(__always)
-    private func absentFlag(_ side: Int) -> UInt8 {
+    func absentFlag(_ side: Int) -> UInt8 {
         UInt8(side == 0 ? LIMPET_ABSENT_CLIENT : LIMPET_ABSENT_BACKEND)
     }
 }

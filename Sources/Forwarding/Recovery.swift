@@ -48,7 +48,7 @@ extension Worker {
         let record = records + slot
         switch Int(record.pointee.state) {
         case LIMPET_CONNECTING:
-            if record.pointee.deadline != 0 { wheel.arm(slot, at: record.pointee.deadline, now: now) }
+            armDialTimer(slot)
         case LIMPET_CLOSING:
             let isReset = record.pointee.flags & (resetFlag(0) | resetFlag(1)) != 0
             wheel.arm(slot, at: isReset ? now : record.pointee.deadline, now: now)

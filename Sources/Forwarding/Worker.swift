@@ -32,6 +32,10 @@ struct Worker: ~Copyable {
     var reserveDescriptor: Int32
     /// The clock, read once per turn of the loop.
     var now: UInt64
+    /// Until when streams are held short for messages' sake, in ns.
+    var mixedUntil: UInt64 = 0
+    /// Slot and side of the stream that was served last.
+    var lastStream: UInt64 = 0
     var running = true
     /// Where to stop after this turn; nil: go on.
     var parking: Gate?
@@ -64,7 +68,8 @@ struct Worker: ~Copyable {
         listeners = region.listeners(of: setup.index)
         now = Clock.now()
         poller = Poller(adopting: own.pointee.poller, capacity: 256)
-        pipes = PipePool(maximum: setup.maximumPipes, counters: own)
+        pipes = PipePool(
+            maximum: setup.maximumPipes, workers: setup.region.workerCount, counters: own)
         wheel = TimerWheel(records: records, now: now)
         free = FreeSlots(count: region.recordsPerWorker)
         reserveDescriptor = Descriptor.reserve() ?? -1
@@ -90,9 +95,7 @@ struct Worker: ~Copyable {
             let count = poller.wait(milliseconds: timeout())
             now = Clock.now()
             limpet_bump64(&own.pointee.heartbeat, 1)
-            for position in 0..<count {
-                dispatch(poller.event(position))
-            }
+            serve(count)
             while let slot = wheel.takeDue(now: now) { timerFired(slot) }
             if isReviewing { reviewSome() }
             if listening == .noDescriptors && now >= listenAgain { resumeListening() }
@@ -130,7 +133,7 @@ struct Worker: ~Copyable {
     }
 
     @inline(__always)
-    private mutating func dispatch(_ event: Poller.Event) {
+    mutating func dispatch(_ event: Poller.Event) {
         let generation = Token.generation(event.token)
         if generation == 0 {
             if event.token == Token.mailbox {

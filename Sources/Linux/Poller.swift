@@ -33,7 +33,8 @@ public struct Poller: ~Copyable {
 
     public let descriptor: Int32
     @usableFromInline let events: UnsafeMutablePointer<epoll_event>
-    @usableFromInline let capacity: Int
+    /// Events taken out of the kernel in one go.
+    public let capacity: Int
 
     /// - Parameters:
     ///   - descriptor: from ``create()``, by whomever; stays open when this value ends.
@@ -60,7 +61,7 @@ public struct Poller: ~Copyable {
     /// - Parameter milliseconds: −1 waits for ever.
     @inlinable
     public func wait(milliseconds: Int32) -> Int {
-        let count = epoll_wait(descriptor, events, Int32(capacity), milliseconds)
+        let count = limpet_epoll_wait(descriptor, events, Int32(capacity), milliseconds)
         return count < 0 ? 0 : Int(count)
     }
 
@@ -68,6 +69,13 @@ public struct Poller: ~Copyable {
     public func event(_ index: Int) -> Event {
         let event = events[index]
         return Event(token: event.data.u64, bits: event.events)
+    }
+
+    /// Puts an event in the place of another, until the next ``wait(milliseconds:)``.
+    @inlinable
+    public func keep(_ event: Event, at index: Int) {
+        events[index].data.u64 = event.token
+        events[index].events = event.bits
     }
 
     public func add(_ target: Int32, token: UInt64, interest: Interest) -> Errno? {
