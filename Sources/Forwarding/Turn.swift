@@ -34,6 +34,7 @@ extension Worker {
         var streams = 0
         for position in 0..<count {
             let event = poller.event(position)
+            if position + 1 < count { fetch(poller.event(position + 1).token) }
             if canWait(event.token) {
                 poller.keep(event, at: streams)
                 streams += 1
@@ -42,6 +43,12 @@ extension Worker {
             }
         }
         if streams > 0 { serveStreams(streams, isFull: count == poller.capacity) }
+    }
+
+    /// Begins to fetch what the next event is about: over a thousand connections it is in no near cache any more.
+    @inline(__always)
+    private func fetch(_ token: UInt64) {
+        if Token.generation(token) != 0 { limpet_record_prefetch(records + Token.slot(token)) }
     }
 
     /// Whether the event can wait: a direction of the connection goes by splice.
