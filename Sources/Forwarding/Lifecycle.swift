@@ -284,7 +284,7 @@ extension Worker {
         let wanted = wanted(record, side)
         let watched = limpet_events(record, Int32(side))
         if watched.pointee == wanted.rawValue { return }
-        if isFirst, wanted.isEmpty, watched.pointee == Poller.Interest.read.rawValue,
+        if isFirst, wanted.isEmpty, watched.pointee & ~Poller.Interest.edge.rawValue == Poller.Interest.read.rawValue,
             has(limpet_direction_of(record, Int32(side)), LIMPET_DIRECTION_EOF)
         {
             return
@@ -292,12 +292,21 @@ extension Worker {
         changeInterest(slot, side, wanted)
     }
 
-    /// What an open connection waits for on one side.
+    /// What an open connection waits for on one side. Messages are watched for by edges: whoever serves one reads all that
+    /// there is. Where that cannot be (a stream, a full sink, a side that has ended) the set is level-triggered, and changing
+    /// over makes the kernel look anew.
     @inline(__always)
     private func wanted(_ record: UnsafeMutablePointer<limpet_record>, _ side: Int) -> Poller.Interest {
         var wanted: Poller.Interest = []
         if wantsInput(limpet_direction_of(record, Int32(side))) { wanted.insert(.read) }
         if has(limpet_direction_of(record, Int32(1 - side)), LIMPET_DIRECTION_BLOCKED) { wanted.insert(.write) }
+        let flags = record.pointee.direction.0.flags | record.pointee.direction.1.flags
+        let state = Int(record.pointee.state)
+        if wanted == .read, state == LIMPET_OPEN || state == LIMPET_HALF_CLOSED, !hasLeftover,
+            flags & UInt16(LIMPET_DIRECTION_BULK.rawValue) == 0
+        {
+            wanted.insert(.edge)
+        }
         return wanted
     }
 

@@ -17,6 +17,8 @@ extension Worker {
     @inline(__always)
     mutating func connectionReady(_ slot: Int, _ side: Int, _ event: Poller.Event) {
         let record = records + slot
+        readsOn = event.isMore
+        defer { (readsOn, hasLeftover) = (false, false) }
         if record.pointee.state == UInt8(LIMPET_CONNECTING) {
             dialReady(slot, side, event)
             return
@@ -57,7 +59,10 @@ extension Worker {
                 endDirection(slot, direction, way, source, sink)
                 return
             }
-            if round == roundsPerTurn { return }
+            if round >= roundsPerTurn, !readsOn || round > 1 {
+                hasLeftover = true
+                return
+            }
             let proceed =
                 has(way, LIMPET_DIRECTION_BULK)
                 ? spliceOnce(slot, direction, way, source, sink, isFirst: round == 0)
@@ -153,7 +158,7 @@ extension Worker {
         }
         releaseScratch()
         inject(LIMPET_AT_SCRATCH_RELEASED)
-        if length < limit { return false }
+        if length < limit { return readsOn }
         if limit == Int(LIMPET_SCRATCH_BYTES) {
             set(way, LIMPET_DIRECTION_BULK)
             way.pointee.calm = 0

@@ -21,6 +21,7 @@ extension Worker {
         inject(LIMPET_AT_RECOVERED)
         for socket in accepted { adopt(socket) }
         beginReview(after: nil)
+        edges.begin()
     }
 
     /// Rebuilds what lived in the dead worker alone.

@@ -62,7 +62,9 @@ extension Worker {
         if flags & UInt16(LIMPET_DIRECTION_BULK.rawValue) != 0 { return true }
         mixedUntil = now + Worker.mixedTime
         // Nor does the end of one side, told again, wait for anything but the other side's: that may be among the others.
-        return has(limpet_direction_of(record, Int32(Token.side(token))), LIMPET_DIRECTION_EOF)
+        let side = Int32(Token.side(token))
+        return has(limpet_direction_of(record, side), LIMPET_DIRECTION_EOF)
+            && limpet_events(record, side).pointee & Poller.Interest.edge.rawValue == 0
     }
 
     /// - Parameters:

@@ -26,12 +26,18 @@ struct Worker: ~Copyable {
     var listening: Listening = .yes
     /// What is left to do after the last exchange of the table.
     var review = Review()
+    /// Which edges are still to be looked for after an engine's death.
+    var edges = EdgeReview()
     /// When to listen again after descriptors ran out, in ns.
     var listenAgain: UInt64 = 0
     /// A descriptor that only holds a number; −1: spent, so accepting pauses until it is back.
     var reserveDescriptor: Int32
     /// The clock, read once per turn of the loop.
     var now: UInt64
+    /// Whether a read that gets less than it asked for is followed by another, see ``Poller/Event/isMore``.
+    var readsOn = false
+    /// The event that is being served leaves something unread: no edge will tell of it.
+    var hasLeftover = false
     /// Until when streams are held short for messages' sake, in ns.
     var mixedUntil: UInt64 = 0
     /// Slot and side of the stream that was served last.
@@ -98,6 +104,7 @@ struct Worker: ~Copyable {
             serve(count)
             while let slot = wheel.takeDue(now: now) { timerFired(slot) }
             if isReviewing { reviewSome() }
+            if isLookingForEdges { lookForEdges() }
             if listening == .noDescriptors && now >= listenAgain { resumeListening() }
             if let gate = parking {
                 parking = nil
@@ -107,7 +114,7 @@ struct Worker: ~Copyable {
     }
 
     private func timeout() -> Int32 {
-        if isReviewing { return 0 }
+        if isReviewing || isLookingForEdges { return 0 }
         let timers = wheel.wait(now: now)
         let wait = timers < 0 ? Worker.longestWait : min(timers, Worker.longestWait)
         guard listening == .noDescriptors else { return wait }
