@@ -105,6 +105,7 @@ public struct Keeper: ~Copyable {
         for number in waiting { Signals.handOn(number, to: engine) }
         waiting = []
         say()
+        limpet_forget_program()
         return engine
     }
 
