@@ -120,6 +120,8 @@ struct ConfigurationBuilder {
         reader.read(ConfigurationKeys.ipv6Prefix, into: &service.mask.ipv6)
         reader.read(ConfigurationKeys.connectTimeout, into: &service.connectTimeout)
         reader.read(ConfigurationKeys.connectAttempts, into: &service.connectAttempts)
+        reader.read(ConfigurationKeys.passiveFall, into: &service.passiveFall)
+        reader.read(ConfigurationKeys.whenAllDown, into: &service.whenAllDown)
         reader.read(ConfigurationKeys.idleTimeout, into: &service.idleTimeout)
         reader.read(ConfigurationKeys.halfCloseTimeout, into: &service.halfCloseTimeout)
         reader.read(ConfigurationKeys.userTimeout, into: &service.userTimeout)
@@ -159,6 +161,7 @@ struct ConfigurationBuilder {
         var backend = BackendConfiguration(name: name, address: address)
         reader.read(ConfigurationKeys.weight, into: &backend.weight)
         reader.read(ConfigurationKeys.backendMaxConnections, into: &backend.maxConnections)
+        reader.read(ConfigurationKeys.backup, into: &backend.isBackup)
         return backend
     }
 

@@ -72,6 +72,12 @@ public enum ConfigurationKeys {
     public static let connectAttempts = behaviour(
         "connect-attempts", .integer(1...64, word: nil), "3", flag: true,
         "Backends that are tried before the client is reset.")
+    public static let passiveFall = behaviour(
+        "passive-fall", .integer(1...1000, word: "off"), "3", flag: false,
+        "Connects to a backend that fail in a row before it counts as down.")
+    public static let whenAllDown = behaviour(
+        "when-all-down", .choice(["any", "refuse"]), "any", flag: false,
+        "What becomes of clients while no backend is up: any is tried, or they are refused.")
     public static let idleTimeout = behaviour(
         "idle-timeout", .duration(.milliseconds(100)...year, word: "off"), "off", flag: true,
         "Time without a byte either way after which a connection is closed.")
@@ -108,6 +114,9 @@ public enum ConfigurationKeys {
     public static let backendMaxConnections = ConfigurationKey(
         name: "max-connections", section: .backend, kind: .integer(1...10_000_000, word: "off"), defaultText: "off",
         hasFlag: false, summary: "Connections at which the backend counts as full.")
+    public static let backup = ConfigurationKey(
+        name: "backup", section: .backend, kind: .boolean, defaultText: "false", hasFlag: false,
+        summary: "Whether the backend is used only where no other of the service can be.")
 
     // MARK: Keepalive
 
@@ -127,9 +136,10 @@ public enum ConfigurationKeys {
         logFormat, hashKeyFile,
         defaults, service,
         serviceName, listen, backend,
-        hashOn, ipv4Prefix, ipv6Prefix, connectTimeout, connectAttempts, idleTimeout, halfCloseTimeout, userTimeout,
+        hashOn, ipv4Prefix, ipv6Prefix, connectTimeout, connectAttempts, passiveFall, whenAllDown,
+        idleTimeout, halfCloseTimeout, userTimeout,
         keepalive, sendProxy, receiveBuffer, sendBuffer,
-        backendName, address, weight, backendMaxConnections,
+        backendName, address, weight, backendMaxConnections, backup,
         keepaliveIdle, keepaliveInterval, keepaliveCount,
     ]
 

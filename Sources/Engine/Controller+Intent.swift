@@ -106,7 +106,7 @@ extension Controller {
         noteStates()
     }
 
-    private func isLastEligible(_ slot: Int) -> Bool {
+    func isLastEligible(_ slot: Int) -> Bool {
         guard let service = topology.backends[slot].service else { return false }
         return !topology.services[service].slots.contains { $0 != slot && ineligibility($0) == nil }
     }

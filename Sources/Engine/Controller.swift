@@ -21,6 +21,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
     let region: SharedRegion
     let table: ConnectionTable
     let workers: WorkerPool
+    let tally: Tally
     var listenerSet: ListenerSet
     var budget: DescriptorBudget
     let eventLoop: any EventLoop
@@ -38,6 +39,8 @@ final class Controller: ControlPlane, @unchecked Sendable {
     let intents: IntentKeeper
     /// By backend slot.
     var closings: [Int: Closing] = [:]
+    /// By backend slot.
+    var passives: [Int: Passive] = [:]
     /// Accepts that failed for a lack of descriptors, as of the last second.
     private var descriptorFailures: UInt64 = 0
     /// Whether some failed during that second: while somebody waits, workers try again ten times a second.
@@ -55,8 +58,8 @@ final class Controller: ControlPlane, @unchecked Sendable {
 
     init(
         active: ActiveConfiguration, request: EngineRequest, topology: Topology, region: SharedRegion,
-        workers: WorkerPool, listeners: ListenerSet, budget: DescriptorBudget, incidents: IncidentLog,
-        intents: IntentKeeper, userName: String, eventLoop: any EventLoop, log: Logger,
+        workers: WorkerPool, tally: Tally, listeners: ListenerSet, budget: DescriptorBudget,
+        incidents: IncidentLog, intents: IntentKeeper, userName: String, eventLoop: any EventLoop, log: Logger,
         finished: @escaping @Sendable () -> Void
     ) {
         self.active = active
@@ -64,6 +67,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
         self.topology = topology
         self.region = region
         self.workers = workers
+        self.tally = tally
         listenerSet = listeners
         self.budget = budget
         self.incidents = incidents
@@ -79,6 +83,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
     func begin() {
         for slot in topology.backends.indices { armClosing(slot) }
         noteStates()
+        beginPassive()
         abandonUpgrade()
         concludeUpgrade()
         // Also after a death: it may have come before the last change was written.
@@ -127,6 +132,12 @@ final class Controller: ControlPlane, @unchecked Sendable {
     /// Why a new connection would pass the backend over now; nil: it would not.
     func ineligibility(_ slot: Int) -> AwayReason? {
         Eligibility.reason(intent: intent(slot), health: health(slot), isFull: isFull(slot))
+    }
+
+    func tier(_ slot: Int, _ service: Topology.Service) -> Tier? {
+        Eligibility.tier(
+            intent: intent(slot), health: health(slot), isFull: isFull(slot),
+            whenAllDown: service.configuration.whenAllDown)
     }
 
     func state(_ slot: Int) -> BackendState {

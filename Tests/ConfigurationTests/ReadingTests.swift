@@ -28,12 +28,14 @@ import Testing
         (ConfigurationKeys.logFormat, "\"json\""), (ConfigurationKeys.hashKeyFile, "\"/etc/key\""),
         (ConfigurationKeys.hashOn, "\"source-port\""), (ConfigurationKeys.ipv4Prefix, "24"),
         (ConfigurationKeys.ipv6Prefix, "56"), (ConfigurationKeys.connectTimeout, "\"250ms\""),
-        (ConfigurationKeys.connectAttempts, "5"), (ConfigurationKeys.idleTimeout, "\"2h\""),
+        (ConfigurationKeys.connectAttempts, "5"), (ConfigurationKeys.passiveFall, "\"off\""),
+        (ConfigurationKeys.whenAllDown, "\"refuse\""), (ConfigurationKeys.idleTimeout, "\"2h\""),
         (ConfigurationKeys.halfCloseTimeout, "\"off\""), (ConfigurationKeys.userTimeout, "\"90s\""),
         (ConfigurationKeys.keepalive, "\"off\""), (ConfigurationKeys.sendProxy, "\"v2\""),
         (ConfigurationKeys.receiveBuffer, "\"256KiB\""),
         (ConfigurationKeys.sendBuffer, "1000000"), (ConfigurationKeys.weight, "7"),
-        (ConfigurationKeys.backendMaxConnections, "50"), (ConfigurationKeys.keepaliveIdle, "\"90s\""),
+        (ConfigurationKeys.backendMaxConnections, "50"), (ConfigurationKeys.backup, "true"),
+        (ConfigurationKeys.keepaliveIdle, "\"90s\""),
         (ConfigurationKeys.keepaliveInterval, "\"20s\""), (ConfigurationKeys.keepaliveCount, "9"),
     ]
 
@@ -73,7 +75,11 @@ import Testing
         for key in ConfigurationKeys.all {
             guard let text = key.defaultText, key.isDefaultWritable else { continue }
             let node = FlagValues.node(text, for: key)
-            let written = if case .integer(let number) = node { "\(number)" } else { "\"\(text)\"" }
+            let written =
+                switch node {
+                case .integer, .boolean: text
+                default: "\"\(text)\""
+                }
             #expect(try read(ReadingTests.text(with: (key, written))) == plain, "\(key.name)")
         }
     }
@@ -137,6 +143,8 @@ import Testing
                 ipv6-prefix = 64
                 connect-timeout = "3s"
                 connect-attempts = 3
+                passive-fall = 3
+                when-all-down = "any"
                 idle-timeout = "off"
                 half-close-timeout = "5m"
                 user-timeout = "5m"
@@ -150,13 +158,14 @@ import Testing
                 address = "10.0.0.1:80"
                 weight = 1
                 max-connections = "off"
+                backup = false
 
                 """)
     }
 
     @Test func theHashIsFNVOfTheText() throws {
         // The hash of this very text by another implementation of FNV-1a (64 bits).
-        #expect(try read(document()).configHash == "f17671fd2a5c4cfc")
+        #expect(try read(document()).configHash == "91b74fa22d13b861")
     }
 }
 
