@@ -8,7 +8,8 @@ import Testing
             for whenAllDown in WhenAllDown.allCases {
                 for intent in [Intent.drain, .maintenance] {
                     #expect(
-                        Eligibility.tier(intent: intent, health: health, isFull: false, whenAllDown: whenAllDown) == nil)
+                        Eligibility.tier(intent: intent, health: health, isFull: false, whenAllDown: whenAllDown) == nil
+                    )
                 }
                 #expect(Eligibility.tier(intent: .ready, health: health, isFull: true, whenAllDown: whenAllDown) == nil)
             }
