@@ -55,6 +55,12 @@ extension ServiceConfiguration {
             Setting(ConfigurationKeys.connectAttempts, raw: "\(connectAttempts)"),
             Setting(ConfigurationKeys.passiveFall, number: passiveFall, otherwise: "off"),
             Setting(ConfigurationKeys.whenAllDown, whenAllDown.rawValue),
+            Setting(ConfigurationKeys.serviceMaxConnections, number: maxConnections, otherwise: "off"),
+            Setting(ConfigurationKeys.maxConnectionsPerClient, number: maxConnectionsPerClient, otherwise: "off"),
+            Setting(ConfigurationKeys.acceptRatePerClient, number: acceptRatePerClient, otherwise: "off"),
+            Setting(ConfigurationKeys.maxConnecting, raw: "\(maxConnecting)"),
+            maxLoadFactor.map { Setting(ConfigurationKeys.maxLoadFactor, raw: HundredthsText.render($0)) }
+                ?? Setting(ConfigurationKeys.maxLoadFactor, "off"),
             Setting(ConfigurationKeys.idleTimeout, idleTimeout.map(DurationText.render) ?? "off"),
             Setting(ConfigurationKeys.halfCloseTimeout, halfCloseTimeout.map(DurationText.render) ?? "off"),
             Setting(ConfigurationKeys.userTimeout, userTimeout.map(DurationText.render) ?? "off"),
