@@ -75,6 +75,9 @@ public enum ConfigurationKeys {
     public static let passiveFall = behaviour(
         "passive-fall", .integer(1...1000, word: "off"), "3", flag: false,
         "Connects to a backend that fail in a row before it counts as down.")
+    public static let whenDown = behaviour(
+        "when-down", .choice(["keep", "shed", "close"]), "keep", flag: false,
+        "What becomes of the connections of a backend that goes down.")
     public static let whenAllDown = behaviour(
         "when-all-down", .choice(["any", "refuse"]), "any", flag: false,
         "What becomes of clients while no backend is up: any is tried, or they are refused.")
@@ -151,7 +154,7 @@ public enum ConfigurationKeys {
         logFormat, hashKeyFile,
         defaults, service,
         serviceName, listen, backend,
-        hashOn, ipv4Prefix, ipv6Prefix, connectTimeout, connectAttempts, passiveFall, whenAllDown,
+        hashOn, ipv4Prefix, ipv6Prefix, connectTimeout, connectAttempts, passiveFall, whenDown, whenAllDown,
         serviceMaxConnections, maxConnectionsPerClient, acceptRatePerClient, maxConnecting, maxLoadFactor,
         idleTimeout, halfCloseTimeout, userTimeout,
         keepalive, sendProxy, receiveBuffer, sendBuffer,

@@ -62,6 +62,7 @@ public struct ServiceConfiguration: Sendable, Equatable {
     public var connectAttempts: Int = 3
     /// Connects to a backend that fail in a row before it counts as down, 1 to 1000; nil: they change nothing.
     public var passiveFall: Int? = 3
+    public var whenDown: WhenDown = .keep
     public var whenAllDown: WhenAllDown = .any
     /// Connections, over all backends; nil: no limit.
     public var maxConnections: Int?

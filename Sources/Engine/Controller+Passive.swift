@@ -61,6 +61,7 @@ extension Controller {
         var state = passives[slot] ?? Passive()
         let time = state.backoff.takeOut(hasWorked: totals(slot).total != state.worked)
         limpet_publish8(&region.backend(slot).pointee.health, Health.down.rawValue)
+        noteHealth(slot)
         planComeback(slot, &state, after: time)
         passives[slot] = state
         noteStates()
@@ -89,6 +90,7 @@ extension Controller {
             tally.setFailuresInARow(limit - 1, slot)
         }
         limpet_publish8(&region.backend(slot).pointee.health, Health.unchecked.rawValue)
+        noteHealth(slot)
         noteStates()
         log.notice(
             hasWorked ? "backend up: a connect has succeeded" : "backend is tried again",

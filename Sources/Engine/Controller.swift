@@ -39,6 +39,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
     let intents: IntentKeeper
     /// By backend slot.
     var closings: [Int: Closing] = [:]
+    var sheddings = Sheddings()
     /// By backend slot.
     var passives: [Int: Passive] = [:]
     /// Accepts that failed for a lack of descriptors, as of the last second.
@@ -84,6 +85,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
         for slot in topology.backends.indices { armClosing(slot) }
         noteStates()
         beginPassive()
+        reviewDown()
         abandonUpgrade()
         concludeUpgrade()
         // Also after a death: it may have come before the last change was written.
