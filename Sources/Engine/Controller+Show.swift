@@ -100,7 +100,8 @@ extension Controller {
             since: Timestamp(nanoseconds: limpet_load64(&region.backend(slot).pointee.since)),
             intentSince: set.intent == .ready ? nil : Timestamp(nanoseconds: set.intentSince),
             closesAt: set.closesAt.map { Timestamp(nanoseconds: $0) },
-            weightSince: set.weight.map { Timestamp(nanoseconds: $0.since) })
+            weightSince: set.weight.map { Timestamp(nanoseconds: $0.since) },
+            ramp: backend.isLive ? region.slowStart(slot).map { Double($0.tenths) / Double(SlowStart.full) } : nil)
     }
 
     func listeners() -> [ListenerRow] {
@@ -185,7 +186,7 @@ extension Controller {
         let isOverBound = { (position: Int) in
             bound?.isExceeded(
                 load: limpet_load64(&self.region.backend(service.slots[position]).pointee.load),
-                weight: service.weights[position]) ?? false
+                weight: service.tenths(position)) ?? false
         }
         let chosen = Selection.choose(order) { position in
             request.without.contains(names[position]) || isOverBound(position)
@@ -221,7 +222,7 @@ extension Controller {
         return LoadBound(
             factor: factor,
             load: counted.reduce(0) { $0 + limpet_load64(&region.backend(service.slots[$1]).pointee.load) },
-            weight: counted.reduce(0) { $0 + service.weights[$1] })
+            weight: counted.reduce(0) { $0 + service.tenths($1) })
     }
 
     private func keyText(_ service: Topology.Service, _ request: WhereRequest) -> String {

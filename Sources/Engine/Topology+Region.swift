@@ -91,9 +91,12 @@ extension SlotLimits {
 }
 
 extension SharedRegion {
-    /// The weight of a backend that is in force: the operator's, unless the file has had another since, else the file's.
-    func effectiveWeight(_ slot: Int, configured: Int) -> Int {
-        guard let set = operatorWeight(slot), set.base == configured else { return configured }
-        return set.value
+    /// The weight of a backend that is in force: the operator's, unless the file has had another since, else the file's; while it
+    /// starts slowly, so many tenths of that.
+    func effectiveWeight(_ slot: Int, configured: Int) -> Double {
+        let set = operatorWeight(slot)
+        let weight = set?.base == configured ? set?.value ?? configured : configured
+        guard let tenths = slowStart(slot)?.tenths else { return Double(weight) }
+        return Double(weight) * Double(tenths) / Double(SlowStart.full)
     }
 }

@@ -55,7 +55,7 @@ extension Worker {
                 if past.contains(backend) { return nil }
                 let state = region.backend(Int(backend))
                 if let bound,
-                    bound.isExceeded(load: limpet_load64(&state.pointee.load), weight: service.members[member].weight)
+                    bound.isExceeded(load: limpet_load64(&state.pointee.load), weight: service.members[member].tenths)
                 {
                     return nil
                 }
@@ -106,7 +106,7 @@ extension Worker {
             let state = region.backend(Int(member.slot))
             guard Worker.tier(state, service.whenAllDown) == .up else { continue }
             load += limpet_load64(&state.pointee.load)
-            weight += member.weight
+            weight += member.tenths
         }
         return LoadBound(factor: service.limits.loadFactor, load: load, weight: weight)
     }

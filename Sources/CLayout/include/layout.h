@@ -185,7 +185,7 @@ typedef struct {
     uint64_t bytes[2];
     uint64_t fallbacks;  /* clients that went on to their next choice because this backend could not be reached */
     uint64_t failures[LIMPET_FAILURES];
-    uint64_t reserved[3];
+    uint64_t reserved[3]; /* worker 0's [0]: slow start, written by the control plane */
 } limpet_backend_counters;
 
 /* What the control plane has decided about a backend; workers read it at each accept. */

@@ -51,12 +51,15 @@ public struct BackendRow: Codable, Sendable, Equatable {
     @Nullable public var closesAt: Timestamp?
     /// When an operator set the ``weight`` that differs from the configuration's; null where it does not.
     @Nullable public var weightSince: Timestamp?
+    /// Share of the ``weight`` that counts while the backend starts slowly, 0.1 to 0.9; null where all of it does.
+    @Nullable public var ramp: Double?
 
     public init(
         service: String, name: String, address: Endpoint, state: State, intent: Intent, health: Health, weight: Int,
         weightConfigured: Int, connections: Int, connecting: Int, away: Int, total: UInt64, bytesIn: UInt64,
         bytesOut: UInt64, connectFailures: UInt64, fallbacks: UInt64, since: Timestamp,
-        intentSince: Timestamp? = nil, closesAt: Timestamp? = nil, weightSince: Timestamp? = nil
+        intentSince: Timestamp? = nil, closesAt: Timestamp? = nil, weightSince: Timestamp? = nil,
+        ramp: Double? = nil
     ) {
         self.service = service
         self.name = name
@@ -78,6 +81,7 @@ public struct BackendRow: Codable, Sendable, Equatable {
         self.intentSince = intentSince
         self.closesAt = closesAt
         self.weightSince = weightSince
+        self.ramp = ramp
     }
 
     /// `service/backend`.
@@ -85,7 +89,7 @@ public struct BackendRow: Codable, Sendable, Equatable {
 
     enum CodingKeys: String, CodingKey {
         case service, name, address, state, intent, health, weight, connections, connecting, away, total, fallbacks
-        case since
+        case since, ramp
         case weightConfigured = "weight_configured"
         case bytesIn = "bytes_in"
         case bytesOut = "bytes_out"

@@ -70,6 +70,7 @@ struct BackendRow: Decodable, Sendable {
     var intentSince: String?
     var closesAt: String?
     var weightSince: String?
+    var ramp: Double?
 }
 
 struct ListenersDocument: Decodable {
