@@ -88,6 +88,7 @@ extension Controller {
             failures &+= limpet_backend_failures(&copy, failure).pointee
         }
         let set = region.operatorIntent(slot)
+        let report = health.report(slot)
         return BackendRow(
             service: backend.serviceName, name: backend.configuration.name,
             address: backend.configuration.address, state: backend.isLive ? wire(state(slot)) : .removed,
@@ -100,7 +101,10 @@ extension Controller {
             since: Timestamp(nanoseconds: limpet_load64(&region.backend(slot).pointee.since)),
             intentSince: set.intent == .ready ? nil : Timestamp(nanoseconds: set.intentSince),
             closesAt: set.closesAt.map { Timestamp(nanoseconds: $0) },
-            weightSince: set.weight.map { Timestamp(nanoseconds: $0.since) })
+            weightSince: set.weight.map { Timestamp(nanoseconds: $0.since) },
+            check: report?.kind.word ?? "off", checkResult: report?.last?.text,
+            checkedAt: report?.last == nil ? nil : report.map { Timestamp(nanoseconds: $0.lastTime) },
+            nextCheck: report?.nextTime.map { Timestamp(nanoseconds: $0) })
     }
 
     func listeners() -> [ListenerRow] {

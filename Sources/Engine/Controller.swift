@@ -31,6 +31,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
     let finished: @Sendable () -> Void
 
     let incidents: IncidentLog
+    let health: HealthKeeper
     var reloads = Reloads()
     /// The configuration file as it was read last.
     var fileReading: ConfigurationLoader.FileReading?
@@ -56,6 +57,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
     init(
         active: ActiveConfiguration, request: EngineRequest, topology: Topology, region: SharedRegion,
         workers: WorkerPool, listeners: ListenerSet, budget: DescriptorBudget, incidents: IncidentLog,
+        health: HealthKeeper,
         intents: IntentKeeper, userName: String, eventLoop: any EventLoop, log: Logger,
         finished: @escaping @Sendable () -> Void
     ) {
@@ -67,6 +69,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
         listenerSet = listeners
         self.budget = budget
         self.incidents = incidents
+        self.health = health
         self.intents = intents
         self.userName = userName
         self.eventLoop = eventLoop
@@ -78,6 +81,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
     /// Takes up what the region says. Once, on the event loop, before anything is asked.
     func begin() {
         for slot in topology.backends.indices { armClosing(slot) }
+        health.changed = { [weak self] in self?.noteStates() }
         noteStates()
         abandonUpgrade()
         concludeUpgrade()
@@ -115,9 +119,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
 
     func intent(_ slot: Int) -> Backends.Intent { region.intent(slot) }
 
-    func health(_ slot: Int) -> Backends.Health {
-        Backends.Health(rawValue: limpet_load8(&region.backend(slot).pointee.health)) ?? .unchecked
-    }
+    func health(_ slot: Int) -> Backends.Health { region.health(slot) }
 
     func isFull(_ slot: Int) -> Bool {
         let limit = limpet_load64(&region.backend(slot).pointee.limit)

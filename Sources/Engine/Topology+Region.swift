@@ -22,6 +22,7 @@ extension Topology {
             let state = region.backend(slot)
             if backend.isLive {
                 begin(slot, region)
+                settleHealth(slot, region)
                 limpet_store64(&state.pointee.limit, UInt64(backend.configuration.maxConnections ?? 0))
                 // Whoever changed the weight in the file since has had the last word.
                 if let set = region.operatorWeight(slot), set.base != backend.configuration.weight {
@@ -72,12 +73,21 @@ extension Topology {
         return accepted
     }
 
+    /// A check that was switched on takes a backend as it was, which is up; one that was switched off leaves nothing that
+    /// could take it down.
+    private func settleHealth(_ slot: Int, _ region: SharedRegion) {
+        let health = region.health(slot)
+        let settled: Health = check(slot) == nil ? .unchecked : health == .unchecked ? .up : health
+        if settled != health { limpet_publish8(&region.backend(slot).pointee.health, settled.rawValue) }
+    }
+
     /// The first state of a backend that was not there, or that was removed before. Its intent follows, see
     /// ``IntentRestore``.
     private func begin(_ slot: Int, _ region: SharedRegion) {
         let state = region.backend(slot)
         guard state.pointee.used != UInt8(LIMPET_SLOT_LIVE) else { return }
-        limpet_store8(&state.pointee.health, Health.unchecked.rawValue)
+        limpet_store8(
+            &state.pointee.health, (check(slot) == nil ? Health.unchecked : Health.checking).rawValue)
         state.pointee.removed_deadline = 0
         limpet_publish8(&state.pointee.used, UInt8(LIMPET_SLOT_LIVE))
     }

@@ -1,0 +1,31 @@
+import Configuration
+import Control
+import Health
+import Logging
+import NIOCore
+
+/// Checks that operators ask for.
+extension Controller {
+    var events: EventHub { health.events }
+
+    func check(_ request: BackendRequest, by caller: Caller) throws(ControlError) -> EventLoopFuture<CheckReport> {
+        let slot = try find(request.backend)
+        guard let result = health.check(slot) else {
+            throw ControlError(
+                .refused, "\(request.backend) has no check: its \"health\" is off in the configuration")
+        }
+        log.info(
+            "control: check \(request.backend)", metadata: ["uid": "\(caller.uid)", "pid": "\(caller.pid)"])
+        return result.map { [self] result in
+            let outcome: CheckReport.Outcome =
+                switch result.verdict {
+                case .passed: .passed
+                case .failed: .failed
+                case .impossible: .impossible
+                }
+            return CheckReport(
+                backend: row(slot), outcome: outcome, result: result.text,
+                seconds: Double(result.duration / 1000) / 1e6)
+        }
+    }
+}
