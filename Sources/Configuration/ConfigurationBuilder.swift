@@ -121,6 +121,8 @@ struct ConfigurationBuilder {
         reader.read(ConfigurationKeys.ipv6Prefix, into: &service.mask.ipv6)
         reader.read(ConfigurationKeys.connectTimeout, into: &service.connectTimeout)
         reader.read(ConfigurationKeys.connectAttempts, into: &service.connectAttempts)
+        reader.read(ConfigurationKeys.passiveFall, into: &service.passiveFall)
+        reader.read(ConfigurationKeys.whenAllDown, into: &service.whenAllDown)
         reader.read(ConfigurationKeys.idleTimeout, into: &service.idleTimeout)
         reader.read(ConfigurationKeys.halfCloseTimeout, into: &service.halfCloseTimeout)
         reader.read(ConfigurationKeys.userTimeout, into: &service.userTimeout)
@@ -166,6 +168,7 @@ struct ConfigurationBuilder {
             HealthReader(reader).read(into: &check)
             backend.health = check
         }
+        reader.read(ConfigurationKeys.backup, into: &backend.isBackup)
         return backend
     }
 

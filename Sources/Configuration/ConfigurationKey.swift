@@ -28,6 +28,7 @@ public struct ConfigurationKey: Sendable, Equatable {
         /// Bytes: an integer, or a string with the suffix KiB or MiB.
         case size(ClosedRange<Int>, word: String?)
         case choice([String])
+        case boolean
         /// 1 to 64 of `A–Z a–z 0–9 . _ -`.
         case name
         /// A file or directory, 1 to so many bytes.
@@ -77,6 +78,7 @@ public struct ConfigurationKey: Sendable, Equatable {
                 + " (bytes, or such as \"256KiB\")" + or(word)
         case .choice(let words):
             words.dropLast().map { "\"\($0)\"" }.joined(separator: ", ") + " or \"\(words.last ?? "")\""
+        case .boolean: "true or false"
         case .name: "a name of 1 to 64 of the characters A-Z a-z 0-9 . _ -"
         case .path(let limit): "a path of 1 to \(limit) bytes, without control characters"
         case .text(let limit): "a text of 1 to \(limit) bytes"

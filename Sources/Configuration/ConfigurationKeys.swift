@@ -72,6 +72,12 @@ public enum ConfigurationKeys {
     public static let connectAttempts = behaviour(
         "connect-attempts", .integer(1...64, word: nil), "3", flag: true,
         "Backends that are tried before the client is reset.")
+    public static let passiveFall = behaviour(
+        "passive-fall", .integer(1...1000, word: "off"), "3", flag: false,
+        "Connects to a backend that fail in a row before it counts as down.")
+    public static let whenAllDown = behaviour(
+        "when-all-down", .choice(["any", "refuse"]), "any", flag: false,
+        "What becomes of clients while no backend is up: any is tried, or they are refused.")
     public static let idleTimeout = behaviour(
         "idle-timeout", .duration(.milliseconds(100)...year, word: "off"), "off", flag: true,
         "Time without a byte either way after which a connection is closed.")
@@ -114,6 +120,9 @@ public enum ConfigurationKeys {
     public static let backendMaxConnections = ConfigurationKey(
         name: "max-connections", section: .backend, kind: .integer(1...10_000_000, word: "off"), defaultText: "off",
         hasFlag: false, summary: "Connections at which the backend counts as full.")
+    public static let backup = ConfigurationKey(
+        name: "backup", section: .backend, kind: .boolean, defaultText: "false", hasFlag: false,
+        summary: "Whether the backend is used only where no other of the service can be.")
 
     public static let backendHealth = ConfigurationKey(
         name: "health", section: .backend, kind: .check, defaultText: "the service's", hasFlag: false,
@@ -181,9 +190,10 @@ public enum ConfigurationKeys {
         logFormat, hashKeyFile,
         defaults, service,
         serviceName, listen, backend,
-        hashOn, ipv4Prefix, ipv6Prefix, connectTimeout, connectAttempts, idleTimeout, halfCloseTimeout, userTimeout,
+        hashOn, ipv4Prefix, ipv6Prefix, connectTimeout, connectAttempts, passiveFall, whenAllDown,
+        idleTimeout, halfCloseTimeout, userTimeout,
         keepalive, sendProxy, health, healthInterval, receiveBuffer, sendBuffer,
-        backendName, address, weight, backendMaxConnections, backendHealth,
+        backendName, address, weight, backendMaxConnections, backendHealth, backup,
         healthType, healthMethod, healthPath, healthHost, healthStatus, healthBody, healthSend, healthExpect, healthRegex,
         healthPort, healthAddress, checkInterval, fastInterval, downInterval, checkTimeout, rise, fall,
         keepaliveIdle, keepaliveInterval, keepaliveCount,

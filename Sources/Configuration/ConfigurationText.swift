@@ -1,4 +1,5 @@
 import Addressing
+import Backends
 import Stickiness
 
 extension DaemonConfiguration {
@@ -52,6 +53,8 @@ extension ServiceConfiguration {
             Setting(ConfigurationKeys.ipv6Prefix, raw: "\(mask.ipv6)"),
             Setting(ConfigurationKeys.connectTimeout, DurationText.render(connectTimeout)),
             Setting(ConfigurationKeys.connectAttempts, raw: "\(connectAttempts)"),
+            Setting(ConfigurationKeys.passiveFall, number: passiveFall, otherwise: "off"),
+            Setting(ConfigurationKeys.whenAllDown, whenAllDown.rawValue),
             Setting(ConfigurationKeys.idleTimeout, idleTimeout.map(DurationText.render) ?? "off"),
             Setting(ConfigurationKeys.halfCloseTimeout, halfCloseTimeout.map(DurationText.render) ?? "off"),
             Setting(ConfigurationKeys.userTimeout, userTimeout.map(DurationText.render) ?? "off"),
@@ -97,6 +100,7 @@ extension BackendConfiguration {
             Setting(ConfigurationKeys.address, address.description),
             Setting(ConfigurationKeys.weight, raw: "\(weight)"),
             Setting(ConfigurationKeys.backendMaxConnections, number: maxConnections, otherwise: "off"),
+            Setting(ConfigurationKeys.backup, raw: "\(isBackup)"),
         ] + (health.map { [Setting(ConfigurationKeys.backendHealth, raw: $0.table(withInterval: true))] } ?? [])
     }
 }

@@ -1,4 +1,5 @@
 public import Addressing
+public import Backends
 public import Stickiness
 
 /// Everything that limpetd was told, validated: one value, whether it came from flags, from a file, or from both.
@@ -59,6 +60,9 @@ public struct ServiceConfiguration: Sendable, Equatable {
     public var connectTimeout: Duration = .seconds(3)
     /// Backends to try before the client is reset, 1 to 64.
     public var connectAttempts: Int = 3
+    /// Connects to a backend that fail in a row before it counts as down, 1 to 1000; nil: they change nothing.
+    public var passiveFall: Int? = 3
+    public var whenAllDown: WhenAllDown = .any
     /// nil: off.
     public var idleTimeout: Duration?
     /// How long a half-closed connection may live without a byte; nil: off.
@@ -113,6 +117,8 @@ public struct BackendConfiguration: Sendable, Equatable {
     public var maxConnections: Int?
     /// How it is checked; nil: as its service says.
     public var health: HealthCheck?
+    /// Used only where no backend of the service that is none can be.
+    public var isBackup = false
 
     public init(name: String, address: Endpoint) {
         self.name = name

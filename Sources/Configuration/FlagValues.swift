@@ -2,7 +2,7 @@
 public struct FlagValues: Sendable, Equatable, Codable {
     /// `--listen`, in order.
     public var listen: [String]
-    /// `--backend`, in order: `[NAME=]ADDR:PORT[,weight=W][,max-connections=N]`.
+    /// `--backend`, in order: `[NAME=]ADDR:PORT[,weight=W][,max-connections=N][,backup]`.
     public var backends: [String]
     /// The other flags, by key.
     private(set) var settings: [String: String] = [:]
@@ -47,6 +47,7 @@ public struct FlagValues: Sendable, Equatable, Codable {
     static func node(_ text: String, for key: ConfigurationKey) -> TOMLNode {
         switch key.kind {
         case .integer, .size: wholeNumber(text[...]).map { .integer($0) } ?? .string(text)
+        case .boolean: ["true": .boolean(true), "false": .boolean(false)][text] ?? .string(text)
         default: .string(text)
         }
     }

@@ -8,6 +8,7 @@ import TOMLKit
 enum TOMLNode: Equatable {
     case string(String)
     case integer(Int)
+    case boolean(Bool)
     case array([TOMLNode])
     case table([String: TOMLNode])
     /// A value of a type that no key takes; what it is, for the error.
@@ -18,6 +19,7 @@ enum TOMLNode: Equatable {
         switch self {
         case .string: "a string"
         case .integer: "an integer"
+        case .boolean: "a boolean"
         case .array: "an array"
         case .table: "a table"
         case .other(let description): description
@@ -65,7 +67,7 @@ enum TOMLNode: Equatable {
         case .int: .integer(value.int ?? 0)
         case .table: .table(value.table.map(tables(in:)) ?? [:])
         case .array: .array(value.array.map { array in array.map { node($0.tomlValue) } } ?? [])
-        case .bool: .other("a boolean")
+        case .bool: .boolean(value.bool ?? false)
         case .double: .other("a floating-point number")
         case .date, .time, .dateTime: .other("a date or time")
         }

@@ -46,6 +46,7 @@ struct TableReader {
         case duration(Duration)
         case text(String)
         case address(IPAddress)
+        case boolean(Bool)
     }
 
     /// How a key is called here: `"weight"` in a file, `--workers` on the command line.
@@ -101,6 +102,10 @@ struct TableReader {
         case .word: target = nil
         default: break
         }
+    }
+
+    func read(_ key: ConfigurationKey, into target: inout Bool) {
+        if case .boolean(let value) = value(key) { target = value }
     }
 
     func read(_ key: ConfigurationKey, into target: inout String?) {
@@ -198,6 +203,7 @@ struct TableReader {
                 duration.components.attoseconds == 0
             else { return nil }
             return .duration(duration)
+        case (.boolean, .boolean(let value)): return .boolean(value)
         case (.choice(let words), .string(let text)): return words.contains(text) ? .text(text) : nil
         case (.name, .string(let text)): return Name.isValid(text) ? .text(text) : nil
         case (.path(let limit), .string(let text)):
@@ -226,7 +232,7 @@ extension ConfigurationKey.Kind {
     fileprivate var takesText: Bool {
         switch self {
         case .integer(_, let word), .table(let word): word != nil
-        case .tables: false
+        case .tables, .boolean: false
         default: true
         }
     }

@@ -6,11 +6,11 @@ import NIOCore
 
 /// Checks that operators ask for.
 extension Controller {
-    var events: EventHub { health.events }
+    var events: EventHub { healthKeeper.events }
 
     func check(_ request: BackendRequest, by caller: Caller) throws(ControlError) -> EventLoopFuture<CheckReport> {
         let slot = try find(request.backend)
-        guard let result = health.check(slot) else {
+        guard let result = healthKeeper.check(slot) else {
             throw ControlError(
                 .refused, "\(request.backend) has no check: its \"health\" is off in the configuration")
         }

@@ -148,6 +148,7 @@ extension Controller {
         limpet_store8(&region.continuity.pointee.options_due, 0)
         inject(LIMPET_AT_RELOAD_SETTLED)
         goOver(to: next, listeners: ListenerSet(region), done: done)
+        forgetPassives()
         noteStates()
         save()
         announce(plan, beaten)

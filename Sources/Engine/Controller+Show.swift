@@ -88,7 +88,7 @@ extension Controller {
             failures &+= limpet_backend_failures(&copy, failure).pointee
         }
         let set = region.operatorIntent(slot)
-        let report = health.report(slot)
+        let report = healthKeeper.report(slot)
         return BackendRow(
             service: backend.serviceName, name: backend.configuration.name,
             address: backend.configuration.address, state: backend.isLive ? wire(state(slot)) : .removed,
@@ -183,24 +183,31 @@ extension Controller {
             )
         }
         let key = service.keyer.key(for: request.address, port: request.port ?? 0)
+        let order = service.rendezvous.preferenceOrder(of: key)
+        let names = service.configuration.backends.map(\.name)
+        let chosen = Selection.choose(order) { position in
+            request.without.contains(names[position]) ? nil : tier(service.slots[position], service)
+        }
         var preference: [WhereReport.Preference] = []
-        var chosen: String?
         var passedOver: (name: String, reason: AwayReason)?
-        for position in service.rendezvous.preferenceOrder(of: key) {
-            let name = service.configuration.backends[position].name
-            let imagined = request.without.contains(name)
+        var isPast = false
+        for position in order {
+            let imagined = request.without.contains(names[position])
             let reason = imagined ? nil : ineligibility(service.slots[position])
-            let isEligible = !imagined && reason == nil
             preference.append(
                 WhereReport.Preference(
-                    backend: name, eligible: isEligible, reason: imagined ? "left out as asked" : reason?.word))
-            if isEligible && chosen == nil { chosen = name }
-            if chosen == nil && passedOver == nil, let reason { passedOver = (name, reason) }
+                    backend: names[position], eligible: !imagined && reason == nil,
+                    reason: imagined ? "left out as asked" : reason?.word))
+            if position == chosen { isPast = true }
+            if !isPast && passedOver == nil, let reason { passedOver = (names[position], reason) }
         }
+        let isLastResort = chosen.map { ineligibility(service.slots[$0]) != nil } ?? false
         return WhereReport(
             address: request.port.map { "\(Endpoint(address: request.address, port: $0))" } ?? "\(request.address)",
-            key: keyText(service, request), service: request.service, chosen: chosen,
-            reason: reasonText(chosen: chosen, first: preference.first, passedOver), preference: preference)
+            key: keyText(service, request), service: request.service, chosen: chosen.map { names[$0] },
+            reason: reasonText(
+                chosen: chosen.map { names[$0] }, isLastResort: isLastResort, first: preference.first, passedOver),
+            preference: preference)
     }
 
     private func keyText(_ service: Topology.Service, _ request: WhereRequest) -> String {
@@ -213,9 +220,11 @@ extension Controller {
     }
 
     private func reasonText(
-        chosen: String?, first: WhereReport.Preference?, _ passedOver: (name: String, reason: AwayReason)?
+        chosen: String?, isLastResort: Bool, first: WhereReport.Preference?,
+        _ passedOver: (name: String, reason: AwayReason)?
     ) -> String {
         guard let chosen else { return "no backend of the service takes new connections" }
+        if isLastResort { return "no backend of the service is up; \(chosen) is tried all the same" }
         guard let first, first.backend != chosen else { return "\(chosen) is the client's first choice" }
         if let passedOver {
             return "\(passedOver.name) \(passedOver.reason.sentence); \(chosen) is the next choice"

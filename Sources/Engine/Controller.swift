@@ -21,6 +21,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
     let region: SharedRegion
     let table: ConnectionTable
     let workers: WorkerPool
+    let tally: Tally
     var listenerSet: ListenerSet
     var budget: DescriptorBudget
     let eventLoop: any EventLoop
@@ -31,7 +32,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
     let finished: @Sendable () -> Void
 
     let incidents: IncidentLog
-    let health: HealthKeeper
+    let healthKeeper: HealthKeeper
     var reloads = Reloads()
     /// The configuration file as it was read last.
     var fileReading: ConfigurationLoader.FileReading?
@@ -39,6 +40,8 @@ final class Controller: ControlPlane, @unchecked Sendable {
     let intents: IntentKeeper
     /// By backend slot.
     var closings: [Int: Closing] = [:]
+    /// By backend slot.
+    var passives: [Int: Passive] = [:]
     /// Accepts that failed for a lack of descriptors, as of the last second.
     private var descriptorFailures: UInt64 = 0
     /// Whether some failed during that second: while somebody waits, workers try again ten times a second.
@@ -56,9 +59,9 @@ final class Controller: ControlPlane, @unchecked Sendable {
 
     init(
         active: ActiveConfiguration, request: EngineRequest, topology: Topology, region: SharedRegion,
-        workers: WorkerPool, listeners: ListenerSet, budget: DescriptorBudget, incidents: IncidentLog,
-        health: HealthKeeper,
-        intents: IntentKeeper, userName: String, eventLoop: any EventLoop, log: Logger,
+        workers: WorkerPool, tally: Tally, listeners: ListenerSet, budget: DescriptorBudget,
+        incidents: IncidentLog, health: HealthKeeper, intents: IntentKeeper, userName: String,
+        eventLoop: any EventLoop, log: Logger,
         finished: @escaping @Sendable () -> Void
     ) {
         self.active = active
@@ -66,10 +69,11 @@ final class Controller: ControlPlane, @unchecked Sendable {
         self.topology = topology
         self.region = region
         self.workers = workers
+        self.tally = tally
         listenerSet = listeners
         self.budget = budget
         self.incidents = incidents
-        self.health = health
+        healthKeeper = health
         self.intents = intents
         self.userName = userName
         self.eventLoop = eventLoop
@@ -81,8 +85,9 @@ final class Controller: ControlPlane, @unchecked Sendable {
     /// Takes up what the region says. Once, on the event loop, before anything is asked.
     func begin() {
         for slot in topology.backends.indices { armClosing(slot) }
-        health.changed = { [weak self] in self?.noteStates() }
+        healthKeeper.changed = { [weak self] in self?.noteStates() }
         noteStates()
+        beginPassive()
         abandonUpgrade()
         concludeUpgrade()
         // Also after a death: it may have come before the last change was written.
@@ -129,6 +134,12 @@ final class Controller: ControlPlane, @unchecked Sendable {
     /// Why a new connection would pass the backend over now; nil: it would not.
     func ineligibility(_ slot: Int) -> AwayReason? {
         Eligibility.reason(intent: intent(slot), health: health(slot), isFull: isFull(slot))
+    }
+
+    func tier(_ slot: Int, _ service: Topology.Service) -> Tier? {
+        Eligibility.tier(
+            intent: intent(slot), health: health(slot), isFull: isFull(slot),
+            whenAllDown: service.configuration.whenAllDown)
     }
 
     func state(_ slot: Int) -> BackendState {

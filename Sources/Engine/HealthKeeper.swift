@@ -53,7 +53,12 @@ final class HealthKeeper: @unchecked Sendable {
 
     /// Goes over to another configuration.
     func follow(_ next: Topology) {
+        let former = topology.backends.indices.filter { isChecked($0) }
         topology = next
+        // Nothing would ever take it up again.
+        for slot in former where next.backends[slot].isLive && next.check(slot) == nil && region.health(slot) == .down {
+            set(.unchecked, slot, cause: "its check was switched off")
+        }
         bereft.formIntersection(next.liveServices.map { next.services[$0].configuration.name })
         monitor?.watch(
             next.backends.indices.compactMap { slot in
@@ -103,15 +108,15 @@ final class HealthKeeper: @unchecked Sendable {
         let backend = topology.backends[slot]
         log.log(
             level: health == .down ? .warning : .notice,
-            "backend is \(health.word)",
+            "backend \(health.shown): \(cause)",
             metadata: [
                 "backend": "\(topology.fullName(slot))", "address": "\(backend.configuration.address)",
-                "was": "\(former.word)", "cause": "\(cause)",
+                "was": "\(former.shown)",
             ])
         events.post(
             ControlEvent(
-                .health, service: backend.serviceName, backend: backend.configuration.name, old: former.word,
-                new: health.word, cause: cause))
+                .health, service: backend.serviceName, backend: backend.configuration.name, old: former.shown,
+                new: health.shown, cause: cause))
         noteBereft(atStart: false)
         changed()
     }
@@ -146,6 +151,11 @@ final class HealthKeeper: @unchecked Sendable {
         }
         done.wait()
     }
+}
+
+extension Backends.Health {
+    /// As it is shown: a backend without a check counts as up.
+    fileprivate var shown: String { self == .unchecked ? Backends.Health.up.word : word }
 }
 
 extension SharedRegion {

@@ -77,7 +77,13 @@ extension Topology {
     /// could take it down.
     private func settleHealth(_ slot: Int, _ region: SharedRegion) {
         let health = region.health(slot)
-        let settled: Health = check(slot) == nil ? .unchecked : health == .unchecked ? .up : health
+        let settled: Health =
+            switch health {
+            case .unchecked: check(slot) == nil ? .unchecked : .up
+            case .checking, .up: check(slot) == nil ? .unchecked : health
+            // Without a check it was taken out by its connections, and has its time to come back.
+            case .down: .down
+            }
         if settled != health { limpet_publish8(&region.backend(slot).pointee.health, settled.rawValue) }
     }
 

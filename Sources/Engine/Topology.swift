@@ -120,6 +120,7 @@ struct Topology: Sendable {
                     idleTimeout: service.configuration.idleTimeout?.nanoseconds ?? 0,
                     halfCloseTimeout: service.configuration.halfCloseTimeout?.nanoseconds ?? 0,
                     connectAttempts: service.configuration.connectAttempts,
+                    whenAllDown: service.configuration.whenAllDown,
                     sendProxy: service.configuration.sendProxy?.header)
             })
     }
@@ -162,12 +163,19 @@ extension Topology.Service {
         configuration.backends = backends
         let rendezvous = Rendezvous(
             key: key,
-            members: zip(backends, weights).map { Rendezvous.Member(name: $0.name, weight: Double($1)) })
+            members: zip(backends, weights).map { Rendezvous.Member($0, weight: $1) })
         let hash = String(rendezvous.mappingHash(mask: service.mask, input: service.hashOn), radix: 16)
         self.init(
             configuration: configuration, keyer: SourceKeyer(key: key, mask: service.mask, input: service.hashOn),
             rendezvous: rendezvous, slots: slots, weights: weights,
             mappingHash: String(repeating: "0", count: 16 - hash.count) + hash)
+    }
+}
+
+extension Rendezvous.Member {
+    /// - Parameter weight: that is in force.
+    init(_ backend: BackendConfiguration, weight: Int) {
+        self.init(name: backend.name, weight: Double(weight), isBackup: backend.isBackup)
     }
 }
 

@@ -1,3 +1,4 @@
+public import Backends
 public import Linux
 public import Stickiness
 
@@ -25,13 +26,14 @@ public final class ForwardingTable: Sendable {
         public let halfCloseTimeout: UInt64
         /// Backends to try, 1 to 64.
         public let connectAttempts: Int
+        public let whenAllDown: WhenAllDown
         /// The header that backends get ahead of the client's bytes; nil: none.
         public let sendProxy: ProxyHeader.Version?
 
         public init(
             keyer: SourceKeyer, rendezvous: Rendezvous, members: [Member], options: SocketOptions,
             connectTimeout: UInt64, idleTimeout: UInt64, halfCloseTimeout: UInt64, connectAttempts: Int,
-            sendProxy: ProxyHeader.Version?
+            whenAllDown: WhenAllDown = .any, sendProxy: ProxyHeader.Version?
         ) {
             self.keyer = keyer
             self.rendezvous = rendezvous
@@ -41,6 +43,7 @@ public final class ForwardingTable: Sendable {
             self.idleTimeout = idleTimeout
             self.halfCloseTimeout = halfCloseTimeout
             self.connectAttempts = connectAttempts
+            self.whenAllDown = whenAllDown
             self.sendProxy = sendProxy
         }
     }

@@ -225,6 +225,7 @@ extension Worker {
         for direction in 0...1 { dropPipe(limpet_direction_of(record, Int32(direction))) }
         inject(LIMPET_AT_FINISH_DROPPED)
         wheel.cancel(slot)
+        forgetTried(slot)
         uncount(record)
         // The kernel is told first how a socket is to end: what is closed without a name must not pass for a client that
         // was accepted just now.

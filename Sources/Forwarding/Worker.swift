@@ -15,6 +15,7 @@ struct Worker: ~Copyable {
     var table: ForwardingTable
     let mailbox: Mailbox
     let incidents: IncidentBoard
+    let tally: Tally
     /// The mailboxes of all workers: whoever frees a place at the limit wakes those that wait for one.
     let allWakeUps: [WakeUp]
 
@@ -26,6 +27,8 @@ struct Worker: ~Copyable {
     var listening: Listening = .yes
     /// What is left to do after the last exchange of the table.
     var review = Review()
+    /// By slot of a connection that is being dialled: the backends that could not be connected to, in that order.
+    var tried: [Int: [UInt16]] = [:]
     /// When to listen again after descriptors ran out, in ns.
     var listenAgain: UInt64 = 0
     /// A descriptor that only holds a number; −1: spent, so accepting pauses until it is back.
@@ -60,6 +63,7 @@ struct Worker: ~Copyable {
         table = setup.table
         mailbox = setup.mailbox
         incidents = setup.incidents
+        tally = setup.tally
         allWakeUps = setup.allWakeUps
         listeners = region.listeners(of: setup.index)
         now = Clock.now()

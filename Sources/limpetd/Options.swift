@@ -46,7 +46,7 @@ struct ServiceOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "A backend; may be repeated. Without names they are b1, b2, and so on.",
-            valueName: "[name=]addr:port[,weight=w][,max-connections=n]"))
+            valueName: "[name=]addr:port[,weight=w][,max-connections=n][,backup]"))
     var backend: [String] = []
 
     @Option(help: help(ConfigurationKeys.hashOn, "source|source-port"))
