@@ -6,6 +6,7 @@ import Continuity
 import Control
 import Forwarding
 import Glibc
+import Health
 import Linux
 import Stickiness
 

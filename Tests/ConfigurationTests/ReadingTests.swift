@@ -174,6 +174,8 @@ import Testing
                 user-timeout = "5m"
                 keepalive = { idle = "1m", interval = "10s", count = 6 }
                 send-proxy = "off"
+                health = { type = "tcp", fast-interval = "auto", down-interval = "auto", timeout = "2s", rise = 2, fall = 3 }
+                health-interval = "2s"
                 receive-buffer = "65537"
                 send-buffer = "auto"
 
@@ -189,7 +191,7 @@ import Testing
 
     @Test func theHashIsFNVOfTheText() throws {
         // The hash of this very text by another implementation of FNV-1a (64 bits).
-        #expect(try read(document()).configHash == "91b74fa22d13b861")
+        #expect(try read(document()).configHash == "1c00285872d3ac60")
     }
 }
 
