@@ -131,7 +131,9 @@ let package = Package(
             resources: [.copy("Fixtures")], swiftSettings: common),
         .testTarget(
             name: "HealthTests",
-            dependencies: ["Health", "Backends", "Configuration", "Addressing", "Linux", nio("NIOCore"), nio("NIOPosix")],
+            dependencies: [
+                "Health", "Backends", "Configuration", "Addressing", "Linux", nio("NIOCore"), nio("NIOPosix"),
+            ],
             swiftSettings: common),
         .testTarget(
             name: "EngineTests",

@@ -194,7 +194,8 @@ public enum ConfigurationKeys {
         idleTimeout, halfCloseTimeout, userTimeout,
         keepalive, sendProxy, health, healthInterval, receiveBuffer, sendBuffer,
         backendName, address, weight, backendMaxConnections, backendHealth, backup,
-        healthType, healthMethod, healthPath, healthHost, healthStatus, healthBody, healthSend, healthExpect, healthRegex,
+        healthType, healthMethod, healthPath, healthHost, healthStatus, healthBody, healthSend, healthExpect,
+        healthRegex,
         healthPort, healthAddress, checkInterval, fastInterval, downInterval, checkTimeout, rise, fall,
         keepaliveIdle, keepaliveInterval, keepaliveCount,
     ]

@@ -119,7 +119,8 @@ public struct StatusList: Sendable, Equatable, CustomStringConvertible {
         let ends = part.split(separator: "-", omittingEmptySubsequences: false)
         if ends.count == 2, let low = status(ends[0]), let high = status(ends[1]), low <= high { return low...high }
         guard ends.count == 1 else { return nil }
-        if part.utf8.count == 3, part.hasSuffix("xx"), let digit = part.first?.wholeNumberValue, (1...5).contains(digit) {
+        if part.utf8.count == 3, part.hasSuffix("xx"), let digit = part.first?.wholeNumberValue, (1...5).contains(digit)
+        {
             return digit * 100...digit * 100 + 99
         }
         return status(part).map { $0...$0 }

@@ -119,7 +119,8 @@ struct HealthReader {
         }
         if http.body != nil, http.method == "HEAD" {
             inner.findings.report(
-                inner.place, "\"expect-body\" cannot be met with method HEAD, which is answered without a body: use GET")
+                inner.place, "\"expect-body\" cannot be met with method HEAD, which is answered without a body: use GET"
+            )
         }
         var text: String?
         inner.read(ConfigurationKeys.healthStatus, into: &text)
@@ -163,7 +164,8 @@ struct HealthReader {
 
     private func checkPath(_ path: String, place: [String]) {
         if !path.hasPrefix("/") {
-            reader.findings.report(place, "\(quoted(path)) is not a path that begins with a slash (such as \"/health\")")
+            reader.findings.report(
+                place, "\(quoted(path)) is not a path that begins with a slash (such as \"/health\")")
         } else if !HealthReader.isField(path) {
             reader.findings.report(
                 place,

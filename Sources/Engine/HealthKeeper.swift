@@ -45,9 +45,12 @@ final class HealthKeeper: @unchecked Sendable {
     func begin() {
         let monitor = HealthMonitor(eventLoop: eventLoop) { [weak self] slot, health, cause in
             self?.set(health, slot, cause: cause)
+        } hindered: { [weak self] slot, reason in
+            guard let self else { return }
+            log.error("backend \(reason)", metadata: ["backend": "\(self.topology.fullName(slot))"])
         }
         self.monitor = monitor
-        noteBereft(atStart: true)
+        for service in topology.liveServices { noteBereft(service) }
         follow(topology)
     }
 
@@ -117,23 +120,21 @@ final class HealthKeeper: @unchecked Sendable {
             ControlEvent(
                 .health, service: backend.serviceName, backend: backend.configuration.name, old: former.shown,
                 new: health.shown, cause: cause))
-        noteBereft(atStart: false)
+        if let service = backend.service { noteBereft(service) }
         changed()
     }
 
     /// Says when a service has no backend any more that is up, and when it has one again.
-    private func noteBereft(atStart: Bool) {
-        for index in topology.liveServices {
-            let service = topology.services[index]
-            let name = service.configuration.name
-            let isUp = service.slots.contains { [.up, .unchecked].contains(region.health($0)) }
-            // At the start nothing is known yet: that is no news.
-            let isUnknown = service.slots.contains { region.health($0) == .checking }
-            if !isUp, !isUnknown, bereft.insert(name).inserted {
-                log.critical("no backend of the service is up", metadata: ["service": "\(name)"])
-            } else if isUp, bereft.remove(name) != nil {
-                log.notice("a backend of the service is up again", metadata: ["service": "\(name)"])
-            }
+    private func noteBereft(_ index: Int) {
+        let service = topology.services[index]
+        let name = service.configuration.name
+        let isUp = service.slots.contains { [.up, .unchecked].contains(region.health($0)) }
+        // At the start nothing is known yet: that is no news.
+        let isUnknown = service.slots.contains { region.health($0) == .checking }
+        if !isUp, !isUnknown, bereft.insert(name).inserted {
+            log.critical("no backend of the service is up", metadata: ["service": "\(name)"])
+        } else if isUp, bereft.remove(name) != nil {
+            log.notice("a backend of the service is up again", metadata: ["service": "\(name)"])
         }
     }
 

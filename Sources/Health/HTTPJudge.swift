@@ -95,7 +95,9 @@ struct HTTPJudge: Judge {
             return !isChunked && length == 0 ? lacking : nil
         case .chunkSize:
             let digits = String(decoding: line.prefix { $0 != UInt8(ascii: ";") && $0 != 0x20 }, as: UTF8.self)
-            guard let size = Int(digits, radix: 16), size >= 0 else { return .failed("HTTP \(status), but a broken body") }
+            guard let size = Int(digits, radix: 16), size >= 0 else {
+                return .failed("HTTP \(status), but a broken body")
+            }
             part = size == 0 ? .done : .chunk(size)
             return size == 0 ? lacking : nil
         case .chunkEnd:
@@ -108,7 +110,8 @@ struct HTTPJudge: Judge {
     private mutating func takeStatus(_ line: [UInt8]) -> CheckResult? {
         // HTTP/1.1 200 OK
         let digits = line.dropFirst(9).prefix(3)
-        guard line.count >= 12, line.starts(with: "HTTP/1.".utf8), line[8] == 0x20, line.count == 12 || line[12] == 0x20,
+        guard line.count >= 12, line.starts(with: "HTTP/1.".utf8), line[8] == 0x20,
+            line.count == 12 || line[12] == 0x20,
             let status = Int(String(decoding: digits, as: UTF8.self)), (100...599).contains(status)
         else { return foreign }
         self.status = status

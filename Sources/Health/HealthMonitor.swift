@@ -60,6 +60,7 @@ public final class HealthMonitor: @unchecked Sendable {
     private let eventLoop: any EventLoop
     private let probe: (CheckTarget) -> EventLoopFuture<CheckResult>
     private let changed: (_ slot: Int, _ health: Health, _ cause: String) -> Void
+    private let hindered: (_ slot: Int, _ reason: String) -> Void
     private var generator = SystemRandomNumberGenerator()
     private var entries: [Int: Entry] = [:]
     private var underWay = 0
@@ -72,13 +73,16 @@ public final class HealthMonitor: @unchecked Sendable {
     /// - Parameters:
     ///   - probe: makes one check; nil: by the network.
     ///   - changed: called on the loop when the health of a backend has changed.
+    ///   - hindered: called on the loop when a backend cannot be checked for a reason of this machine's, and could before.
     public init(
         eventLoop: any EventLoop, probe: ((CheckTarget) -> EventLoopFuture<CheckResult>)? = nil,
-        changed: @escaping (_ slot: Int, _ health: Health, _ cause: String) -> Void
+        changed: @escaping (_ slot: Int, _ health: Health, _ cause: String) -> Void,
+        hindered: @escaping (_ slot: Int, _ reason: String) -> Void
     ) {
         self.eventLoop = eventLoop
         self.probe = probe ?? { Probe.run($0, on: eventLoop) }
         self.changed = changed
+        self.hindered = hindered
     }
 
     /// Checks these from now on and no others. What is known of a backend that is there already stays known.
@@ -217,6 +221,7 @@ public final class HealthMonitor: @unchecked Sendable {
         // Of a target that a reload has changed meanwhile it says nothing.
         let isCurrent = entry.target == target
         if isCurrent {
+            if result.verdict == .impossible, entry.report.last?.verdict != .impossible { hindered(slot, result.text) }
             entry.report.last = result
             entry.report.lastTime = Clock.wall()
         }

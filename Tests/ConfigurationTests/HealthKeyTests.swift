@@ -13,7 +13,9 @@ import Testing
         Refusal(
             "health = \"http:/a b\"", place,
             #"health: "/a b" holds a space, a control character or a letter beyond ASCII: write it as %XX"#),
-        Refusal("health-interval = \"99ms\"", place, #""health-interval" must be a duration from 100ms to 1h (such as "#, #""2s"), not "99ms""#),
+        Refusal(
+            "health-interval = \"99ms\"", place, #""health-interval" must be a duration from 100ms to 1h (such as "#,
+            #""2s"), not "99ms""#),
         Refusal(
             "health = { type = \"http\" }", place,
             #"health: a check of type "http" needs "path": write path = "/" or the like"#),
@@ -64,7 +66,8 @@ import Testing
     @Test func aBackendsIsRefusedWithItsPlace() {
         #expect(
             complaints(document(backend: "health = { type = \"http\" }")) == [
-                Self.place + #"backend "ws1": health: a check of type "http" needs "path": write path = "/" or the like"#
+                Self.place
+                    + #"backend "ws1": health: a check of type "http" needs "path": write path = "/" or the like"#
             ])
     }
 

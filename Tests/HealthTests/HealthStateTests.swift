@@ -83,7 +83,8 @@ private final class Subject {
                     history.suffix(rules.fall).allSatisfy({ !$0 })
                 {
                     expected = .down
-                } else if expected == .down, history.count >= rules.rise, history.suffix(rules.rise).allSatisfy({ $0 }) {
+                } else if expected == .down, history.count >= rules.rise, history.suffix(rules.rise).allSatisfy({ $0 })
+                {
                     expected = .up
                 }
                 if expected != former { history = [] }

@@ -32,7 +32,8 @@ import Testing
         check.host = "example.org"
         #expect(
             String(decoding: HTTPJudge(check, target: "h").opening, as: UTF8.self)
-                == "HEAD /x HTTP/1.1\r\nHost: example.org\r\nUser-Agent: limpetd\r\nAccept: */*\r\nConnection: close\r\n\r\n")
+                == "HEAD /x HTTP/1.1\r\nHost: example.org\r\nUser-Agent: limpetd\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+        )
     }
 
     @Test(arguments: [

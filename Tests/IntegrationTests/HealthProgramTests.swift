@@ -118,7 +118,8 @@ struct HealthProgramTests {
         _ = try client.receiveLine()
         try expect("down", daemon)
         let result = try daemon.ctl.backend("b1").checkResult
-        #expect(result?.hasPrefix("sent \"-NOAUTH") == true || result?.hasPrefix("timed out") == true, "\(result ?? "-")")
+        #expect(
+            result?.hasPrefix("sent \"-NOAUTH") == true || result?.hasPrefix("timed out") == true, "\(result ?? "-")")
         next.signal(SIGTERM)
         try daemon.stop()
     }

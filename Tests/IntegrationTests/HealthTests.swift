@@ -110,13 +110,15 @@ struct HealthTests {
 
     /// Whatever a server answers: it is down, in words that name it, after a bounded time and with bounded memory.
     @Test(arguments: [
-        ("garbage", "no HTTP answer: it sent \"\\x1b[2Jgarbage\""), ("silence", "timed out after 1s: no answer"),
+        ("garbage", "no HTTP answer: it sent \"\\x1b[2Jgarbage"), ("silence", "timed out after 1s: no answer"),
         ("drip", "timed out after 1s: no whole answer"), ("flood", "no HTTP status in its first 64 KiB"),
         ("close", "closed the connection without an answer"),
         ("reset", "reset the connection before an answer was complete"), ("503", "HTTP 503, wanted 200-399"),
     ])
     func badAnswers(_ manner: String, _ words: String) throws {
         let bad = try PlayedServer { socket in
+            // What was not read would make every end a reset.
+            _ = try socket.receive()
             switch manner {
             case "garbage": try socket.send("\u{1b}[2Jgarbage\r\n")
             case "drip":
@@ -157,7 +159,7 @@ struct HealthTests {
     @Test func aProcessThatHangs() throws {
         let hanging = try Listener()
         let reloadable = try Reloadable([
-            Self.service(Self.tcp, [hanging.address]),
+            Self.service(Self.tcp, [hanging.address])
         ])
         #expect(try reloadable.ctl.backend("b1").state == "up")
         reloadable.services[0].settings = ["health = \(Self.http)"]

@@ -82,7 +82,11 @@ final class ClientHandler: ChannelInboundHandler {
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         if events != nil {
-            if context.channel.isWritable { resumeEvents(context) } else { closeUnlessDone(within: limits.stallTime, context) }
+            if context.channel.isWritable {
+                resumeEvents(context)
+            } else {
+                closeUnlessDone(within: limits.stallTime, context)
+            }
         } else if isAnswering, context.channel.isWritable {
             closeUnlessDone(within: limits.stallTime, context)
             pump(context)

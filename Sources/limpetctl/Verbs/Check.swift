@@ -35,7 +35,9 @@ struct Check: ActingVerb {
         }
         guard report.outcome == .passed else {
             output.flush()
-            throw Failure(message: "\(backend): the check has \(report.outcome == .failed ? "failed" : "not been possible")", exitStatus: 1)
+            throw Failure(
+                message: "\(backend): the check has \(report.outcome == .failed ? "failed" : "not been possible")",
+                exitStatus: 1)
         }
     }
 }

@@ -58,7 +58,7 @@ final class Daemon: Sendable {
             } else {
                 for address in listen { command += ["--listen", address] }
                 for backend in backends { command += ["--backend", backend.argument] }
-                if let health { command += ["--health", health] }
+                if let health, !backends.isEmpty { command += ["--health", health] }
             }
             if let user { command += ["--user", user] }
             return command + arguments
