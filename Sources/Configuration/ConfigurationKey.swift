@@ -29,6 +29,8 @@ public struct ConfigurationKey: Sendable, Equatable {
         case size(ClosedRange<Int>, word: String?)
         case choice([String])
         case boolean
+        /// A number with two decimals at most; the range in hundredths.
+        case hundredths(ClosedRange<Int>, word: String?)
         /// 1 to 64 of `A–Z a–z 0–9 . _ -`.
         case name
         /// A file or directory, 1 to so many bytes.
@@ -79,6 +81,9 @@ public struct ConfigurationKey: Sendable, Equatable {
         case .choice(let words):
             words.dropLast().map { "\"\($0)\"" }.joined(separator: ", ") + " or \"\(words.last ?? "")\""
         case .boolean: "true or false"
+        case .hundredths(let range, let word):
+            "a number from \(HundredthsText.render(range.lowerBound)) to \(HundredthsText.render(range.upperBound))"
+                + " with two decimals at most" + or(word)
         case .name: "a name of 1 to 64 of the characters A-Z a-z 0-9 . _ -"
         case .path(let limit): "a path of 1 to \(limit) bytes, without control characters"
         case .text(let limit): "a text of 1 to \(limit) bytes"

@@ -75,9 +75,27 @@ public enum ConfigurationKeys {
     public static let passiveFall = behaviour(
         "passive-fall", .integer(1...1000, word: "off"), "3", flag: false,
         "Connects to a backend that fail in a row before it counts as down.")
+    public static let whenDown = behaviour(
+        "when-down", .choice(["keep", "shed", "close"]), "keep", flag: false,
+        "What becomes of the connections of a backend that goes down.")
     public static let whenAllDown = behaviour(
         "when-all-down", .choice(["any", "refuse"]), "any", flag: false,
         "What becomes of clients while no backend is up: any is tried, or they are refused.")
+    public static let serviceMaxConnections = behaviour(
+        "max-connections", .integer(1...10_000_000, word: "off"), "off", flag: false,
+        "Connections of the service at which further clients are reset.")
+    public static let maxConnectionsPerClient = behaviour(
+        "max-connections-per-client", .integer(1...1_000_000, word: "off"), "off", flag: false,
+        "Connections of one client at which further ones of it are reset.")
+    public static let acceptRatePerClient = behaviour(
+        "accept-rate-per-client", .integer(1...1_000_000, word: "off"), "off", flag: false,
+        "Connections that one client may open in a second; further ones are reset.")
+    public static let maxConnecting = behaviour(
+        "max-connecting", .integer(1...1_000_000, word: nil), "256", flag: false,
+        "Connects to one backend that may be under way; who comes then waits for one to end.")
+    public static let maxLoadFactor = behaviour(
+        "max-load-factor", .hundredths(100...10_000, word: "off"), "off", flag: false,
+        "Times its fair share of the connections at which a backend counts as full.")
     public static let idleTimeout = behaviour(
         "idle-timeout", .duration(.milliseconds(100)...year, word: "off"), "off", flag: true,
         "Time without a byte either way after which a connection is closed.")
@@ -190,7 +208,8 @@ public enum ConfigurationKeys {
         logFormat, hashKeyFile,
         defaults, service,
         serviceName, listen, backend,
-        hashOn, ipv4Prefix, ipv6Prefix, connectTimeout, connectAttempts, passiveFall, whenAllDown,
+        hashOn, ipv4Prefix, ipv6Prefix, connectTimeout, connectAttempts, passiveFall, whenDown, whenAllDown,
+        serviceMaxConnections, maxConnectionsPerClient, acceptRatePerClient, maxConnecting, maxLoadFactor,
         idleTimeout, halfCloseTimeout, userTimeout,
         keepalive, sendProxy, health, healthInterval, receiveBuffer, sendBuffer,
         backendName, address, weight, backendMaxConnections, backendHealth, backup,

@@ -62,7 +62,17 @@ public struct ServiceConfiguration: Sendable, Equatable {
     public var connectAttempts: Int = 3
     /// Connects to a backend that fail in a row before it counts as down, 1 to 1000; nil: they change nothing.
     public var passiveFall: Int? = 3
+    public var whenDown: WhenDown = .keep
     public var whenAllDown: WhenAllDown = .any
+    /// Connections, over all backends; nil: no limit.
+    public var maxConnections: Int?
+    /// Connections of one client, and how many it may open in a second; nil: no limit.
+    public var maxConnectionsPerClient: Int?
+    public var acceptRatePerClient: Int?
+    /// Connects to one backend that may be under way.
+    public var maxConnecting: Int = 256
+    /// Times its fair share of the connections at which a backend counts as full, in hundredths; nil: loads do not count.
+    public var maxLoadFactor: Int?
     /// nil: off.
     public var idleTimeout: Duration?
     /// How long a half-closed connection may live without a byte; nil: off.

@@ -25,13 +25,13 @@ public struct FlagValues: Sendable, Equatable, Codable {
     /// The flags that shape a service and therefore have no place beside a file.
     var serviceKeys: [ConfigurationKey] {
         (listen.isEmpty ? [] : [ConfigurationKeys.listen]) + (backends.isEmpty ? [] : [ConfigurationKeys.backend])
-            + ConfigurationKeys.keys(in: .behaviour).filter { settings[$0.name] != nil }
+            + ConfigurationKeys.keys(in: .behaviour).filter { $0.hasFlag && settings[$0.name] != nil }
     }
 
     /// The settings of one section, as tables of a file would hold them.
     func nodes(of section: ConfigurationKey.Section) -> [String: TOMLNode] {
         var nodes: [String: TOMLNode] = [:]
-        for key in ConfigurationKeys.keys(in: section) {
+        for key in ConfigurationKeys.keys(in: section) where key.hasFlag {
             guard let text = settings[key.name] else { continue }
             nodes[key.name] = FlagValues.node(text, for: key)
         }

@@ -9,6 +9,7 @@ enum TOMLNode: Equatable {
     case string(String)
     case integer(Int)
     case boolean(Bool)
+    case number(Double)
     case array([TOMLNode])
     case table([String: TOMLNode])
     /// A value of a type that no key takes; what it is, for the error.
@@ -20,6 +21,7 @@ enum TOMLNode: Equatable {
         case .string: "a string"
         case .integer: "an integer"
         case .boolean: "a boolean"
+        case .number: "a floating-point number"
         case .array: "an array"
         case .table: "a table"
         case .other(let description): description
@@ -68,7 +70,7 @@ enum TOMLNode: Equatable {
         case .table: .table(value.table.map(tables(in:)) ?? [:])
         case .array: .array(value.array.map { array in array.map { node($0.tomlValue) } } ?? [])
         case .bool: .boolean(value.bool ?? false)
-        case .double: .other("a floating-point number")
+        case .double: .number(value.double ?? .nan)
         case .date, .time, .dateTime: .other("a date or time")
         }
     }

@@ -184,6 +184,8 @@ struct TableReader {
             meant = suggestion(for: text, among: words)
         case (.string(let text), _) where form != .file || key.kind.takesText: shown = quoted(text)
         case (.integer(let number), .integer), (.integer(let number), .size): shown = "\(number)"
+        case (.integer(let number), .hundredths): shown = "\(number)"
+        case (.number(let number), .hundredths): shown = "\(number)"
         default: break
         }
         findings.report(place, "\(label(key)) must be \(key.expectation), not \(shown)", suggestion: meant)
@@ -203,6 +205,11 @@ struct TableReader {
                 duration.components.attoseconds == 0
             else { return nil }
             return .duration(duration)
+        case (.hundredths(let range, _), .integer(let number)):
+            return (0...range.upperBound).contains(number) && range.contains(number * 100)
+                ? .integer(number * 100) : nil
+        case (.hundredths(let range, _), .number(let number)):
+            return HundredthsText.exact(number).flatMap { range.contains($0) ? .integer($0) : nil }
         case (.boolean, .boolean(let value)): return .boolean(value)
         case (.choice(let words), .string(let text)): return words.contains(text) ? .text(text) : nil
         case (.name, .string(let text)): return Name.isValid(text) ? .text(text) : nil
@@ -223,7 +230,9 @@ extension ConfigurationKey.Kind {
     /// The word that stands for "no value", where the key takes one.
     fileprivate var word: String? {
         switch self {
-        case .integer(_, let word), .duration(_, let word), .size(_, let word), .table(let word): word
+        case .integer(_, let word), .duration(_, let word), .size(_, let word), .table(let word),
+            .hundredths(_, let word):
+            word
         default: nil
         }
     }
@@ -231,7 +240,7 @@ extension ConfigurationKey.Kind {
     /// Whether some string fits, so that a wrong one is worth showing and not only its type.
     fileprivate var takesText: Bool {
         switch self {
-        case .integer(_, let word), .table(let word): word != nil
+        case .integer(_, let word), .table(let word), .hundredths(_, let word): word != nil
         case .tables, .boolean: false
         default: true
         }

@@ -149,6 +149,7 @@ extension Controller {
         inject(LIMPET_AT_RELOAD_SETTLED)
         goOver(to: next, listeners: ListenerSet(region), done: done)
         forgetPassives()
+        reviewDown()
         noteStates()
         save()
         announce(plan, beaten)

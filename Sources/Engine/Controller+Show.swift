@@ -186,15 +186,23 @@ extension Controller {
         let key = service.keyer.key(for: request.address, port: request.port ?? 0)
         let order = service.rendezvous.preferenceOrder(of: key)
         let names = service.configuration.backends.map(\.name)
+        let bound = loadBound(service)
+        let isOverBound = { (position: Int) in
+            bound?.isExceeded(
+                load: limpet_load64(&self.region.backend(service.slots[position]).pointee.load),
+                weight: service.weights[position]) ?? false
+        }
         let chosen = Selection.choose(order) { position in
-            request.without.contains(names[position]) ? nil : tier(service.slots[position], service)
+            request.without.contains(names[position]) || isOverBound(position)
+                ? nil : tier(service.slots[position], service)
         }
         var preference: [WhereReport.Preference] = []
         var passedOver: (name: String, reason: AwayReason)?
         var isPast = false
         for position in order {
             let imagined = request.without.contains(names[position])
-            let reason = imagined ? nil : ineligibility(service.slots[position])
+            let reason =
+                imagined ? nil : ineligibility(service.slots[position]) ?? (isOverBound(position) ? .full : nil)
             preference.append(
                 WhereReport.Preference(
                     backend: names[position], eligible: !imagined && reason == nil,
@@ -209,6 +217,16 @@ extension Controller {
             reason: reasonText(
                 chosen: chosen.map { names[$0] }, isLastResort: isLastResort, first: preference.first, passedOver),
             preference: preference)
+    }
+
+    /// As the workers reckon.
+    private func loadBound(_ service: Topology.Service) -> LoadBound? {
+        guard let factor = service.configuration.maxLoadFactor else { return nil }
+        let counted = service.slots.indices.filter { tier(service.slots[$0], service) == .up }
+        return LoadBound(
+            factor: factor,
+            load: counted.reduce(0) { $0 + limpet_load64(&region.backend(service.slots[$1]).pointee.load) },
+            weight: counted.reduce(0) { $0 + service.weights[$1] })
     }
 
     private func keyText(_ service: Topology.Service, _ request: WhereRequest) -> String {

@@ -40,6 +40,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
     let intents: IntentKeeper
     /// By backend slot.
     var closings: [Int: Closing] = [:]
+    var sheddings = Sheddings()
     /// By backend slot.
     var passives: [Int: Passive] = [:]
     /// Accepts that failed for a lack of descriptors, as of the last second.
@@ -85,9 +86,13 @@ final class Controller: ControlPlane, @unchecked Sendable {
     /// Takes up what the region says. Once, on the event loop, before anything is asked.
     func begin() {
         for slot in topology.backends.indices { armClosing(slot) }
-        healthKeeper.changed = { [weak self] in self?.noteStates() }
+        healthKeeper.changed = { [weak self] slot in
+            self?.noteHealth(slot)
+            self?.noteStates()
+        }
         noteStates()
         beginPassive()
+        reviewDown()
         abandonUpgrade()
         concludeUpgrade()
         // Also after a death: it may have come before the last change was written.

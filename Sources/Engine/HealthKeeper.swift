@@ -24,8 +24,8 @@ final class HealthKeeper: @unchecked Sendable {
     private var monitor: HealthMonitor?
     /// Services, by name, of which no backend is up.
     private var bereft: Set<String> = []
-    /// Called after each change.
-    var changed: () -> Void = {}
+    /// Called after each change, with the backend.
+    var changed: (Int) -> Void = { _ in }
 
     /// The longest that the first round may hold up a start.
     static let longestFirstRound = Duration.seconds(5)
@@ -121,7 +121,7 @@ final class HealthKeeper: @unchecked Sendable {
                 .health, service: backend.serviceName, backend: backend.configuration.name, old: former.shown,
                 new: health.shown, cause: cause))
         if let service = backend.service { noteBereft(service) }
-        changed()
+        changed(slot)
     }
 
     /// Says when a service has no backend any more that is up, and when it has one again.

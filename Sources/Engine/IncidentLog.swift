@@ -76,6 +76,15 @@ final class IncidentLog: @unchecked Sendable {
                 """, metadata: metadata)
         case .limit:
             log.warning("accepting pauses: max-connections is reached", metadata: metadata)
+        case .serviceLimit, .clientLimit, .clientRate:
+            metadata["service"] = "\(topology.services[slot].configuration.name)"
+            let reached =
+                switch incident.kind {
+                case .serviceLimit: "the service has max-connections"
+                case .clientLimit: "it has max-connections-per-client"
+                default: "it is faster than accept-rate-per-client"
+                }
+            log.warning("a client was reset: \(reached)", metadata: metadata)
         case .quarantined:
             metadata["service"] = "\(topology.services[slot].configuration.name)"
             metadata["connection"] = "\(ConnectionID(incident.connection))"

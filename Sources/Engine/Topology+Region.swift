@@ -102,7 +102,7 @@ extension Topology {
 extension SlotLimits {
     /// Services have no slots in the region; but a record has 16 bits for each number.
     init(_ region: SharedRegion) {
-        self.init(services: 4096, backends: region.backendSlots, listeners: region.listenerSlots)
+        self.init(services: Tally.maximumServices, backends: region.backendSlots, listeners: region.listenerSlots)
     }
 }
 

@@ -112,15 +112,18 @@ struct Topology: Sendable {
             services: services.map { service in
                 ForwardingTable.Service(
                     keyer: service.keyer, rendezvous: service.rendezvous,
-                    members: zip(service.slots, service.configuration.backends).map { slot, backend in
-                        ForwardingTable.Member(slot: UInt16(slot), address: SocketAddress(backend.address))
+                    members: service.slots.indices.map { index in
+                        ForwardingTable.Member(
+                            slot: UInt16(service.slots[index]),
+                            address: SocketAddress(service.configuration.backends[index].address),
+                            weight: service.weights[index])
                     },
                     options: SocketOptions(service.configuration),
                     connectTimeout: service.configuration.connectTimeout.nanoseconds,
                     idleTimeout: service.configuration.idleTimeout?.nanoseconds ?? 0,
                     halfCloseTimeout: service.configuration.halfCloseTimeout?.nanoseconds ?? 0,
                     connectAttempts: service.configuration.connectAttempts,
-                    whenAllDown: service.configuration.whenAllDown,
+                    whenAllDown: service.configuration.whenAllDown, limits: ServiceLimits(service.configuration),
                     sendProxy: service.configuration.sendProxy?.header)
             })
     }
@@ -176,6 +179,15 @@ extension Rendezvous.Member {
     /// - Parameter weight: that is in force.
     init(_ backend: BackendConfiguration, weight: Int) {
         self.init(name: backend.name, weight: Double(weight), isBackup: backend.isBackup)
+    }
+}
+
+extension ServiceLimits {
+    init(_ service: ServiceConfiguration) {
+        self.init(
+            connections: UInt64(service.maxConnections ?? 0), perClient: UInt32(service.maxConnectionsPerClient ?? 0),
+            ratePerClient: UInt32(service.acceptRatePerClient ?? 0), connecting: service.maxConnecting,
+            loadFactor: service.maxLoadFactor ?? 0)
     }
 }
 

@@ -34,20 +34,39 @@ extension Worker {
             for: client.address, port: client.port)
     }
 
+    /// Goes on with a connection that has waited for a connect to this backend.
+    mutating func dialServed(_ slot: Int, _ backend: UInt16) {
+        renewKey(records + slot)
+        dial(slot, served: backend)
+    }
+
     /// Starts a connect to the best backend that this connection has not tried yet.
-    private mutating func dial(_ slot: Int) {
+    /// - Parameter served: the backend for which it is this connection's turn.
+    private mutating func dial(_ slot: Int, served: UInt16? = nil) {
         let record = records + slot
         let service = table.services[Int(record.pointee.service)]
         let region = region
         let order = service.rendezvous.preferenceOrder(of: record.pointee.source_key)
+        let bound = loadBound(service)
         var past = triedBackends(slot)
         while Int(record.pointee.attempt) < service.connectAttempts {
             let position = Selection.choose(order) { member in
                 let backend = service.members[member].slot
-                return past.contains(backend) ? nil : Worker.tier(region.backend(Int(backend)), service.whenAllDown)
+                if past.contains(backend) { return nil }
+                let state = region.backend(Int(backend))
+                if let bound,
+                    bound.isExceeded(load: limpet_load64(&state.pointee.load), weight: service.members[member].weight)
+                {
+                    return nil
+                }
+                return Worker.tier(state, service.whenAllDown)
             }
             guard let position else { break }
             let member = service.members[position]
+            if !mayDial(member.slot, service.limits) || waiting.isWaiting(for: member.slot) && served != member.slot {
+                wait(slot, for: member)
+                return
+            }
             past.append(member.slot)
             let state = region.backend(Int(member.slot))
             let limit = limpet_load64(&state.pointee.limit)
@@ -59,7 +78,12 @@ extension Worker {
             // The place under the backend's limit is taken: from here on every way out gives it back.
             record.pointee.attempt += 1
             // Where nothing is up, home is tried like the others.
-            if member.slot == record.pointee.home { record.pointee.away_reason = AwayReason.home.rawValue }
+            if member.slot == record.pointee.home {
+                record.pointee.away_reason = AwayReason.home.rawValue
+            } else if record.pointee.away_reason == AwayReason.home.rawValue {
+                // Nothing else was against it.
+                record.pointee.away_reason = AwayReason.full.rawValue
+            }
             inject(LIMPET_AT_PLACE_TAKEN)
             if let failure = startConnect(slot, service, member) {
                 releaseLoad(member.slot)
@@ -71,6 +95,20 @@ extension Worker {
             return
         }
         exhausted(slot)
+    }
+
+    /// What the loads of the service's backends allow; nil: they do not count.
+    private func loadBound(_ service: ForwardingTable.Service) -> LoadBound? {
+        guard service.limits.loadFactor != 0 else { return nil }
+        var load: UInt64 = 0
+        var weight = 0
+        for member in service.members {
+            let state = region.backend(Int(member.slot))
+            guard Worker.tier(state, service.whenAllDown) == .up else { continue }
+            load += limpet_load64(&state.pointee.load)
+            weight += member.weight
+        }
+        return LoadBound(factor: service.limits.loadFactor, load: load, weight: weight)
     }
 
     /// Backends to which connects of this connection have failed. Not known of before a death: then one may be tried twice.

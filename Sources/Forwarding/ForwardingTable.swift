@@ -27,13 +27,15 @@ public final class ForwardingTable: Sendable {
         /// Backends to try, 1 to 64.
         public let connectAttempts: Int
         public let whenAllDown: WhenAllDown
+        public let limits: ServiceLimits
         /// The header that backends get ahead of the client's bytes; nil: none.
         public let sendProxy: ProxyHeader.Version?
 
         public init(
             keyer: SourceKeyer, rendezvous: Rendezvous, members: [Member], options: SocketOptions,
             connectTimeout: UInt64, idleTimeout: UInt64, halfCloseTimeout: UInt64, connectAttempts: Int,
-            whenAllDown: WhenAllDown = .any, sendProxy: ProxyHeader.Version?
+            whenAllDown: WhenAllDown = .any, limits: ServiceLimits = ServiceLimits(),
+            sendProxy: ProxyHeader.Version?
         ) {
             self.keyer = keyer
             self.rendezvous = rendezvous
@@ -44,6 +46,7 @@ public final class ForwardingTable: Sendable {
             self.halfCloseTimeout = halfCloseTimeout
             self.connectAttempts = connectAttempts
             self.whenAllDown = whenAllDown
+            self.limits = limits
             self.sendProxy = sendProxy
         }
     }
@@ -52,10 +55,13 @@ public final class ForwardingTable: Sendable {
         /// The backend's slot in the shared region.
         public let slot: UInt16
         public let address: SocketAddress
+        /// In force; counts where loads are compared.
+        public let weight: Int
 
-        public init(slot: UInt16, address: SocketAddress) {
+        public init(slot: UInt16, address: SocketAddress, weight: Int = 1) {
             self.slot = slot
             self.address = address
+            self.weight = weight
         }
     }
 }

@@ -13,6 +13,12 @@ public struct Incident: Hashable, Sendable {
         case descriptors
         /// The connection limit was reached and accepting paused.
         case limit
+        /// A client was reset because its service has as many connections as it may.
+        case serviceLimit
+        /// A client was reset because it has as many connections as it may.
+        case clientLimit
+        /// A client was reset because it opened connections faster than it may.
+        case clientRate
         /// A connection was reset because three engines in a row died with it in hand.
         case quarantined
         /// A connection was reset because it could not be told, after a death, which of its bytes had been sent.
@@ -20,7 +26,7 @@ public struct Incident: Hashable, Sendable {
     }
 
     public let kind: Kind
-    /// Slot of the backend; of the service for ``Kind/exhausted``, ``Kind/quarantined`` and ``Kind/unrecoverable``; 0
+    /// Slot of the backend; of the service for ``Kind/exhausted``, the limits of services and clients, ``Kind/quarantined`` and ``Kind/unrecoverable``; 0
     /// otherwise.
     public let slot: UInt16
     public let errno: Errno

@@ -1,3 +1,4 @@
+import Addressing
 import CContinuity
 import CLayout
 import Linux
@@ -269,6 +270,7 @@ extension Worker {
         }
         limpet_bump64(&region.counters(index, listener: Int(record.pointee.listener)).pointee.open, .max)
         limpet_bump64(&own.pointee.open, .max)
+        if let client = record.pointee.client.endpoint { leave(record.pointee.service, client.address) }
     }
 
     // MARK: What epoll watches

@@ -29,6 +29,8 @@ struct Worker: ~Copyable {
     var review = Review()
     /// By slot of a connection that is being dialled: the backends that could not be connected to, in that order.
     var tried: [Int: [UInt16]] = [:]
+    /// Who waits for a connect to be started.
+    var waiting = DialQueue()
     /// When to listen again after descriptors ran out, in ns.
     var listenAgain: UInt64 = 0
     /// A descriptor that only holds a number; −1: spent, so accepting pauses until it is back.
@@ -98,6 +100,7 @@ struct Worker: ~Copyable {
                 dispatch(poller.event(position))
             }
             while let slot = wheel.takeDue(now: now) { timerFired(slot) }
+            if !waiting.isEmpty { dialWaiting() }
             if isReviewing { reviewSome() }
             if listening == .noDescriptors && now >= listenAgain { resumeListening() }
             if let gate = parking {

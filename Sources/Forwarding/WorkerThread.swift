@@ -35,6 +35,7 @@ public final class WorkerPool: Sendable {
         maximumPipes: Int, incidents: IncidentBoard, whenServing: @escaping @Sendable () -> Void = {}
     ) throws(SystemError) {
         region.recount()
+        tally.begin(region, table)
         var mailboxes: [Mailbox] = []
         for index in 0..<region.workerCount {
             mailboxes.append(Mailbox(wakeUp: try region.wakeUp(of: index)))

@@ -202,6 +202,13 @@ final class FakePlane: ControlPlane, Sendable {
         }
     }
 
+    func rehome(_ request: RehomeRequest, by caller: Caller) throws(ControlError) -> RehomeReport {
+        with { state in
+            state.changes.append("rehome \(request.service ?? "all") \(request.rate.map(String.init) ?? "-")")
+            return RehomeReport(connections: 3, rate: request.rate ?? 10)
+        }
+    }
+
     func configuration() -> String { "[service.chat]\nlisten = \"0.0.0.0:80\"\n" }
 
     func readiness() -> ReadyReport {

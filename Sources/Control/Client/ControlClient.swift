@@ -100,6 +100,13 @@ public final class ControlClient {
             "close", CloseBody(backend: backend, client: client, reset: reset, force: force))
     }
 
+    /// - Parameters:
+    ///   - service: nil: all.
+    ///   - rate: connections a second; nil: the daemon's choice.
+    public func rehome(_ service: String?, rate: Int?) throws(ControlError) -> Reply<RehomeReport> {
+        try post("rehome", RehomeBody(service: service, rate: rate))
+    }
+
     /// Waits until every worker goes by the new configuration.
     public func reload(dryRun: Bool) throws(ControlError) -> Reply<ReloadReport> {
         try post("reload", ReloadBody(dryRun: dryRun))

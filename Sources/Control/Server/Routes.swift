@@ -18,7 +18,7 @@ enum Answer {
 struct Routes {
     /// What POST takes, by the first part of the path.
     private static let changes: Set = [
-        "drain", "undrain", "disable", "enable", "weight", "check", "close", "reload", "upgrade", "shutdown",
+        "drain", "undrain", "disable", "enable", "weight", "check", "close", "rehome", "reload", "upgrade", "shutdown",
     ]
 
     private let plane: any ControlPlane
@@ -147,6 +147,14 @@ struct Routes {
         case "close":
             let body = try request.json(CloseBody.self, fields: CloseBody.CodingKeys.self)
             return reply(try plane.close(try closeRequest(body), by: caller))
+        case "rehome":
+            let body = try request.json(RehomeBody.self, fields: RehomeBody.CodingKeys.self)
+            let service: String? =
+                if let text = body.service { try NameDirectory(plane.backends()).service(text) } else { nil }
+            if let rate = body.rate, !RateText.range.contains(rate) {
+                throw ControlError(.badRequest, "rate: \(rate) is not a whole number from 0 to 100000")
+            }
+            return reply(try plane.rehome(RehomeRequest(service: service, rate: body.rate), by: caller))
         case "reload":
             let body = try request.json(ReloadBody.self, fields: ReloadBody.CodingKeys.self)
             return later(try plane.reload(ReloadRequest(dryRun: body.dryRun ?? false), by: caller))
