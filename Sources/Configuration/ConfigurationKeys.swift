@@ -163,7 +163,7 @@ public enum ConfigurationKeys {
     public static let healthBody = check(
         "expect-body", .text(limit: 1024), "none", "http: a text that the body has to contain.")
     public static let healthSend = check(
-        "send", .text(limit: 1024), "none", "expect: what is sent to the server first.")
+        "send", .text(limit: 1024), "none", "expect and agent: what is sent to the server first.")
     public static let healthExpect = check(
         "expect", .text(limit: 1024), "none; type expect requires it or expect-regex",
         "expect: a text that the server has to send.")

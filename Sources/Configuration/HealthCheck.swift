@@ -15,6 +15,8 @@ public struct HealthCheck: Sendable, Equatable {
         case expect(ExpectCheck)
         /// A ClientHello is answered in TLS.
         case tlsHello
+        /// An agent beside the backend is asked, and obeyed; `send` goes first, where there is something to send.
+        case agent(send: String?)
 
         /// As it is configured.
         public var word: String {
@@ -24,11 +26,12 @@ public struct HealthCheck: Sendable, Equatable {
             case .http: "http"
             case .expect: "expect"
             case .tlsHello: "tls-hello"
+            case .agent: "agent"
             }
         }
 
         /// Every word, in the order of the manual.
-        static let words = ["tcp", "http", "expect", "tls-hello", "off"]
+        static let words = ["tcp", "http", "expect", "tls-hello", "agent", "off"]
     }
 
     public var kind: Kind = .tcp

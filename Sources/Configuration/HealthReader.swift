@@ -57,6 +57,15 @@ struct HealthReader {
             readExpect(inner, into: &expect)
             check.kind = .expect(expect)
         case "tls-hello": check.kind = .tlsHello
+        case "agent":
+            var send: String?
+            if case .agent(let inherited) = check.kind { send = inherited }
+            inner.read(ConfigurationKeys.healthSend, into: &send)
+            check.kind = .agent(send: send)
+            if check.port == nil, inner.nodes[ConfigurationKeys.healthPort.name] == nil {
+                inner.findings.report(
+                    inner.place, "a check of type \"agent\" needs \"port\": where the agent listens, beside the backend")
+            }
         default: check.kind = .tcp
         }
         var port: Int?
@@ -86,7 +95,7 @@ struct HealthReader {
             ConfigurationKeys.healthSend, ConfigurationKeys.healthExpect, ConfigurationKeys.healthRegex,
         ]
         for (owner, keys) in [("http", http), ("expect", expect)] where type != owner {
-            for key in keys where table[key.name] != nil {
+            for key in keys where table[key.name] != nil && !(type == "agent" && key == ConfigurationKeys.healthSend) {
                 inner.findings.report(
                     inner.place,
                     "\"\(key.name)\" has no meaning for a check of type \"\(type)\": write type = \"\(owner)\", or leave it out"
@@ -200,6 +209,7 @@ extension HealthCheck {
             case .pattern(let pattern): add(ConfigurationKeys.healthRegex, pattern.description)
             case nil: break
             }
+        case .agent(let send): add(ConfigurationKeys.healthSend, send)
         }
         if !isOff {
             add(ConfigurationKeys.healthAddress, address.map { "\($0)" })

@@ -6,6 +6,23 @@ import NIOCore
 
 /// Checks that operators ask for.
 extension Controller {
+    /// Weights that change one after the other have one table together.
+    private static let weightPause = TimeAmount.milliseconds(200)
+
+    /// Agents have changed weights.
+    func planRebuild() {
+        guard !isRebuildPlanned else { return }
+        isRebuildPlanned = true
+        eventLoop.scheduleTask(in: Controller.weightPause) { [self] in
+            isRebuildPlanned = false
+            do throws(StartError) {
+                try rebuild {}
+            } catch {
+                log.error("the weights that agents ask for cannot be brought into force: \(error)")
+            }
+        }
+    }
+
     var events: EventHub { healthKeeper.events }
 
     func check(_ request: BackendRequest, by caller: Caller) throws(ControlError) -> EventLoopFuture<CheckReport> {

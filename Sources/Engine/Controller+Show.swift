@@ -94,7 +94,7 @@ extension Controller {
             service: backend.serviceName, name: backend.configuration.name,
             address: backend.configuration.address, state: backend.isLive ? wire(state(slot)) : .removed,
             intent: wire(intent(slot)), health: wire(health(slot)),
-            weight: backend.isLive ? set.weight?.value ?? backend.configuration.weight : 0,
+            weight: backend.isLive ? region.effectiveWeight(slot, configured: backend.configuration.weight) : 0,
             weightConfigured: backend.isLive ? backend.configuration.weight : 0,
             connections: Int(clamping: totals.open),
             connecting: Int(clamping: totals.connecting), away: Int(clamping: totals.away), total: totals.total,
@@ -276,7 +276,8 @@ extension Controller {
     /// A backend without a check counts as up.
     private func wire(_ health: Backends.Health) -> BackendRow.Health {
         switch health {
-        case .unchecked, .up: .up
+        // What its agent asks for shows in the state.
+        case .unchecked, .up, .draining, .maintenance: .up
         case .checking: .checking
         case .down: .down
         }

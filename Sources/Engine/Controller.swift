@@ -33,6 +33,8 @@ final class Controller: ControlPlane, @unchecked Sendable {
 
     let incidents: IncidentLog
     let healthKeeper: HealthKeeper
+    /// A rebuild for the weights that agents have changed is to come.
+    var isRebuildPlanned = false
     var reloads = Reloads()
     /// The configuration file as it was read last.
     var fileReading: ConfigurationLoader.FileReading?
@@ -90,6 +92,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
             self?.noteHealth(slot)
             self?.noteStates()
         }
+        healthKeeper.weightsChanged = { [weak self] in self?.planRebuild() }
         noteStates()
         beginPassive()
         reviewDown()

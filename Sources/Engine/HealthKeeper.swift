@@ -24,6 +24,8 @@ final class HealthKeeper: @unchecked Sendable {
     private var monitor: HealthMonitor?
     /// Services, by name, of which no backend is up.
     private var bereft: Set<String> = []
+    /// Called when an agent has changed a weight.
+    var weightsChanged: () -> Void = {}
     /// Called after each change, with the backend.
     var changed: (Int) -> Void = { _ in }
 
@@ -44,10 +46,12 @@ final class HealthKeeper: @unchecked Sendable {
     /// Begins to check, on the event loop.
     func begin() {
         let monitor = HealthMonitor(eventLoop: eventLoop) { [weak self] slot, health, cause in
-            self?.set(health, slot, cause: cause)
+            self?.settle(health, slot, cause: cause)
         } hindered: { [weak self] slot, reason in
             guard let self else { return }
             log.error("backend \(reason)", metadata: ["backend": "\(self.topology.fullName(slot))"])
+        } told: { [weak self] slot, reply, text in
+            self?.take(reply, slot, text)
         }
         self.monitor = monitor
         for service in topology.liveServices { noteBereft(service) }
@@ -63,6 +67,7 @@ final class HealthKeeper: @unchecked Sendable {
             set(.unchecked, slot, cause: "its check was switched off")
         }
         bereft.formIntersection(next.liveServices.map { next.services[$0].configuration.name })
+        forgetStandings()
         monitor?.watch(
             next.backends.indices.compactMap { slot in
                 guard let check = next.check(slot) else { return nil }
@@ -73,7 +78,7 @@ final class HealthKeeper: @unchecked Sendable {
                     slot: slot,
                     target: CheckTarget(
                         check: check, address: backend.address, preamble: header.map(HealthKeeper.preamble) ?? []),
-                    health: region.health(slot), isPaused: region.intent(slot) == .maintenance)
+                    health: region.health(slot).asChecked, isPaused: region.intent(slot) == .maintenance)
             })
     }
 
@@ -102,6 +107,51 @@ final class HealthKeeper: @unchecked Sendable {
 
     /// Something about a backend's connections asks for a check, and for nothing else.
     func checkSoon(_ slot: Int) { monitor?.checkSoon(slot) }
+
+    /// What the checks say, unless the agent has asked for something that goes before it.
+    private func settle(_ health: Backends.Health, _ slot: Int, cause: String) {
+        let standing = region.standing(slot)
+        let effective: Backends.Health =
+            switch standing.wish {
+            case .maintenance: .maintenance
+            case .drain: .draining
+            case .ready: standing.percent == 0 ? .draining : health
+            }
+        set(effective, slot, cause: cause)
+    }
+
+    /// An agent has spoken.
+    private func take(_ reply: AgentReply, _ slot: Int, _ text: String) {
+        let former = region.standing(slot)
+        var standing = former
+        standing.take(reply)
+        guard standing != former else { return }
+        region.setStanding(standing, slot)
+        let configured = topology.backends[slot].configuration.maxConnections
+        limpet_store64(&region.backend(slot).pointee.limit, region.effectiveLimit(slot, configured: configured))
+        log.notice(
+            "\(text): it is obeyed",
+            metadata: [
+                "backend": "\(topology.fullName(slot))", "percent": "\(standing.percent)",
+                "max_connections": "\(standing.maxConnections == 0 ? "none" : "\(standing.maxConnections)")",
+            ])
+        if standing.percent != former.percent { weightsChanged() }
+        settle(monitor?.health(slot) ?? region.health(slot).asChecked, slot, cause: text)
+    }
+
+    /// Backends that are not asked by way of an agent any more have nobody who could take back what one had asked for.
+    private func forgetStandings() {
+        var hasWeights = false
+        for slot in topology.backends.indices where region.standing(slot).word != 0 {
+            guard topology.check(slot)?.isAgent != true else { continue }
+            hasWeights = hasWeights || region.standing(slot).percent != 100
+            region.setStanding(AgentStanding(), slot)
+            guard topology.backends[slot].isLive else { continue }
+            let configured = topology.backends[slot].configuration.maxConnections
+            limpet_store64(&region.backend(slot).pointee.limit, region.effectiveLimit(slot, configured: configured))
+        }
+        if hasWeights { weightsChanged() }
+    }
 
     /// The health of a backend changes.
     func set(_ health: Backends.Health, _ slot: Int, cause: String) {
@@ -154,7 +204,14 @@ final class HealthKeeper: @unchecked Sendable {
     }
 }
 
+extension HealthCheck {
+    var isAgent: Bool { if case .agent = kind { true } else { false } }
+}
+
 extension Backends.Health {
+    /// Without what an agent has asked for.
+    fileprivate var asChecked: Backends.Health { self == .draining || self == .maintenance ? .up : self }
+
     /// As it is shown: a backend without a check counts as up.
     fileprivate var shown: String { self == .unchecked ? Backends.Health.up.word : word }
 }

@@ -12,6 +12,8 @@ public struct CheckResult: Sendable, Equatable {
     public var text: String
     /// How long it took, in ns.
     public var duration: UInt64 = 0
+    /// What an agent has said; nil: no agent was asked, or none answered.
+    public var agent: AgentReply?
 
     public init(_ verdict: Verdict, _ text: String) {
         self.verdict = verdict

@@ -61,6 +61,7 @@ public final class HealthMonitor: @unchecked Sendable {
     private let probe: (CheckTarget) -> EventLoopFuture<CheckResult>
     private let changed: (_ slot: Int, _ health: Health, _ cause: String) -> Void
     private let hindered: (_ slot: Int, _ reason: String) -> Void
+    private let told: (_ slot: Int, _ reply: AgentReply, _ text: String) -> Void
     private var generator = SystemRandomNumberGenerator()
     private var entries: [Int: Entry] = [:]
     private var underWay = 0
@@ -74,15 +75,18 @@ public final class HealthMonitor: @unchecked Sendable {
     ///   - probe: makes one check; nil: by the network.
     ///   - changed: called on the loop when the health of a backend has changed.
     ///   - hindered: called on the loop when a backend cannot be checked for a reason of this machine's, and could before.
+    ///   - told: called on the loop with what an agent says, before a change of health that follows from it.
     public init(
         eventLoop: any EventLoop, probe: ((CheckTarget) -> EventLoopFuture<CheckResult>)? = nil,
         changed: @escaping (_ slot: Int, _ health: Health, _ cause: String) -> Void,
-        hindered: @escaping (_ slot: Int, _ reason: String) -> Void
+        hindered: @escaping (_ slot: Int, _ reason: String) -> Void,
+        told: @escaping (_ slot: Int, _ reply: AgentReply, _ text: String) -> Void
     ) {
         self.eventLoop = eventLoop
         self.probe = probe ?? { Probe.run($0, on: eventLoop) }
         self.changed = changed
         self.hindered = hindered
+        self.told = told
     }
 
     /// Checks these from now on and no others. What is known of a backend that is there already stays known.
@@ -123,6 +127,9 @@ public final class HealthMonitor: @unchecked Sendable {
     }
 
     public func report(_ slot: Int) -> Report? { entries[slot]?.report }
+
+    /// What the checks say of a backend; nil: it is not checked.
+    public func health(_ slot: Int) -> Health? { entries[slot]?.state.health }
 
     public func isWatched(_ slot: Int) -> Bool { entries[slot] != nil }
 
@@ -226,7 +233,14 @@ public final class HealthMonitor: @unchecked Sendable {
             entry.report.lastTime = Clock.wall()
         }
         if isCurrent, !entry.isPaused, result.verdict != .impossible {
-            if entry.state.note(passed: result.verdict == .passed) { changed(slot, entry.state.health, result.text) }
+            if let reply = result.agent { told(slot, reply, result.text) }
+            let hasChanged =
+                if let isUp = result.agent?.isUp {
+                    entry.state.declare(isUp: isUp)
+                } else {
+                    entry.state.note(passed: result.verdict == .passed)
+                }
+            if hasChanged { changed(slot, entry.state.health, result.text) }
         }
         noteRound(slot)
         guard !entry.isPaused else { return }

@@ -31,9 +31,10 @@ public struct HealthState: Sendable, Equatable {
     /// Whether the checks have been spread over the interval yet.
     private var isSpread = false
 
-    /// - Parameter health: what is known from before: ``Health/checking`` of a backend that is new.
+    /// - Parameter health: what is known from before: ``Health/checking`` of a backend that is new. What an agent asks for
+    ///   is kept elsewhere: a backend that takes no clients for it is up.
     public init(_ health: Health, rules: Rules) {
-        self.health = health
+        self.health = health == .draining || health == .maintenance ? .up : health
         self.rules = rules
     }
 
@@ -42,20 +43,29 @@ public struct HealthState: Sendable, Equatable {
     public mutating func note(passed: Bool) -> Bool {
         switch (health, passed) {
         case (.checking, true), (.unchecked, true): return become(.up)
-        case (.up, true):
+        case (.up, true), (.draining, true), (.maintenance, true):
             against = 0
             return false
         case (.down, false):
             against = 0
             isMarked = false
             return false
-        case (.up, false), (.checking, false), (.unchecked, false):
+        case (.up, false), (.checking, false), (.unchecked, false), (.draining, false), (.maintenance, false):
             against += 1
             return against >= rules.fall && become(.down)
         case (.down, true):
             against += 1
             return against >= rules.rise && become(.up)
         }
+    }
+
+    /// An agent says it: it counts at once.
+    /// - Returns: true where the health has changed by it.
+    public mutating func declare(isUp: Bool) -> Bool {
+        let health: Health = isUp ? .up : .down
+        against = 0
+        isMarked = false
+        return self.health != health && become(health)
     }
 
     /// Its connections fail: it is down at once, and its checks find out how it goes on.

@@ -61,6 +61,7 @@ final class Probe: ChannelInboundHandler, @unchecked Sendable {
             case .http(let check): HTTPJudge(check, target: "\(target.endpoint)")
             case .expect(let check): ExpectJudge(check)
             case .tlsHello: TLSJudge()
+            case .agent(let send): AgentJudge(send: send)
             }
     }
 

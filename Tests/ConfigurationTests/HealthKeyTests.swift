@@ -20,6 +20,9 @@ import Testing
             "health = { type = \"http\" }", place,
             #"health: a check of type "http" needs "path": write path = "/" or the like"#),
         Refusal(
+            "health = { type = \"agent\" }", place,
+            #"health: a check of type "agent" needs "port": where the agent listens, beside the backend"#),
+        Refusal(
             "health = { type = \"expect\" }", place,
             #"health: a check of type "expect" needs "expect" or "expect-regex": what the server has to send"#),
         Refusal(
@@ -52,7 +55,7 @@ import Testing
             #"health: "address" must be an IP address (such as "192.0.2.1"), not "nowhere""#),
         Refusal(
             "health = { type = \"htp\" }", place,
-            #"health: "type" must be "tcp", "http", "expect", "tls-hello" or "off", not "htp" (did you mean "http"?)"#),
+            #"health: "type" must be "tcp", "http", "expect", "tls-hello", "agent" or "off", not "htp" (did you mean "http"?)"#),
         Refusal("health = { paht = \"/\" }", place, #"health: unknown key "paht" (did you mean "path"?)"#),
         Refusal(
             "health = { type = \"http\", path = \"/\", method = \"HEAD\", expect-body = \"x\" }", place,
@@ -130,6 +133,7 @@ import Testing
         #"health = { type = "expect", send = "PING\r\n\t\u0001\"\\", expect-regex = "^\\+PONG\\r" }"#,
         #"health = { type = "expect", expect = "x", timeout = "100ms", fast-interval = "200ms", down-interval = "1h" }"#,
         #"health = { type = "tls-hello", address = "::1", port = 443 }"#,
+        #"health = { type = "agent", port = 999 }"#, #"health = { type = "agent", port = 999, send = "b1\n" }"#,
         #"health = { type = "http", path = "/", method = "OPTIONS", expect-status = "2xx, 404", expect-body = "ok" }"#,
         "health = \"off\"", "health = \"http:/x?y=z\"", "health = \"tcp\"\nhealth-interval = \"100ms\"",
     ]) func writtenOutAndReadAgain(line: String) throws {
