@@ -64,7 +64,8 @@ struct HealthReader {
             check.kind = .agent(send: send)
             if check.port == nil, inner.nodes[ConfigurationKeys.healthPort.name] == nil {
                 inner.findings.report(
-                    inner.place, "a check of type \"agent\" needs \"port\": where the agent listens, beside the backend")
+                    inner.place, "a check of type \"agent\" needs \"port\": where the agent listens, beside the backend"
+                )
             }
         default: check.kind = .tcp
         }

@@ -55,7 +55,8 @@ import Testing
             #"health: "address" must be an IP address (such as "192.0.2.1"), not "nowhere""#),
         Refusal(
             "health = { type = \"htp\" }", place,
-            #"health: "type" must be "tcp", "http", "expect", "tls-hello", "agent" or "off", not "htp" (did you mean "http"?)"#),
+            #"health: "type" must be "tcp", "http", "expect", "tls-hello", "agent" or "off", not "htp" (did you mean "http"?)"#
+        ),
         Refusal("health = { paht = \"/\" }", place, #"health: unknown key "paht" (did you mean "path"?)"#),
         Refusal(
             "health = { type = \"http\", path = \"/\", method = \"HEAD\", expect-body = \"x\" }", place,
