@@ -66,14 +66,15 @@ public enum Eligibility {
         case .unchecked, .up: return .up
         case .checking: return .checking
         case .down: return whenAllDown == .any ? .down : nil
+        case .draining, .maintenance: return nil
         }
     }
 
     /// Nil for a backend that may; else the reason why not. Where several hold, the one that ``BackendState`` shows.
     public static func reason(intent: Intent, health: Health, isFull: Bool) -> AwayReason? {
         switch (intent, health) {
-        case (.maintenance, _): .maintenance
-        case (.drain, _): .drain
+        case (.maintenance, _), (.ready, .maintenance): .maintenance
+        case (.drain, _), (.ready, .draining): .drain
         case (.ready, .down): .down
         case (.ready, .checking): .checking
         case (.ready, .unchecked), (.ready, .up): isFull ? .full : nil

@@ -15,6 +15,8 @@ public struct ConfigurationKey: Sendable, Equatable {
         case backend
         /// In the table `keepalive`.
         case keepalive
+        /// In the table `health`.
+        case health
     }
 
     /// What a key takes. `word` is what may be written in place of the value, where there is such a word.
@@ -33,6 +35,12 @@ public struct ConfigurationKey: Sendable, Equatable {
         case name
         /// A file or directory, 1 to so many bytes.
         case path(limit: Int)
+        /// Any text of 1 to so many bytes.
+        case text(limit: Int)
+        /// An IP address without a port.
+        case ipAddress
+        /// A kind of check by its word, or a table of them.
+        case check
         /// A name of the system's user or group database.
         case account
         /// `ADDRESS:PORT`.
@@ -78,6 +86,9 @@ public struct ConfigurationKey: Sendable, Equatable {
                 + " with two decimals at most" + or(word)
         case .name: "a name of 1 to 64 of the characters A-Z a-z 0-9 . _ -"
         case .path(let limit): "a path of 1 to \(limit) bytes, without control characters"
+        case .text(let limit): "a text of 1 to \(limit) bytes"
+        case .ipAddress: "an IP address (such as \"192.0.2.1\")"
+        case .check: "\"tcp\", \"http:PATH\", \"off\" or a table"
         case .account: "a name of 1 to 32 characters, without spaces, colons and slashes"
         case .endpoint: "an address and a port (such as \"192.0.2.1:80\")"
         case .endpoints: "an address and a port (such as \"0.0.0.0:80\") or an array of them"

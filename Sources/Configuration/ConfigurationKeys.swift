@@ -114,6 +114,12 @@ public enum ConfigurationKeys {
     public static let sendProxy = behaviour(
         "send-proxy", .choice(["v1", "v2", "off"]), "off", flag: true,
         "Header of the PROXY protocol with which each connection to a backend begins, so that it knows the client.")
+    public static let health = behaviour(
+        "health", .check, "tcp", flag: true,
+        "How it is found out whether the backends are well: by connecting, by asking for http:PATH, or not at all.")
+    public static let healthInterval = behaviour(
+        "health-interval", .duration(checkIntervals, word: nil), "2s", flag: true,
+        "Time from one check of a backend to the next.")
     public static let receiveBuffer = behaviour(
         "receive-buffer", .size(bufferSizes, word: "auto"), "auto", flag: false,
         "Receive buffer of both sockets (SO_RCVBUF); auto leaves it to the kernel.")
@@ -139,6 +145,54 @@ public enum ConfigurationKeys {
         name: "backup", section: .backend, kind: .boolean, defaultText: "false", hasFlag: false,
         summary: "Whether the backend is used only where no other of the service can be.")
 
+    public static let backendHealth = ConfigurationKey(
+        name: "health", section: .backend, kind: .check, defaultText: "the service's", hasFlag: false,
+        summary: "How it is found out whether this backend is well, where that differs from the service's check.")
+
+    // MARK: Health checks
+
+    public static let healthType = check(
+        "type", .choice(HealthCheck.Kind.words), "the service's, else tcp",
+        "What a check does.")
+    public static let healthMethod = check(
+        "method", .choice(["GET", "HEAD", "OPTIONS"]), "GET", "http: the method of the request.")
+    public static let healthPath = check(
+        "path", .text(limit: 1024), "none; type http requires it", "http: the path that is asked for.")
+    public static let healthHost = check(
+        "host", .text(limit: 255), "the address that is asked", "http: the Host field of the request.")
+    public static let healthStatus = check(
+        "expect-status", .text(limit: 255), StatusList.standard.description,
+        "http: statuses that pass: 200, 200-399, 2xx, or several of these with commas.")
+    public static let healthBody = check(
+        "expect-body", .text(limit: 1024), "none", "http: a text that the body has to contain.")
+    public static let healthSend = check(
+        "send", .text(limit: 1024), "none", "expect and agent: what is sent to the server first.")
+    public static let healthExpect = check(
+        "expect", .text(limit: 1024), "none; type expect requires it or expect-regex",
+        "expect: a text that the server has to send.")
+    public static let healthRegex = check(
+        "expect-regex", .text(limit: 1024), "none",
+        "expect: a regular expression that has to match in what the server sends.")
+    public static let healthPort = check(
+        "port", .integer(1...65535, word: nil), "the backend's", "The port that is checked.")
+    public static let healthAddress = check(
+        "address", .ipAddress, "the backend's", "The address that is checked.")
+    public static let checkInterval = check(
+        "interval", .duration(checkIntervals, word: nil), "health-interval", "Time from one check to the next.")
+    public static let fastInterval = check(
+        "fast-interval", .duration(checkIntervals, word: "auto"), "auto",
+        "The same while a change is under way; auto is a quarter of interval.")
+    public static let downInterval = check(
+        "down-interval", .duration(checkIntervals, word: "auto"), "auto",
+        "The same while the backend is down; auto is twice interval.")
+    public static let checkTimeout = check(
+        "timeout", .duration(.milliseconds(10)...Duration.seconds(60), word: nil), "2s",
+        "Time that one check may take in all.")
+    public static let rise = check(
+        "rise", .integer(1...100, word: nil), "2", "Passed checks in a row that take a backend up.")
+    public static let fall = check(
+        "fall", .integer(1...100, word: nil), "3", "Failed checks in a row that take a backend down.")
+
     // MARK: Keepalive
 
     public static let keepaliveIdle = ConfigurationKey(
@@ -160,8 +214,11 @@ public enum ConfigurationKeys {
         hashOn, ipv4Prefix, ipv6Prefix, connectTimeout, connectAttempts, passiveFall, slowStart, whenDown, whenAllDown,
         serviceMaxConnections, maxConnectionsPerClient, acceptRatePerClient, maxConnecting, maxLoadFactor,
         idleTimeout, halfCloseTimeout, userTimeout,
-        keepalive, sendProxy, receiveBuffer, sendBuffer,
-        backendName, address, weight, backendMaxConnections, backup,
+        keepalive, sendProxy, health, healthInterval, receiveBuffer, sendBuffer,
+        backendName, address, weight, backendMaxConnections, backendHealth, backup,
+        healthType, healthMethod, healthPath, healthHost, healthStatus, healthBody, healthSend, healthExpect,
+        healthRegex,
+        healthPort, healthAddress, checkInterval, fastInterval, downInterval, checkTimeout, rise, fall,
         keepaliveIdle, keepaliveInterval, keepaliveCount,
     ]
 
@@ -179,6 +236,15 @@ public enum ConfigurationKeys {
     private static let bufferSizes = 4096...512 * 1024 * 1024
     /// The kernel's bounds, tcp(7).
     private static let keepaliveTimes = Duration.seconds(1)...Duration.seconds(32767)
+
+    private static let checkIntervals = HealthCheck.shortestInterval...hours(1)
+
+    private static func check(
+        _ name: String, _ kind: ConfigurationKey.Kind, _ defaultText: String, _ summary: String
+    ) -> ConfigurationKey {
+        ConfigurationKey(
+            name: name, section: .health, kind: kind, defaultText: defaultText, hasFlag: false, summary: summary)
+    }
 
     private static func daemon(
         _ name: String, _ kind: ConfigurationKey.Kind, _ defaultText: String?, flag: Bool, _ summary: String

@@ -69,6 +69,8 @@ extension ServiceConfiguration {
             keepalive.map { Setting(ConfigurationKeys.keepalive, raw: $0.table) }
                 ?? Setting(ConfigurationKeys.keepalive, "off"),
             Setting(ConfigurationKeys.sendProxy, sendProxy?.rawValue ?? "off"),
+            Setting(ConfigurationKeys.health, raw: health.table(withInterval: false)),
+            Setting(ConfigurationKeys.healthInterval, DurationText.render(health.interval)),
             Setting(ConfigurationKeys.receiveBuffer, receiveBuffer.map(SizeText.render) ?? "auto"),
             Setting(ConfigurationKeys.sendBuffer, sendBuffer.map(SizeText.render) ?? "auto"),
         ]
@@ -107,7 +109,7 @@ extension BackendConfiguration {
             Setting(ConfigurationKeys.weight, raw: "\(weight)"),
             Setting(ConfigurationKeys.backendMaxConnections, number: maxConnections, otherwise: "off"),
             Setting(ConfigurationKeys.backup, raw: "\(isBackup)"),
-        ]
+        ] + (health.map { [Setting(ConfigurationKeys.backendHealth, raw: $0.table(withInterval: true))] } ?? [])
     }
 }
 
@@ -137,7 +139,7 @@ struct Setting: Equatable {
 }
 
 /// Lines of TOML.
-private struct TOMLText {
+struct TOMLText {
     private(set) var text = ""
 
     mutating func open(_ table: String) { text += "\n[[\(table)]]\n" }
@@ -148,12 +150,20 @@ private struct TOMLText {
         }
     }
 
-    /// A basic string. Control characters are refused where values are read, so two characters are left to escape.
+    /// A basic string.
     static func quote(_ value: String) -> String {
         var quoted = "\""
         for scalar in value.unicodeScalars {
-            if scalar == "\"" || scalar == "\\" { quoted += "\\" }
-            quoted.unicodeScalars.append(scalar)
+            switch scalar {
+            case "\"", "\\": quoted += "\\\(scalar)"
+            case "\n": quoted += "\\n"
+            case "\r": quoted += "\\r"
+            case "\t": quoted += "\\t"
+            case "\0"..<" ", "\u{7f}":
+                let digits = String(scalar.value, radix: 16)
+                quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            default: quoted.unicodeScalars.append(scalar)
+            }
         }
         return quoted + "\""
     }

@@ -85,6 +85,8 @@ public struct ServiceConfiguration: Sendable, Equatable {
     public var keepalive: Keepalive? = Keepalive()
     /// The PROXY header that backends get; nil: none.
     public var sendProxy: ProxyVersion?
+    /// How its backends are checked, where they do not say otherwise.
+    public var health = HealthCheck()
     /// SO_RCVBUF and SO_SNDBUF of both sides in bytes; nil: the kernel tunes by itself.
     public var receiveBuffer: Int?
     public var sendBuffer: Int?
@@ -125,6 +127,8 @@ public struct BackendConfiguration: Sendable, Equatable {
     public var weight: Int = 1
     /// Connections at which the backend counts as full; nil: no limit.
     public var maxConnections: Int?
+    /// How it is checked; nil: as its service says.
+    public var health: HealthCheck?
     /// Used only where no backend of the service that is none can be.
     public var isBackup = false
 

@@ -45,6 +45,7 @@ struct TableReader {
         case integer(Int)
         case duration(Duration)
         case text(String)
+        case address(IPAddress)
         case boolean(Bool)
     }
 
@@ -108,6 +109,10 @@ struct TableReader {
     }
 
     func read(_ key: ConfigurationKey, into target: inout String?) {
+        if case .text(let text) = value(key) { target = text }
+    }
+
+    func read(_ key: ConfigurationKey, into target: inout String) {
         if case .text(let text) = value(key) { target = text }
     }
 
@@ -211,6 +216,8 @@ struct TableReader {
         case (.path(let limit), .string(let text)):
             let fits = (1...limit).contains(text.utf8.count) && !text.unicodeScalars.contains { $0.value < 0x20 }
             return fits && !text.unicodeScalars.contains("\u{7f}") ? .text(text) : nil
+        case (.text(let limit), .string(let text)): return (1...limit).contains(text.utf8.count) ? .text(text) : nil
+        case (.ipAddress, .string(let text)): return IPAddress(text).map { .address($0.unmapped) }
         case (.account, .string(let text)):
             let fits = (1...32).contains(text.unicodeScalars.count)
             return fits && quoted(text) == "\"\(text)\"" && !text.contains { " :/".contains($0) } ? .text(text) : nil
@@ -249,6 +256,7 @@ extension ConfigurationKey.Section {
         case .behaviour: "in a [[service]] or in [defaults]"
         case .backend: "in a [[service.backend]]"
         case .keepalive: "in the table \"keepalive\""
+        case .health: "in the table \"health\""
         }
     }
 }

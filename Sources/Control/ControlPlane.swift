@@ -37,6 +37,12 @@ public protocol ControlPlane: AnyObject {
     /// Sets a weight, or gives it back to the configuration. Holds for the next connection.
     /// - Returns: as ``drain(_:by:)``.
     func setWeight(_ request: WeightRequest, by caller: Caller) throws(ControlError) -> EventLoopFuture<BackendChange>
+    /// Checks a backend now.
+    /// - Returns: what came of it.
+    /// - Throws: ``ControlError/Code/refused`` for a backend that has no check.
+    func check(_ request: BackendRequest, by caller: Caller) throws(ControlError) -> EventLoopFuture<CheckReport>
+    /// Where changes are told.
+    var events: EventHub { get }
     /// Closes the connections that the selector matches.
     /// - Returns: how many were told to close.
     func close(_ request: CloseRequest, by caller: Caller) throws(ControlError) -> CloseReport

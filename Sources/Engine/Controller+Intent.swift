@@ -103,6 +103,7 @@ extension Controller {
         forgetClosing(slot)
         region.setIntent(intent, slot, since: Clock.wall(), closingTime: closingTime)
         armClosing(slot)
+        healthKeeper.noteIntent(slot)
         noteStates()
     }
 

@@ -28,7 +28,8 @@ extension Controller {
 
     /// Takes up again what an engine before has taken out.
     func beginPassive() {
-        for slot in topology.backends.indices where topology.backends[slot].isLive && health(slot) == .down {
+        for slot in topology.backends.indices
+        where topology.backends[slot].isLive && health(slot) == .down && !healthKeeper.isChecked(slot) {
             var state = Passive()
             planComeback(slot, &state, after: state.backoff.takeOut(hasWorked: true))
             passives[slot] = state
@@ -55,19 +56,19 @@ extension Controller {
         guard slot < topology.backends.count, topology.backends[slot].isLive,
             let service = topology.backends[slot].service,
             let limit = topology.services[service].configuration.passiveFall,
-            tally.failuresInARow(slot) >= limit, intent(slot) == .ready, health(slot) == .unchecked,
+            tally.failuresInARow(slot) >= limit, intent(slot) == .ready, health(slot) != .down,
             !isLastEligible(slot)
         else { return }
+        if healthKeeper.isChecked(slot) {
+            healthKeeper.markedDown(slot, cause: "connects fail (\(cause)), \(tally.failuresInARow(slot)) in a row")
+            // Once its checks have taken it up again it has all its tries.
+            return tally.setFailuresInARow(0, slot)
+        }
         var state = passives[slot] ?? Passive()
         let time = state.backoff.takeOut(hasWorked: totals(slot).total != state.worked)
-        limpet_publish8(&region.backend(slot).pointee.health, Health.down.rawValue)
-        noteHealth(slot)
         planComeback(slot, &state, after: time)
         passives[slot] = state
-        noteStates()
-        log.warning(
-            "backend down: connects fail (\(cause)); it is tried again after \(seconds(time))",
-            metadata: ["backend": "\(topology.fullName(slot))", "in_a_row": "\(tally.failuresInARow(slot))"])
+        healthKeeper.set(.down, slot, cause: "connects fail (\(cause)); it is tried again after \(seconds(time))")
     }
 
     private func planComeback(_ slot: Int, _ state: inout Passive, after time: Duration) {
@@ -89,11 +90,6 @@ extension Controller {
         {
             tally.setFailuresInARow(limit - 1, slot)
         }
-        limpet_publish8(&region.backend(slot).pointee.health, Health.unchecked.rawValue)
-        noteHealth(slot)
-        noteStates()
-        log.notice(
-            hasWorked ? "backend up: a connect has succeeded" : "backend is tried again",
-            metadata: ["backend": "\(topology.fullName(slot))"])
+        healthKeeper.set(.unchecked, slot, cause: hasWorked ? "a connect has succeeded" : "it is tried again")
     }
 }

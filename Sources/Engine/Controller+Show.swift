@@ -6,6 +6,7 @@ import Continuity
 import Control
 import Forwarding
 import Glibc
+import Health
 import Linux
 import Stickiness
 
@@ -88,11 +89,12 @@ extension Controller {
             failures &+= limpet_backend_failures(&copy, failure).pointee
         }
         let set = region.operatorIntent(slot)
+        let report = healthKeeper.report(slot)
         return BackendRow(
             service: backend.serviceName, name: backend.configuration.name,
             address: backend.configuration.address, state: backend.isLive ? wire(state(slot)) : .removed,
             intent: wire(intent(slot)), health: wire(health(slot)),
-            weight: backend.isLive ? set.weight?.value ?? backend.configuration.weight : 0,
+            weight: backend.isLive ? region.wholeWeight(slot, configured: backend.configuration.weight) : 0,
             weightConfigured: backend.isLive ? backend.configuration.weight : 0,
             connections: Int(clamping: totals.open),
             connecting: Int(clamping: totals.connecting), away: Int(clamping: totals.away), total: totals.total,
@@ -101,6 +103,9 @@ extension Controller {
             intentSince: set.intent == .ready ? nil : Timestamp(nanoseconds: set.intentSince),
             closesAt: set.closesAt.map { Timestamp(nanoseconds: $0) },
             weightSince: set.weight.map { Timestamp(nanoseconds: $0.since) },
+            check: report?.kind.word ?? "off", checkResult: report?.last?.text,
+            checkedAt: report?.last == nil ? nil : report.map { Timestamp(nanoseconds: $0.lastTime) },
+            nextCheck: report?.nextTime.map { Timestamp(nanoseconds: $0) },
             ramp: backend.isLive ? region.slowStart(slot).map { Double($0.tenths) / Double(SlowStart.full) } : nil)
     }
 
@@ -272,7 +277,8 @@ extension Controller {
     /// A backend without a check counts as up.
     private func wire(_ health: Backends.Health) -> BackendRow.Health {
         switch health {
-        case .unchecked, .up: .up
+        // What its agent asks for shows in the state.
+        case .unchecked, .up, .draining, .maintenance: .up
         case .checking: .checking
         case .down: .down
         }

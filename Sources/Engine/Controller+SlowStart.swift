@@ -103,13 +103,13 @@ extension Controller {
 extension SharedRegion {
     /// nil: the whole weight counts.
     func slowStart(_ slot: Int) -> (began: UInt64, tenths: Int)? {
-        let word = limpet_load64(&counters(0, backend: slot).pointee.reserved.0)
+        let word = limpet_load64(&counters(0, backend: slot).pointee.slow_start)
         return word == 0 ? nil : (word >> 8 * 1_000_000, Int(word & 0xff))
     }
 
     /// - Parameter tenths: 1 to 10.
     func setSlowStart(began: UInt64, tenths: Int, _ slot: Int) {
         let word = tenths == SlowStart.full ? 0 : (began / 1_000_000) << 8 | UInt64(tenths)
-        limpet_publish64(&counters(0, backend: slot).pointee.reserved.0, word)
+        limpet_publish64(&counters(0, backend: slot).pointee.slow_start, word)
     }
 }

@@ -32,6 +32,9 @@ final class Controller: ControlPlane, @unchecked Sendable {
     let finished: @Sendable () -> Void
 
     let incidents: IncidentLog
+    let healthKeeper: HealthKeeper
+    /// A rebuild for the weights that agents have changed is to come.
+    var isRebuildPlanned = false
     var reloads = Reloads()
     /// The configuration file as it was read last.
     var fileReading: ConfigurationLoader.FileReading?
@@ -61,7 +64,8 @@ final class Controller: ControlPlane, @unchecked Sendable {
     init(
         active: ActiveConfiguration, request: EngineRequest, topology: Topology, region: SharedRegion,
         workers: WorkerPool, tally: Tally, listeners: ListenerSet, budget: DescriptorBudget,
-        incidents: IncidentLog, intents: IntentKeeper, userName: String, eventLoop: any EventLoop, log: Logger,
+        incidents: IncidentLog, health: HealthKeeper, intents: IntentKeeper, userName: String,
+        eventLoop: any EventLoop, log: Logger,
         finished: @escaping @Sendable () -> Void
     ) {
         self.active = active
@@ -73,6 +77,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
         listenerSet = listeners
         self.budget = budget
         self.incidents = incidents
+        healthKeeper = health
         self.intents = intents
         self.userName = userName
         self.eventLoop = eventLoop
@@ -84,6 +89,11 @@ final class Controller: ControlPlane, @unchecked Sendable {
     /// Takes up what the region says. Once, on the event loop, before anything is asked.
     func begin() {
         for slot in topology.backends.indices { armClosing(slot) }
+        healthKeeper.changed = { [weak self] slot in
+            self?.noteHealth(slot)
+            self?.noteStates()
+        }
+        healthKeeper.weightsChanged = { [weak self] in self?.planRebuild() }
         noteStates()
         beginPassive()
         reviewDown()
@@ -124,9 +134,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
 
     func intent(_ slot: Int) -> Backends.Intent { region.intent(slot) }
 
-    func health(_ slot: Int) -> Backends.Health {
-        Backends.Health(rawValue: limpet_load8(&region.backend(slot).pointee.health)) ?? .unchecked
-    }
+    func health(_ slot: Int) -> Backends.Health { region.health(slot) }
 
     func isFull(_ slot: Int) -> Bool {
         let limit = limpet_load64(&region.backend(slot).pointee.limit)

@@ -131,7 +131,8 @@ struct DaemonPreparation {
     static func budget(_ configuration: DaemonConfiguration) -> DescriptorBudget {
         DescriptorBudget(
             limit: Descriptor.raiseLimit(), workers: workers(configuration),
-            listeners: configuration.services.reduce(0) { $0 + $1.listeners.count })
+            listeners: configuration.services.reduce(0) { $0 + $1.listeners.count },
+            checks: configuration.checksAtOnce)
     }
 
     private static func workers(_ configuration: DaemonConfiguration) -> Int {

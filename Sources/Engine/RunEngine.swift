@@ -85,7 +85,8 @@ private struct EngineRun {
             limpet_store8(&region.continuity.pointee.options_due, 0)
         }
         let budget = DescriptorBudget(
-            limit: Descriptor.raiseLimit(), workers: region.workerCount, listeners: listeners.listeners.count)
+            limit: Descriptor.raiseLimit(), workers: region.workerCount, listeners: listeners.listeners.count,
+            checks: request.configuration.checksAtOnce)
         // As the reload does it that a death may have cut short.
         let largest = min(region.recordsPerWorker, budget.connections)
         limpet_store64(
@@ -98,12 +99,14 @@ private struct EngineRun {
         // Clients first: the control plane is started once they are served, and then asked to look at the board.
         let readBoard = Locked<(@Sendable () -> Void)?>(nil)
         let board = IncidentBoard(notify: { readBoard.with { $0 }?() })
+        // At the first start there are no clients to wait for it, and they come when it is known which backends are well.
+        let early = isFirst ? startChecks(topology) : nil
+        early?.waitForFirstRound()
         let tally = Tally(backendSlots: region.backendSlots)
         let workers = try startWorkers(topology, accepted, board, tally, budget)
 
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let eventLoop = group.next()
-        eventLoop.execute { limpet_fault_thread(-1) }
+        let health = early ?? startChecks(topology)
+        let eventLoop = health.eventLoop
         let incidents = IncidentLog(topology: topology, log: log, eventLoop: eventLoop)
         let intents = IntentKeeper(
             writer: IntentWriter(path: statePath), eventLoop: eventLoop, log: log, userName: active.user)
@@ -116,8 +119,8 @@ private struct EngineRun {
         let ending = Completion()
         let controller = Controller(
             active: active, request: request, topology: topology, region: region, workers: workers,
-            tally: tally, listeners: listeners, budget: budget, incidents: incidents, intents: intents,
-            userName: active.user, eventLoop: eventLoop, log: log,
+            tally: tally, listeners: listeners, budget: budget, incidents: incidents, health: health,
+            intents: intents, userName: active.user, eventLoop: eventLoop, log: log,
             finished: { ending.complete() })
         try? eventLoop.submit { controller.begin() }.wait()
         let read: @Sendable () -> Void = { eventLoop.execute { controller.take(board.takeAll()) } }
@@ -143,6 +146,17 @@ private struct EngineRun {
         server.stop()
         intents.finish(within: .seconds(5))
         log.notice("ended")
+    }
+
+    /// Starts the control event loop, and the checks on it.
+    private func startChecks(_ topology: Topology) -> HealthKeeper {
+        let keeper = HealthKeeper(
+            topology: topology, region: region, group: MultiThreadedEventLoopGroup(numberOfThreads: 1), log: log)
+        keeper.eventLoop.execute {
+            limpet_fault_thread(-1)
+            keeper.begin()
+        }
+        return keeper
     }
 
     /// Starts the workers.

@@ -195,7 +195,7 @@ extension ServiceLimits {
 }
 
 extension ProxyVersion {
-    fileprivate var header: ProxyHeader.Version {
+    var header: ProxyHeader.Version {
         switch self {
         case .v1: .v1
         case .v2: .v2

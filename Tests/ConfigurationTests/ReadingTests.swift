@@ -42,7 +42,30 @@ import Testing
         (ConfigurationKeys.backendMaxConnections, "50"), (ConfigurationKeys.backup, "true"),
         (ConfigurationKeys.keepaliveIdle, "\"90s\""),
         (ConfigurationKeys.keepaliveInterval, "\"20s\""), (ConfigurationKeys.keepaliveCount, "9"),
+        (ConfigurationKeys.health, "\"off\""), (ConfigurationKeys.healthInterval, "\"3s\""),
+        (ConfigurationKeys.backendHealth, "\"http:/\""), (ConfigurationKeys.healthType, "\"tls-hello\""),
+        (ConfigurationKeys.healthMethod, "\"HEAD\""), (ConfigurationKeys.healthPath, "\"/up\""),
+        (ConfigurationKeys.healthHost, "\"example.org\""), (ConfigurationKeys.healthStatus, "\"204\""),
+        (ConfigurationKeys.healthBody, "\"well\""), (ConfigurationKeys.healthSend, "\"PING\""),
+        (ConfigurationKeys.healthExpect, "\"PONG\""), (ConfigurationKeys.healthRegex, "\"P.NG\""),
+        (ConfigurationKeys.healthPort, "81"), (ConfigurationKeys.healthAddress, "\"192.0.2.9\""),
+        (ConfigurationKeys.checkInterval, "\"4s\""), (ConfigurationKeys.fastInterval, "\"1s\""),
+        (ConfigurationKeys.downInterval, "\"9s\""), (ConfigurationKeys.checkTimeout, "\"1s\""),
+        (ConfigurationKeys.rise, "7"), (ConfigurationKeys.fall, "8"),
     ]
+
+    /// What a key of a check needs beside it.
+    private static func company(of key: ConfigurationKey) -> String {
+        switch key {
+        case ConfigurationKeys.healthPath: "type = \"http\", "
+        case ConfigurationKeys.healthMethod, ConfigurationKeys.healthHost, ConfigurationKeys.healthStatus,
+            ConfigurationKeys.healthBody:
+            "type = \"http\", path = \"/\", "
+        case ConfigurationKeys.healthExpect, ConfigurationKeys.healthRegex: "type = \"expect\", "
+        case ConfigurationKeys.healthSend: "type = \"expect\", expect = \"x\", "
+        default: ""
+        }
+    }
 
     static func text(with setting: (key: ConfigurationKey, text: String)) -> String {
         let line = "\(setting.key.name) = \(setting.text)"
@@ -51,6 +74,7 @@ import Testing
         case .service, .behaviour: document(service: line)
         case .backend: document(backend: line)
         case .keepalive: document(service: "keepalive = { \(line) }")
+        case .health: document(service: "health = { \(company(of: setting.key))\(line) }")
         }
     }
 
@@ -162,6 +186,8 @@ import Testing
                 user-timeout = "5m"
                 keepalive = { idle = "1m", interval = "10s", count = 6 }
                 send-proxy = "off"
+                health = { type = "tcp", fast-interval = "auto", down-interval = "auto", timeout = "2s", rise = 2, fall = 3 }
+                health-interval = "2s"
                 receive-buffer = "65537"
                 send-buffer = "auto"
 
@@ -177,7 +203,7 @@ import Testing
 
     @Test func theHashIsFNVOfTheText() throws {
         // The hash of this very text by another implementation of FNV-1a (64 bits).
-        #expect(try read(document()).configHash == "d2b0c9fc44058863")
+        #expect(try read(document()).configHash == "ff6d865ebbf31116")
     }
 }
 
@@ -185,7 +211,14 @@ extension ConfigurationKey {
     /// False where the default is told in words that are not a value.
     fileprivate var isDefaultWritable: Bool {
         switch kind {
-        case .path, .table, .account: false
+        case .path, .table, .account, .text, .ipAddress: false
+        case .check, .choice, .integer, .duration:
+            // Of those of a check, the ones that hold for every type.
+            section != .health && self != ConfigurationKeys.backendHealth
+                || [
+                    ConfigurationKeys.fastInterval, ConfigurationKeys.downInterval, ConfigurationKeys.checkTimeout,
+                    ConfigurationKeys.rise, ConfigurationKeys.fall,
+                ].contains(self)
         default: true
         }
     }

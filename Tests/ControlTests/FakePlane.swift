@@ -126,6 +126,18 @@ final class FakePlane: ControlPlane, Sendable {
         ) { $0.weight = request.weight ?? $0.weightConfigured }
     }
 
+    let events = EventHub()
+
+    func check(_ request: BackendRequest, by caller: Caller) throws(ControlError) -> EventLoopFuture<CheckReport> {
+        try change(request.backend, "check \(request.backend)", caller, force: true) { row in
+            row.check = "http"
+            row.checkResult = "HTTP 503, wanted 2xx"
+        }.map { change in
+            CheckReport(
+                backend: change.backends[0], outcome: .failed, result: "HTTP 503, wanted 2xx", seconds: 0.0125)
+        }
+    }
+
     /// Answered at once, or once the test says so.
     private func change(
         _ name: BackendName, _ words: String, _ caller: Caller, force: Bool, _ body: (inout BackendRow) -> Void

@@ -134,6 +134,21 @@ public final class ControlClient {
         return ConnectionRows(exchange, version: head.daemonVersion, time: head.time)
     }
 
+    /// Starts a stream of events.
+    public func events() throws(ControlError) -> EventLines {
+        try EventLines { () throws(ControlError) in
+            let exchange = try self.exchange(.GET, "events", nil)
+            guard case .head(let head) = try exchange.next() else { throw self.garbled }
+            guard head.status == .ok else { throw try self.failure(try self.rest(of: exchange)) }
+            return exchange
+        }
+    }
+
+    /// Checks a backend now, and waits for what comes of it.
+    public func check(_ backend: String) throws(ControlError) -> Reply<CheckReport> {
+        try post("check", BackendBody(backend: backend, service: nil))
+    }
+
     private func get<Body: Codable & Sendable>(
         _ path: String, _ query: [(name: String, value: String)] = []
     ) throws(ControlError) -> Reply<Body> {

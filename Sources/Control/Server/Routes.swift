@@ -8,6 +8,8 @@ internal import NIOHTTP1
 enum Answer {
     case whole(status: HTTPResponseStatus, type: String, body: ByteBuffer, allow: String? = nil)
     case stream(ConnectionStream)
+    /// What happens from now on.
+    case events(EventHub)
     /// Not known yet: the plane waits for something outside of the loop. Always comes.
     case later(EventLoopFuture<Answer>.Isolated)
 }
@@ -16,7 +18,7 @@ enum Answer {
 struct Routes {
     /// What POST takes, by the first part of the path.
     private static let changes: Set = [
-        "drain", "undrain", "disable", "enable", "weight", "close", "rehome", "reload", "upgrade", "shutdown",
+        "drain", "undrain", "disable", "enable", "weight", "check", "close", "rehome", "reload", "upgrade", "shutdown",
     ]
 
     private let plane: any ControlPlane
@@ -43,8 +45,9 @@ struct Routes {
             let isChange = Routes.changes.contains(route)
             let isShown =
                 rest.isEmpty
-                ? ["status", "backends", "connections", "listeners", "where", "config", "ready", "version"].contains(
-                    route)
+                ? [
+                    "status", "backends", "connections", "listeners", "where", "config", "ready", "version", "events",
+                ].contains(route)
                 : route == "backends" && rest.count <= 2 || route == "upgrades" && rest.count == 1
             guard isShown || isChange && rest.isEmpty else { throw unknownPath(request) }
             guard request.method == (isChange ? .POST : .GET) else {
@@ -98,6 +101,9 @@ struct Routes {
         case "listeners":
             try request.allow([])
             return reply(ListenersReport(listeners: plane.listeners()))
+        case "events":
+            try request.allow([])
+            return .events(plane.events)
         case "where":
             return reply(try plane.locate(try whereRequest(request)))
         case "config":
@@ -132,6 +138,8 @@ struct Routes {
             return later(try plane.disable(asked, by: caller))
         case "enable":
             return later(try plane.enable(try backendRequest(request), by: caller))
+        case "check":
+            return later(try plane.check(try backendRequest(request), by: caller))
         case "weight":
             let body = try request.json(WeightBody.self, fields: WeightBody.CodingKeys.self)
             let asked = WeightRequest(backend: try resolve(body.backend, in: body.service), weight: body.weight.number)
@@ -288,6 +296,12 @@ struct Routes {
         .later(
             future.assumeIsolated().map { reply($0, status: status) }
                 .flatMapErrorThrowing { failure($0 as? ControlError ?? ControlError(.failed, "\($0)")) })
+    }
+
+    /// An event as it is sent: one object on one line; nil: it cannot be written.
+    func line(_ event: ControlEvent) -> ByteBuffer? {
+        guard case .whole(.ok, _, let buffer, _) = reply(event) else { return nil }
+        return buffer
     }
 
     private func reply(_ body: some Codable & Sendable, status: HTTPResponseStatus = .ok) -> Answer {

@@ -1,0 +1,22 @@
+/// Hands every event to everybody who listens at that moment. Made anywhere; used on the control event loop alone.
+public final class EventHub: @unchecked Sendable {
+    private var listeners: [Int: (ControlEvent) -> Void] = [:]
+    private var nextID = 0
+
+    public init() {}
+
+    public func post(_ event: ControlEvent) {
+        for listener in listeners.values { listener(event) }
+    }
+
+    /// - Returns: what ``unsubscribe(_:)`` takes.
+    func subscribe(_ listener: @escaping (ControlEvent) -> Void) -> Int {
+        nextID += 1
+        listeners[nextID] = listener
+        return nextID
+    }
+
+    func unsubscribe(_ id: Int) {
+        listeners[id] = nil
+    }
+}
