@@ -23,7 +23,13 @@ extension Controller {
     /// What workers could not do: for the log, and for the backends' health.
     func take(_ found: [Incident: UInt64]) {
         incidents.take(found)
-        for incident in found.keys where incident.kind == .connect { noteFailures(Int(incident.slot), incident.errno) }
+        for incident in found.keys {
+            switch incident.kind {
+            case .connect: noteFailures(Int(incident.slot), incident.errno)
+            case .resetAtOnce: noteReset(Int(incident.slot))
+            default: break
+            }
+        }
     }
 
     /// Takes up again what an engine before has taken out.
@@ -50,6 +56,16 @@ extension Controller {
             passives.removeValue(forKey: slot)?.comeback?.cancel()
             tally.setFailuresInARow(0, slot)
         }
+    }
+
+    /// A reset at once asks for a check and decides nothing, or clients that send garbage could take backends out. One a
+    /// second is enough.
+    private func noteReset(_ slot: Int) {
+        guard slot < topology.backends.count, topology.backends[slot].isLive else { return }
+        let now = Clock.now()
+        guard now - min(now, resetChecks[slot] ?? 0) >= 1_000_000_000 else { return }
+        resetChecks[slot] = now
+        healthKeeper.checkSoon(slot)
     }
 
     private func noteFailures(_ slot: Int, _ cause: Errno) {

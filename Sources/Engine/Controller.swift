@@ -42,6 +42,8 @@ final class Controller: ControlPlane, @unchecked Sendable {
     let intents: IntentKeeper
     /// By backend slot.
     var closings: [Int: Closing] = [:]
+    /// By backend slot: when a check was asked for last because a connection was reset at once, in ns of ``Clock``.
+    var resetChecks: [Int: UInt64] = [:]
     var sheddings = Sheddings()
     var slowStarts = SlowStarts()
     /// By backend slot.

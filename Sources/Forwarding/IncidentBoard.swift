@@ -5,6 +5,8 @@ public struct Incident: Hashable, Sendable {
     public enum Kind: Hashable, Sendable {
         /// A connect to the backend failed.
         case connect
+        /// A backend has accepted a connection, and reset it at once without a word. The client may be to blame.
+        case resetAtOnce
         /// A connect failed for a lack of this machine: descriptors, ports, memory.
         case local
         /// No backend of the service was eligible, or all attempts failed. The client was reset.

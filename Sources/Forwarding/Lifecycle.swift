@@ -7,6 +7,8 @@ import Linux
 extension Worker {
     /// How long the bytes that a reset side had sent may take to reach the other before that is reset too, in ns.
     private static let resetGrace: UInt64 = 1_000_000_000
+    /// A backend that resets a connection within this time, and has said nothing, may be in trouble, in ns.
+    private static let atOnce: UInt64 = 1_000_000_000
     /// How long a connection closed by order may take to close by itself, in ns.
     private static let orderlyGrace: UInt64 = 5_000_000_000
 
@@ -31,6 +33,11 @@ extension Worker {
         if record.pointee.flags & resetFlag(other) != 0 {
             settleReset(slot)
             return
+        }
+        if side == 1, record.pointee.delivered.1 == 0, now - min(now, record.pointee.opened) < Worker.atOnce,
+            Int(record.pointee.state) == LIMPET_OPEN
+        {
+            incidents.add(Incident(kind: .resetAtOnce, slot: record.pointee.backend, errno: .connectionReset))
         }
         limpet_publish8(&record.pointee.flags, record.pointee.flags | resetFlag(other))
         inject(LIMPET_AT_RESET_FLAGGED)

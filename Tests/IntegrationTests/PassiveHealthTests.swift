@@ -105,6 +105,30 @@ struct PassiveHealthTests {
         try daemon.stop()
     }
 
+    /// Such a backend is looked at at once, and stays: the client may have sent garbage.
+    @Test func aBackendThatResetsAtOnceIsCheckedAndNotTakenOut() throws {
+        let (resetting, second) = (try BackendServer(.resetAtOnce), try BackendServer(.greet("b2")))
+        // Checks go to a port that answers: what they find does not depend on who is first, the reset or the look.
+        let health = "health = { type = \"tcp\", interval = \"1h\", port = \(second.address.port) }"
+        let scene = try Reloadable([resetting, second], service: [health, "passive-fall = 1"])
+        let daemon = scene.daemon
+        try eventually("the first checks have been made") {
+            try daemon.ctl.backends().allSatisfy { $0.state == "up" && $0.checkedAt != nil }
+        }
+        let source = try daemon.source(preferring: "b1")
+        // While checks come fast at the start, one may be of that.
+        for _ in 0..<3 {
+            let before = try #require(try daemon.ctl.backend("b1").checkedAt)
+            try eventually("it is checked") {
+                _ = try daemon.connect(from: source).receiveToEnd()
+                return try daemon.ctl.backend("b1").checkedAt != before
+            }
+        }
+        for _ in 0..<20 { #expect(try daemon.connect(from: source).receiveToEnd().end == .reset) }
+        #expect(try daemon.ctl.backend("b1").state == "up")
+        try daemon.stop()
+    }
+
     @Test func whatIsOutStaysOutWhenTheEngineDiesAndComesBackAfterIt() throws {
         let (refusing, second) = (try Listener.refusing(), try BackendServer(.greet("b2")))
         let daemon = try PassiveHealthTests.daemon([refusing.address, second.address])

@@ -48,6 +48,29 @@ struct SlowStartTests {
         try daemon.stop()
     }
 
+    /// The same where checks find it: up for the first time at a start is no return.
+    @Test func whoIsFoundUpAgainStartsSlowly() throws {
+        let (refusing, second) = (try Listener.refusing(), try BackendServer(.greet("b2")))
+        let scene = try Reloadable([
+            Reloadable.Service(
+                listen: ["127.0.0.1:0"],
+                settings: ["slow-start = \"24h\"", "health = { type = \"tcp\", interval = \"100ms\" }"],
+                backends: [.init(name: "b1", address: refusing.address), .init(name: "b2", address: second.address)])
+        ])
+        let daemon = scene.daemon
+        try eventually("both are known") {
+            try daemon.ctl.backends().map(\.state) == ["down", "up"]
+        }
+        #expect(try daemon.ctl.backends().allSatisfy { $0.ramp == nil })
+        try refusing.startListening()
+        try eventually("b1 is up, with a tenth of its weight") {
+            let row = try daemon.ctl.backend("b1")
+            return row.state == "up" && row.ramp == 0.1
+        }
+        #expect(try daemon.ctl.backend("b2").ramp == nil)
+        try daemon.stop()
+    }
+
     @Test func whoComesBackStartsSlowlyUnlessAReloadEndsIt() throws {
         let (refusing, second) = (try Listener.refusing(), try BackendServer(.greet("b2")))
         let scene = try Reloadable([
