@@ -26,10 +26,11 @@ STRIP           = strip
 RELEASE = .build-release
 CHECK   = .build-check
 VENV    = .build-venv
+BENCH   = .build-bench
 STAMPS  = .build-stamps
 
 # Directories are listed too: their times change when a file comes or goes.
-SOURCES := Package.swift $(shell find Sources -type d -o -type f 2>/dev/null)
+SOURCES := Package.swift $(shell find Sources Benchmarks/hashpick -type d -o -type f 2>/dev/null)
 PAGES   := $(wildcard man/*.[1-9])
 SCRIPTS := $(wildcard .ci/*)
 SCENES  := $(wildcard Tests/Scenes/*.py Tests/Mutations/*.py Benchmarks/*/*.py)
@@ -37,7 +38,7 @@ SCENES  := $(wildcard Tests/Scenes/*.py Tests/Mutations/*.py Benchmarks/*/*.py)
 BIN      = $(RELEASE)/release
 DEMO     = $(BIN)/limpet-echo demo --limpetd $(BIN)/limpetd --limpetctl $(BIN)/limpetctl
 
-.PHONY: all deps check check-all test sanitize hotpath soak upgrade-layouts soak-mutations bench-continuity lint demo run install install-strip uninstall clean help
+.PHONY: all deps check check-all test sanitize hotpath soak upgrade-layouts soak-mutations bench bench-continuity lint demo run install install-strip uninstall clean help
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -79,7 +80,8 @@ check: $(STAMPS)/deps-build $(STAMPS)/deps-check $(STAMPS)/venv
 # Warnings are errors here. The same environment for both commands, or the second would build again.
 test: export LIMPET_WARNINGS_AS_ERRORS = 1
 test: export LIMPET_PYTHON = $(CURDIR)/$(VENV)/bin/python
-test: $(STAMPS)/deps-build $(STAMPS)/deps-check $(STAMPS)/venv
+test: export LIMPET_LOAD = $(CURDIR)/$(BENCH)/load
+test: $(STAMPS)/deps-build $(STAMPS)/deps-check $(STAMPS)/venv $(BENCH)/load
 	$(SWIFT) build --build-tests --scratch-path $(CHECK) $(SWIFTFLAGS)
 	$(SWIFT) test --skip-build --scratch-path $(CHECK) $(if $(FILTER),--filter '$(FILTER)') $(SWIFTFLAGS)
 
@@ -112,6 +114,26 @@ upgrade-layouts: $(STAMPS)/deps-build
 soak-mutations: $(STAMPS)/deps-build
 	$(PYTHON) Tests/Mutations/mutations.py . .build-mutations
 
+# Limpet beside a direct connection, HAProxy and nginx. A round of everything takes about eight minutes; ONLY and PROXIES
+# take names and patterns, see docs/performance.md.
+ROUNDS    = 7
+SECONDS   = 2
+WORKERS   = 1,2
+ONLY      =
+PROXIES   =
+DIRECTION = down
+bench: $(STAMPS)/release $(STAMPS)/deps-bench $(STAMPS)/venv $(BENCH)/load
+	@$(PYTHON) Benchmarks/bench/bench.py --limpetd $(BIN)/limpetd --load $(BENCH)/load --json $(BENCH)/bench.json \
+	    --hashpick $(BIN)/limpet-hashpick --python $(VENV)/bin/python --rounds $(ROUNDS) --seconds $(SECONDS) \
+	    --workers '$(WORKERS)' --only '$(ONLY)' --proxies '$(PROXIES)' --direction $(DIRECTION)
+
+# Swift brings clang; a cc there need not be.
+COMPILER = $(firstword $(shell command -v $(CC)) $(shell command -v clang) $(CC))
+LOAD    := $(wildcard Benchmarks/load/*)
+$(BENCH)/load: $(LOAD)
+	@mkdir -p $(BENCH)
+	$(COMPILER) -O2 -Wall -Wextra -Werror -o $@ $(filter %.c,$(LOAD))
+
 # What a death and an upgrade cost the clients, by the number of connections.
 bench-continuity: $(STAMPS)/release
 	$(PYTHON) Benchmarks/continuity/continuity.py $(BIN)
@@ -135,7 +157,8 @@ hotpath: $(STAMPS)/deps-build $(STAMPS)/deps-check
 	$(PYTHON) Benchmarks/hotpath/hotpath.py $(HOTPATH)/release/limpetd $(HOTPATH)/release/limpetctl $(HOTPATH)/count.so
 
 lint: $(STAMPS)/deps-check
-	$(SWIFT) format lint --strict --parallel --recursive --configuration .swift-format Package.swift Sources Tests
+	$(SWIFT) format lint --strict --parallel --recursive --configuration .swift-format Package.swift Sources Tests \
+	    Benchmarks
 	$(if $(PAGES),$(MANDOC) -T lint -W warning $(PAGES))
 	for script in $(SCRIPTS); do sh -n $$script || exit 1; done
 	if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); fi
@@ -204,6 +227,8 @@ help:
 	@echo '                 upgrades from a build with the previous layout of records, and back'
 	@echo 'make soak-mutations'
 	@echo '                 breaks the rules of continuity one by one and sees that the checker notices'
+	@echo 'make bench       Limpet beside a direct connection, HAProxy and nginx: throughput, latency, CPU time, memory;'
+	@echo '                 ROUNDS=7 SECONDS=2 ONLY=bulk16,pingpong64x100 PROXIES=limpetd,haproxy* WORKERS=1,2'
 	@echo 'make bench-continuity'
 	@echo '                 what a death and an upgrade cost 1,000, 4,000 and 9,000 connections'
 	@echo 'make test        the tests alone, or with FILTER=REGEX some of them'

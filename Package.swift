@@ -30,6 +30,7 @@ let package = Package(
         .executable(name: "limpetctl", targets: ["limpetctl"]),
         .executable(name: "limpet-echo", targets: ["EchoBackend"]),
         .executable(name: "limpet-checker", targets: ["Checker"]),
+        .executable(name: "limpet-hashpick", targets: ["HashPick"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -105,6 +106,11 @@ let package = Package(
                 nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOWebSocket"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: common),
+
+        // Benchmarks.
+        .executableTarget(
+            name: "HashPick", dependencies: ["Stickiness", "Addressing"], path: "Benchmarks/hashpick",
+            swiftSettings: common),
 
         // Tests.
         .executableTarget(

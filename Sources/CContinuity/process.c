@@ -5,12 +5,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -22,6 +24,24 @@ void limpet_grow_descriptor_table(int32_t descriptors) {
      * table that was handed down a connection may have the last number. */
     int highest = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, descriptors - 1);
     if (highest >= 0) close(highest);
+}
+
+static int forget_object(struct dl_phdr_info *object, size_t size, void *context) {
+    (void)size;
+    uintptr_t page = (uintptr_t)*(long *)context;
+    for (int index = 0; index < object->dlpi_phnum; index++) {
+        const ElfW(Phdr) *segment = &object->dlpi_phdr[index];
+        if (segment->p_type != PT_LOAD || (segment->p_flags & PF_W)) continue;
+        uintptr_t first = (object->dlpi_addr + segment->p_vaddr) & ~(page - 1);
+        uintptr_t last = object->dlpi_addr + segment->p_vaddr + segment->p_memsz;
+        madvise((void *)first, last - first, MADV_DONTNEED);
+    }
+    return 0;
+}
+
+void limpet_forget_program(void) {
+    long page = sysconf(_SC_PAGESIZE);
+    dl_iterate_phdr(forget_object, &page);
 }
 
 int limpet_name_keeper(limpet_continuity *continuity) {

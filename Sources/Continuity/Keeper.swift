@@ -129,6 +129,7 @@ public struct Keeper: ~Copyable {
             if isNoted, limpet_load32(&region.continuity.pointee.serving) != 0 {
                 isNoted = false
                 noteRestart(nil)
+                limpet_forget_program()
             }
             if let signal = Signals.wait(Keeper.signals, nanoseconds: nextLook - now) { take(signal.number, engine) }
         }

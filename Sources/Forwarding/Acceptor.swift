@@ -105,6 +105,7 @@ extension Worker {
         record.pointee.client.set(clean)
         record.pointee.peer.set(clean)
         record.pointee.client_local.set(local)
+        record.pointee.flags = absentFlag(0)
         inject(LIMPET_AT_RECORD_WRITTEN)
         limpet_order()
         record.pointee.descriptor.0 = descriptor
@@ -118,14 +119,6 @@ extension Worker {
         limpet_bump64(&own.pointee.open, 1)
         limpet_bump64(&counters.pointee.accepted, 1)
         limpet_bump64(&counters.pointee.open, 1)
-        if let failure = poller.add(
-            descriptor, token: Token.record(slot, side: 0, generation: generation), interest: [])
-        {
-            reportLocal(failure)
-            refuse(slot)
-            return
-        }
-        inject(LIMPET_AT_CLIENT_WATCHED)
         dialFirst(slot)
     }
 

@@ -54,6 +54,8 @@ extension Worker {
         record.pointee.backend_local.set(nil)
         limpet_write_end(&record.pointee.sequence)
         waiting.append(DialQueue.Item(slot: slot, generation: record.pointee.generation), for: member.slot)
+        // Its reset is to be seen, however long it waits.
+        armDialTimer(slot)
     }
 
     func mayDial(_ backend: UInt16, _ limits: ServiceLimits) -> Bool {

@@ -195,7 +195,7 @@ extension Worker {
         }
         record.pointee.events.1 = Poller.Interest.write.rawValue
         inject(LIMPET_AT_BACKEND_WATCHED)
-        if record.pointee.deadline != 0 { wheel.arm(slot, at: record.pointee.deadline, now: now) }
+        armDialTimer(slot)
         limpet_bump64(&counters(member.slot).pointee.connecting, 1)
         return nil
     }
@@ -228,7 +228,9 @@ extension Worker {
             if event.failed || event.hungUp { finish(slot, resetting: .backend) }
             return
         }
-        let outcome = StreamSocket.takeError(record.pointee.descriptor.1)
+        // An error is told as one: there is none to be asked for where there is nothing but room to write.
+        let isClean = event.writable && !event.failed && !event.hungUp
+        let outcome = isClean ? nil : StreamSocket.takeError(record.pointee.descriptor.1)
         inject(LIMPET_AT_CONNECT_TOLD)
         switch outcome {
         case nil:
@@ -242,8 +244,36 @@ extension Worker {
         }
     }
 
-    mutating func connectTimedOut(_ slot: Int) {
-        connectEnded(slot, .timedOut)
+    /// Until a connect takes this long its client is not watched, in ns: most are over much sooner, and the client's reset is
+    /// found then.
+    private static let watchAfter: UInt64 = 100_000_000
+
+    mutating func armDialTimer(_ slot: Int) {
+        let record = records + slot
+        let isWatched = record.pointee.flags & absentFlag(0) == 0
+        let watch = isWatched ? UInt64.max : now + Worker.watchAfter
+        let deadline = record.pointee.deadline == 0 ? UInt64.max : record.pointee.deadline
+        if min(watch, deadline) != .max { wheel.arm(slot, at: min(watch, deadline), now: now) }
+    }
+
+    /// A connect has taken some time, or all that it may.
+    mutating func dialTimerFired(_ slot: Int) {
+        let record = records + slot
+        if record.pointee.deadline != 0, now >= record.pointee.deadline {
+            connectEnded(slot, .timedOut)
+            return
+        }
+        if record.pointee.flags & absentFlag(0) != 0 {
+            let token = Token.record(slot, side: 0, generation: record.pointee.generation)
+            if let failure = poller.ensure(record.pointee.descriptor.0, token: token, interest: []) {
+                reportLocal(failure)
+                finish(slot, resetting: .both)
+                return
+            }
+            inject(LIMPET_AT_CLIENT_WATCHED)
+            record.pointee.flags &= ~absentFlag(0)
+        }
+        armDialTimer(slot)
     }
 
     /// The backend has accepted.
@@ -291,11 +321,10 @@ extension Worker {
             sideReset(slot, 1)
             return
         }
-        if record.pointee.header_left > 0 {
-            let generation = record.pointee.generation
-            pump(slot, LIMPET_IN)
-            if record.pointee.generation != generation || isFree(record) { return }
-        }
+        // Most clients have spoken by now: what they said goes on without epoll's having to tell of it.
+        let generation = record.pointee.generation
+        pump(slot, LIMPET_IN)
+        if record.pointee.generation != generation || isFree(record) { return }
         updateInterest(slot)
     }
 

@@ -165,11 +165,7 @@ extension Worker {
         defer { putDown() }
         switch Int(record.pointee.state) {
         case LIMPET_CONNECTING:
-            if now >= record.pointee.deadline {
-                connectTimedOut(slot)
-            } else {
-                wheel.arm(slot, at: record.pointee.deadline, now: now)
-            }
+            dialTimerFired(slot)
         case LIMPET_CLOSING:
             closingTimerFired(slot)
         case LIMPET_OPEN, LIMPET_HALF_CLOSED:
@@ -284,26 +280,43 @@ extension Worker {
 
     /// Makes epoll watch each side for what its directions wait for. Costs a system call only where that has changed. Ends
     /// the connection where the kernel refuses.
+    /// - Parameter side: whose event was served. Where it told of its end for the first time it stays watched until it does
+    ///   so again: most often the other side's end comes before that, and all is over.
     @inline(__always)
-    mutating func updateInterest(_ slot: Int) {
-        updateInterest(slot, 0)
-        if !isFree(records + slot) { updateInterest(slot, 1) }
+    mutating func updateInterest(_ slot: Int, afterEventOf side: Int? = nil) {
+        updateInterest(slot, 0, isFirst: side == 0)
+        if !isFree(records + slot) { updateInterest(slot, 1, isFirst: side == 1) }
     }
 
     @inline(__always)
-    private mutating func updateInterest(_ slot: Int, _ side: Int) {
+    private mutating func updateInterest(_ slot: Int, _ side: Int, isFirst: Bool) {
         let record = records + slot
         let wanted = wanted(record, side)
         let watched = limpet_events(record, Int32(side))
-        if watched.pointee != wanted.rawValue { changeInterest(slot, side, wanted) }
+        if watched.pointee == wanted.rawValue { return }
+        if isFirst, wanted.isEmpty, watched.pointee & ~Poller.Interest.edge.rawValue == Poller.Interest.read.rawValue,
+            has(limpet_direction_of(record, Int32(side)), LIMPET_DIRECTION_EOF)
+        {
+            return
+        }
+        changeInterest(slot, side, wanted)
     }
 
-    /// What an open connection waits for on one side.
+    /// What an open connection waits for on one side. Messages are watched for by edges: whoever serves one reads all that
+    /// there is. Where that cannot be (a stream, a full sink, a side that has ended) the set is level-triggered, and changing
+    /// over makes the kernel look anew.
     @inline(__always)
     private func wanted(_ record: UnsafeMutablePointer<limpet_record>, _ side: Int) -> Poller.Interest {
         var wanted: Poller.Interest = []
         if wantsInput(limpet_direction_of(record, Int32(side))) { wanted.insert(.read) }
         if has(limpet_direction_of(record, Int32(1 - side)), LIMPET_DIRECTION_BLOCKED) { wanted.insert(.write) }
+        let flags = record.pointee.direction.0.flags | record.pointee.direction.1.flags
+        let state = Int(record.pointee.state)
+        if wanted == .read, state == LIMPET_OPEN || state == LIMPET_HALF_CLOSED, !hasLeftover,
+            flags & UInt16(LIMPET_DIRECTION_BULK.rawValue) == 0
+        {
+            wanted.insert(.edge)
+        }
         return wanted
     }
 
@@ -400,7 +413,7 @@ extension Worker {
     }
 
     @inline(__always)
-    private func absentFlag(_ side: Int) -> UInt8 {
+    func absentFlag(_ side: Int) -> UInt8 {
         UInt8(side == 0 ? LIMPET_ABSENT_CLIENT : LIMPET_ABSENT_BACKEND)
     }
 }

@@ -4,9 +4,17 @@ import Linux
 /// The empty pipes of one worker. A pipe that ever held bytes comes back only when it is known to be empty; otherwise
 /// it is closed, so that one client's bytes can never reach another.
 struct PipePool: ~Copyable {
-    /// What a new pipe asks the kernel for.
-    static let wantedCapacity: Int32 = 256 * 1024
-    /// Empty pipes to keep; more are closed. 4 MiB per worker at most: an ordinary user has 64 MiB of them (pipe(7)).
+    /// What the first pipes ask the kernel for: pipe-max-size, as it is by default. A stream that is taken in pieces of
+    /// this size costs half of what it costs in pieces of a quarter of it.
+    static let largest: Int32 = 1024 * 1024
+    /// What those ask for that come after them: then many connections are held up at once, and an ordinary user has 64 MiB
+    /// of pipes (pipe-user-pages-soft, pipe(7)).
+    static let ordinary: Int32 = 256 * 1024
+    /// Of those 64 MiB, what the large pipes of all workers may take together.
+    private static let largeBudget = 32 * 1024 * 1024
+    /// Large pipes that a worker has use for: it fills and empties one at a time.
+    private static let largeAtMost = 8
+    /// Empty pipes to keep; more are closed.
     private static let kept = 16
     /// A pipe that takes less than this is one of those that an unprivileged user gets when he has many, see pipe(7).
     private static let small: Int32 = 65536
@@ -17,16 +25,21 @@ struct PipePool: ~Copyable {
     private var freeCount = 0
     private var existing = 0
     private let maximum: Int
+    /// As long as fewer exist, the next one is to be large.
+    private let large: Int
     private var refusedUntil: UInt64 = 0
     /// When to ask again for a larger one, in ns.
     private var smallUntil: UInt64 = 0
     private let counters: UnsafeMutablePointer<limpet_worker>
 
-    /// - Parameter maximum: pipes that may exist at once.
-    init(maximum: Int, counters: UnsafeMutablePointer<limpet_worker>) {
+    /// - Parameters:
+    ///   - maximum: pipes that may exist at once.
+    ///   - workers: that share what the user may have of pipes.
+    init(maximum: Int, workers: Int, counters: UnsafeMutablePointer<limpet_worker>) {
         self.maximum = maximum
+        large = min(PipePool.largeAtMost, max(1, PipePool.largeBudget / Int(PipePool.largest) / workers))
         self.counters = counters
-        free = .allocate(capacity: PipePool.kept)
+        free = .allocate(capacity: PipePool.kept + 1)
     }
 
     /// At the start: pipes that connections hold from before.
@@ -60,13 +73,27 @@ struct PipePool: ~Copyable {
     /// Gives back a pipe that is known to be empty.
     mutating func giveBack(_ pipe: Pipe) {
         let isSmall = pipe.capacity < PipePool.small
-        if freeCount == PipePool.kept || (isSmall && freeCount > 0) {
+        if isSmall && freeCount > 0 {
             discard(pipe)
             return
         }
-        free[freeCount] = pipe
+        // By size, the largest last: it is taken first, so that a stream gets a large one where there is one.
+        var place = freeCount
+        while place > 0, free[place - 1].capacity > pipe.capacity {
+            free[place] = free[place - 1]
+            place -= 1
+        }
+        free[place] = pipe
         freeCount += 1
+        if freeCount > PipePool.kept { dropSmallest() }
         limpet_store64(&counters.pointee.pipes_held, UInt64(existing - freeCount))
+    }
+
+    private mutating func dropSmallest() {
+        let smallest = free[0]
+        freeCount -= 1
+        for index in 0..<freeCount { free[index] = free[index + 1] }
+        discard(smallest)
     }
 
     /// Closes a pipe that may still hold bytes.
@@ -92,7 +119,7 @@ struct PipePool: ~Copyable {
     private mutating func enlarge(now: UInt64) {
         if now < smallUntil { return }
         smallUntil = now + PipePool.retryAfter
-        free[freeCount - 1].ask(for: PipePool.wantedCapacity)
+        free[freeCount - 1].ask(for: existing <= large ? PipePool.largest : PipePool.ordinary)
     }
 
     private mutating func open(now: UInt64) {
@@ -101,7 +128,7 @@ struct PipePool: ~Copyable {
             return
         }
         do {
-            free[0] = try Pipe.open(capacity: PipePool.wantedCapacity)
+            free[0] = try Pipe.open(capacity: existing < large ? PipePool.largest : PipePool.ordinary)
             counters.pointee.highest = max(counters.pointee.highest, free[0].read, free[0].write)
             freeCount = 1
             existing += 1

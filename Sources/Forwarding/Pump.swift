@@ -8,8 +8,6 @@ import Linux
 /// back when it calms down. What the receiving side does not take at once waits in a pipe, and the sending side is not
 /// read meanwhile: so backpressure is the sockets' own, and an idle connection holds nothing.
 extension Worker {
-    /// Rounds of one direction before other connections have their turn.
-    private static let roundsPerTurn = 16
     /// A splice that moves less than this counts as calm …
     private static let calmBytes = 16384
     /// … and after so many of them in a row the scratch is cheaper again.
@@ -19,6 +17,8 @@ extension Worker {
     @inline(__always)
     mutating func connectionReady(_ slot: Int, _ side: Int, _ event: Poller.Event) {
         let record = records + slot
+        readsOn = event.isMore
+        defer { (readsOn, hasLeftover) = (false, false) }
         if record.pointee.state == UInt8(LIMPET_CONNECTING) {
             dialReady(slot, side, event)
             return
@@ -26,6 +26,8 @@ extension Worker {
         let generation = record.pointee.generation
         let reading = limpet_direction_of(record, Int32(side))
         let writing = limpet_direction_of(record, Int32(1 - side))
+        // It has told of its end before, and tells of it again.
+        let isToldAgain = event.readable && has(reading, LIMPET_DIRECTION_EOF)
         if event.writable || event.failed, has(writing, LIMPET_DIRECTION_BLOCKED) {
             clear(writing, LIMPET_DIRECTION_BLOCKED)
             pump(slot, 1 - side)
@@ -39,7 +41,7 @@ extension Worker {
             pausedSideShut(slot, side, failed: event.failed)
             if record.pointee.generation != generation || isFree(record) { return }
         }
-        updateInterest(slot)
+        updateInterest(slot, afterEventOf: isToldAgain ? nil : side)
     }
 
     /// Moves what can be moved in one direction now. May end the connection.
@@ -48,7 +50,8 @@ extension Worker {
         let way = limpet_direction_of(record, Int32(direction))
         let source = limpet_descriptor(record, Int32(direction)).pointee
         let sink = limpet_descriptor(record, Int32(1 - direction)).pointee
-        for round in 0..<Worker.roundsPerTurn {
+        var round = 0
+        while true {
             if way.pointee.pipe_bytes > 0 {
                 guard flush(slot, direction, way, sink) else { return }
             }
@@ -56,11 +59,16 @@ extension Worker {
                 endDirection(slot, direction, way, source, sink)
                 return
             }
+            if round >= roundsPerTurn, !readsOn || round > 1 {
+                hasLeftover = true
+                return
+            }
             let proceed =
                 has(way, LIMPET_DIRECTION_BULK)
                 ? spliceOnce(slot, direction, way, source, sink, isFirst: round == 0)
                 : copyOnce(slot, direction, way, source, sink)
             if !proceed { return }
+            round += 1
         }
     }
 
@@ -150,7 +158,7 @@ extension Worker {
         }
         releaseScratch()
         inject(LIMPET_AT_SCRATCH_RELEASED)
-        if length < limit { return false }
+        if length < limit { return readsOn }
         if limit == Int(LIMPET_SCRATCH_BYTES) {
             set(way, LIMPET_DIRECTION_BULK)
             way.pointee.calm = 0
@@ -258,7 +266,7 @@ extension Worker {
         }
         name(pipe, way)
         inject(LIMPET_AT_PIPE_NAMED)
-        switch Transfer.splice(from: source, to: pipe.write, limit: Int(pipe.capacity)) {
+        switch Transfer.splice(from: source, to: pipe.write, limit: min(Int(pipe.capacity), bytesPerRound)) {
         case .moved(let count):
             inject(LIMPET_AT_SPLICED_IN)
             limpet_store32(&way.pointee.pipe_bytes, UInt32(count))
@@ -324,7 +332,7 @@ extension Worker {
     private mutating func discard(
         _ slot: Int, _ direction: Int, _ way: UnsafeMutablePointer<limpet_direction>, _ source: Int32
     ) {
-        for _ in 0..<Worker.roundsPerTurn {
+        for _ in 0..<roundsPerTurn {
             switch Transfer.discard(source, limit: 1 << 20) {
             case .moved:
                 inject(LIMPET_AT_DISCARDED)

@@ -21,6 +21,7 @@ extension Worker {
         inject(LIMPET_AT_RECOVERED)
         for socket in accepted { adopt(socket) }
         beginReview(after: nil)
+        edges.begin()
     }
 
     /// Rebuilds what lived in the dead worker alone.
@@ -54,7 +55,7 @@ extension Worker {
         let record = records + slot
         switch Int(record.pointee.state) {
         case LIMPET_CONNECTING:
-            if record.pointee.deadline != 0 { wheel.arm(slot, at: record.pointee.deadline, now: now) }
+            armDialTimer(slot)
         case LIMPET_CLOSING:
             let isReset = record.pointee.flags & (resetFlag(0) | resetFlag(1)) != 0
             wheel.arm(slot, at: isReset ? now : record.pointee.deadline, now: now)

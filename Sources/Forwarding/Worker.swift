@@ -27,6 +27,8 @@ struct Worker: ~Copyable {
     var listening: Listening = .yes
     /// What is left to do after the last exchange of the table.
     var review = Review()
+    /// Which edges are still to be looked for after an engine's death.
+    var edges = EdgeReview()
     /// By slot of a connection that is being dialled: the backends that could not be connected to, in that order.
     var tried: [Int: [UInt16]] = [:]
     /// Who waits for a connect to be started.
@@ -37,6 +39,14 @@ struct Worker: ~Copyable {
     var reserveDescriptor: Int32
     /// The clock, read once per turn of the loop.
     var now: UInt64
+    /// Whether a read that gets less than it asked for is followed by another, see ``Poller/Event/isMore``.
+    var readsOn = false
+    /// The event that is being served leaves something unread: no edge will tell of it.
+    var hasLeftover = false
+    /// Until when streams are held short for messages' sake, in ns.
+    var mixedUntil: UInt64 = 0
+    /// Slot and side of the stream that was served last.
+    var lastStream: UInt64 = 0
     var running = true
     /// Where to stop after this turn; nil: go on.
     var parking: Gate?
@@ -70,7 +80,8 @@ struct Worker: ~Copyable {
         listeners = region.listeners(of: setup.index)
         now = Clock.now()
         poller = Poller(adopting: own.pointee.poller, capacity: 256)
-        pipes = PipePool(maximum: setup.maximumPipes, counters: own)
+        pipes = PipePool(
+            maximum: setup.maximumPipes, workers: setup.region.workerCount, counters: own)
         wheel = TimerWheel(records: records, now: now)
         free = FreeSlots(count: region.recordsPerWorker)
         reserveDescriptor = Descriptor.reserve() ?? -1
@@ -96,12 +107,11 @@ struct Worker: ~Copyable {
             let count = poller.wait(milliseconds: timeout())
             now = Clock.now()
             limpet_bump64(&own.pointee.heartbeat, 1)
-            for position in 0..<count {
-                dispatch(poller.event(position))
-            }
+            serve(count)
             while let slot = wheel.takeDue(now: now) { timerFired(slot) }
             if !waiting.isEmpty { dialWaiting() }
             if isReviewing { reviewSome() }
+            if isLookingForEdges { lookForEdges() }
             if listening == .noDescriptors && now >= listenAgain { resumeListening() }
             if let gate = parking {
                 parking = nil
@@ -111,7 +121,7 @@ struct Worker: ~Copyable {
     }
 
     private func timeout() -> Int32 {
-        if isReviewing { return 0 }
+        if isReviewing || isLookingForEdges { return 0 }
         let timers = wheel.wait(now: now)
         let wait = timers < 0 ? Worker.longestWait : min(timers, Worker.longestWait)
         guard listening == .noDescriptors else { return wait }
@@ -137,7 +147,7 @@ struct Worker: ~Copyable {
     }
 
     @inline(__always)
-    private mutating func dispatch(_ event: Poller.Event) {
+    mutating func dispatch(_ event: Poller.Event) {
         let generation = Token.generation(event.token)
         if generation == 0 {
             if event.token == Token.mailbox {

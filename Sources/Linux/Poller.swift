@@ -9,9 +9,13 @@ public struct Poller: ~Copyable {
         @inlinable public init(rawValue: UInt8) { self.rawValue = rawValue }
         public static let read = Interest(rawValue: 1)
         public static let write = Interest(rawValue: 2)
+        /// Told of once for each time that something comes, and not as long as there is something: the kernel need not look
+        /// again. EPOLLET, with EPOLLRDHUP and EPOLLPRI: then ``Event/isMore`` says when one read may not get all.
+        public static let edge = Interest(rawValue: 4)
 
         @inlinable var epoll: UInt32 {
             (rawValue & 1 != 0 ? EPOLLIN.rawValue : 0) | (rawValue & 2 != 0 ? EPOLLOUT.rawValue : 0)
+                | (rawValue & 4 != 0 ? EPOLLRDHUP.rawValue | EPOLLPRI.rawValue | 1 << 31 : 0)
         }
     }
 
@@ -25,6 +29,9 @@ public struct Poller: ~Copyable {
         }
         @inlinable public var readable: Bool { bits & EPOLLIN.rawValue != 0 }
         @inlinable public var writable: Bool { bits & EPOLLOUT.rawValue != 0 }
+        /// With ``Interest/edge``: an end or an urgent mark is among what can be read, so that a read that gets less than it
+        /// asked for has not got all.
+        @inlinable public var isMore: Bool { bits & (EPOLLRDHUP.rawValue | EPOLLPRI.rawValue) != 0 }
         /// An error waits in the socket: read it with recv, send or SO_ERROR.
         @inlinable public var failed: Bool { bits & EPOLLERR.rawValue != 0 }
         /// Both directions are shut. Cannot be masked.
@@ -33,7 +40,8 @@ public struct Poller: ~Copyable {
 
     public let descriptor: Int32
     @usableFromInline let events: UnsafeMutablePointer<epoll_event>
-    @usableFromInline let capacity: Int
+    /// Events taken out of the kernel in one go.
+    public let capacity: Int
 
     /// - Parameters:
     ///   - descriptor: from ``create()``, by whomever; stays open when this value ends.
@@ -60,7 +68,7 @@ public struct Poller: ~Copyable {
     /// - Parameter milliseconds: −1 waits for ever.
     @inlinable
     public func wait(milliseconds: Int32) -> Int {
-        let count = epoll_wait(descriptor, events, Int32(capacity), milliseconds)
+        let count = limpet_epoll_wait(descriptor, events, Int32(capacity), milliseconds)
         return count < 0 ? 0 : Int(count)
     }
 
@@ -68,6 +76,13 @@ public struct Poller: ~Copyable {
     public func event(_ index: Int) -> Event {
         let event = events[index]
         return Event(token: event.data.u64, bits: event.events)
+    }
+
+    /// Puts an event in the place of another, until the next ``wait(milliseconds:)``.
+    @inlinable
+    public func keep(_ event: Event, at index: Int) {
+        events[index].data.u64 = event.token
+        events[index].events = event.bits
     }
 
     public func add(_ target: Int32, token: UInt64, interest: Interest) -> Errno? {

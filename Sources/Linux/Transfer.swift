@@ -17,7 +17,7 @@ public enum Transfer {
     @inline(__always)
     public static func receive(_ socket: Int32, into buffer: UnsafeMutableRawPointer, limit: Int) -> Outcome {
         while true {
-            let count = recv(socket, buffer, limit, 0)
+            let count = limpet_recv(socket, buffer, limit, 0)
             if let outcome = settle(count) { return outcome }
         }
     }
@@ -25,7 +25,7 @@ public enum Transfer {
     /// recv(2) with MSG_PEEK: the bytes stay in the socket.
     public static func peek(_ socket: Int32, into buffer: UnsafeMutableRawPointer, limit: Int) -> Outcome {
         while true {
-            let count = recv(socket, buffer, limit, Int32(MSG_PEEK))
+            let count = limpet_recv(socket, buffer, limit, Int32(MSG_PEEK))
             if let outcome = settle(count) { return outcome }
         }
     }
@@ -33,7 +33,7 @@ public enum Transfer {
     /// recv(2) with MSG_TRUNC: takes bytes out of the socket without copying them (tcp(7)).
     public static func discard(_ socket: Int32, limit: Int) -> Outcome {
         while true {
-            let count = recv(socket, nil, limit, Int32(MSG_TRUNC))
+            let count = limpet_recv(socket, nil, limit, Int32(MSG_TRUNC))
             if let outcome = settle(count) { return outcome }
         }
     }
@@ -42,7 +42,7 @@ public enum Transfer {
     @inline(__always)
     public static func send(_ socket: Int32, from buffer: UnsafeRawPointer, count: Int) -> Outcome {
         while true {
-            let sent = CLinux.send(socket, buffer, count, Int32(MSG_NOSIGNAL))
+            let sent = limpet_send(socket, buffer, count, Int32(MSG_NOSIGNAL))
             if sent > 0 { return .moved(sent) }
             let error = Errno.last
             if error == .wouldBlock { return .wouldBlock }
@@ -63,8 +63,7 @@ public enum Transfer {
     @inline(__always)
     public static func splice(from source: Int32, to sink: Int32, limit: Int) -> Outcome {
         while true {
-            let count = CLinux.splice(
-                source, nil, sink, nil, limit, UInt32(LIMPET_SPLICE_MOVE | LIMPET_SPLICE_NONBLOCK))
+            let count = limpet_splice(source, sink, limit, UInt32(LIMPET_SPLICE_MOVE | LIMPET_SPLICE_NONBLOCK))
             if let outcome = settle(count) { return outcome }
         }
     }

@@ -6,11 +6,13 @@ import Testing
 @testable import Forwarding
 
 @Suite struct PipePoolTests {
-    private func withPool(maximum: Int, _ body: (inout PipePool, UnsafeMutablePointer<limpet_worker>) -> Void) {
+    private func withPool(
+        maximum: Int, workers: Int = 1, _ body: (inout PipePool, UnsafeMutablePointer<limpet_worker>) -> Void
+    ) {
         let counters = UnsafeMutablePointer<limpet_worker>.allocate(capacity: 1)
         counters.initialize(to: limpet_worker())
         do {
-            var pool = PipePool(maximum: maximum, counters: counters)
+            var pool = PipePool(maximum: maximum, workers: workers, counters: counters)
             body(&pool, counters)
         }
         counters.deallocate()
@@ -82,9 +84,24 @@ import Testing
             #expect(small.capacity == 4096)
             first.close()
             pool.giveBack(small)  // in the place of the first
-            #expect(pool.reserve(now: 0) == Int(PipePool.wantedCapacity))
-            #expect(pool.take(now: 0)?.capacity == PipePool.wantedCapacity)
+            #expect(pool.reserve(now: 0) == Int(PipePool.largest))
+            #expect(pool.take(now: 0)?.capacity == PipePool.largest)
             #expect(counters.pointee.pipes == 1)
+        }
+    }
+
+    /// An ordinary user has 64 MiB of pipes, for all workers and for all that a slow client holds up.
+    @Test(arguments: [(1, 8), (2, 8), (16, 2), (64, 1)])
+    func theFirstAreLargeAndTheOthersAreNot(workers: Int, large: Int) {
+        withPool(maximum: 40, workers: workers) { pool, counters in
+            let taken = (0..<25).compactMap { _ in pool.take(now: 0) }
+            #expect(taken.map(\.capacity).prefix(large).allSatisfy { $0 == PipePool.largest })
+            #expect(taken.map(\.capacity).dropFirst(large).allSatisfy { $0 == PipePool.ordinary })
+            // Whatever order they come back in, the next to be taken are the large ones.
+            for pipe in taken.shuffled() { pool.giveBack(pipe) }
+            #expect(counters.pointee.pipes == 16 && counters.pointee.pipes_held == 0)
+            for _ in 0..<large { #expect(pool.take(now: 0)?.capacity == PipePool.largest) }
+            #expect(pool.take(now: 0)?.capacity == PipePool.ordinary)
         }
     }
 

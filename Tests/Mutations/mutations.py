@@ -40,7 +40,7 @@ SECONDS = 40
 def synchronise(source, tree):
     """Makes `tree` equal to the sources; what is equal already keeps its time, so that little has to be built again."""
     wanted = set()
-    for top in ["Package.swift", "Package.resolved", "Sources", "Tests"]:
+    for top in ["Package.swift", "Package.resolved", "Sources", "Tests", "Benchmarks"]:
         path = source / top
         files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
         for file in files:

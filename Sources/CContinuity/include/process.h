@@ -8,6 +8,10 @@
  * table grows only after an RCU grace period, which holds up whoever needed the number for milliseconds. */
 void limpet_grow_descriptor_table(int32_t descriptors);
 
+/* Lets go of what this process has mapped of the program and its libraries and has not written to. It comes back page by
+ * page, out of the page cache, as it is needed: a keeper that waits needs next to nothing of what its start has touched. */
+void limpet_forget_program(void);
+
 /* Names the calling process in the region as the keeper: its id and a pidfd of it. Once per image, before the first
  * engine. 0, or -1 with errno. */
 int limpet_name_keeper(limpet_continuity *_Nonnull continuity);

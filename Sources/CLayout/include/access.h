@@ -113,4 +113,10 @@ __attribute__((no_sanitize("thread"))) static inline _Bool limpet_record_copy(li
     return limpet_read_valid(&from->sequence, begun);
 }
 
+/* Begins to fetch a record into the cache. */
+static inline void limpet_record_prefetch(const limpet_record *_Nonnull record) {
+    const char *line = (const char *)record;
+    for (unsigned offset = 0; offset < sizeof *record; offset += 64) __builtin_prefetch(line + offset, 1);
+}
+
 #endif

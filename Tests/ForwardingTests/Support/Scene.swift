@@ -75,6 +75,20 @@ final class Scene {
         limpet_events(record, Int32(side)).pointee = Poller.Interest.read.rawValue
     }
 
+    /// As a connection that carries messages is.
+    func watchByEdges(_ side: Int) {
+        let poller = Poller(adopting: own.pointee.poller, capacity: 1)
+        let token = Token.record(0, side: side, generation: record.pointee.generation)
+        #expect(poller.modify(side == 0 ? toClient : toServer, token: token, interest: [.read, .edge]) == nil)
+        limpet_events(record, Int32(side)).pointee = Poller.Interest([.read, .edge]).rawValue
+    }
+
+    /// Waits until epoll tells of something, which the engine that it tells dies of.
+    func takeEvent() -> Bool {
+        let poller = Poller(adopting: own.pointee.poller, capacity: 1)
+        return poller.wait(milliseconds: 10_000) == 1
+    }
+
     func unwatch(_ side: Int) {
         Poller(adopting: own.pointee.poller, capacity: 1).remove(side == 0 ? toClient : toServer)
     }
