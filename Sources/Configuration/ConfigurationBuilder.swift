@@ -122,6 +122,7 @@ struct ConfigurationBuilder {
         reader.read(ConfigurationKeys.connectTimeout, into: &service.connectTimeout)
         reader.read(ConfigurationKeys.connectAttempts, into: &service.connectAttempts)
         reader.read(ConfigurationKeys.passiveFall, into: &service.passiveFall)
+        reader.read(ConfigurationKeys.slowStart, into: &service.slowStart)
         reader.read(ConfigurationKeys.whenDown, into: &service.whenDown)
         reader.read(ConfigurationKeys.whenAllDown, into: &service.whenAllDown)
         reader.read(ConfigurationKeys.serviceMaxConnections, into: &service.maxConnections)

@@ -75,6 +75,9 @@ public enum ConfigurationKeys {
     public static let passiveFall = behaviour(
         "passive-fall", .integer(1...1000, word: "off"), "3", flag: false,
         "Connects to a backend that fail in a row before it counts as down.")
+    public static let slowStart = behaviour(
+        "slow-start", .duration(.seconds(1)...hours(24), word: "off"), "off", flag: false,
+        "Time over which a backend that comes back or is added gets its full weight.")
     public static let whenDown = behaviour(
         "when-down", .choice(["keep", "shed", "close"]), "keep", flag: false,
         "What becomes of the connections of a backend that goes down.")
@@ -208,7 +211,7 @@ public enum ConfigurationKeys {
         logFormat, hashKeyFile,
         defaults, service,
         serviceName, listen, backend,
-        hashOn, ipv4Prefix, ipv6Prefix, connectTimeout, connectAttempts, passiveFall, whenDown, whenAllDown,
+        hashOn, ipv4Prefix, ipv6Prefix, connectTimeout, connectAttempts, passiveFall, slowStart, whenDown, whenAllDown,
         serviceMaxConnections, maxConnectionsPerClient, acceptRatePerClient, maxConnecting, maxLoadFactor,
         idleTimeout, halfCloseTimeout, userTimeout,
         keepalive, sendProxy, health, healthInterval, receiveBuffer, sendBuffer,

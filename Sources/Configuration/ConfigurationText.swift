@@ -54,6 +54,7 @@ extension ServiceConfiguration {
             Setting(ConfigurationKeys.connectTimeout, DurationText.render(connectTimeout)),
             Setting(ConfigurationKeys.connectAttempts, raw: "\(connectAttempts)"),
             Setting(ConfigurationKeys.passiveFall, number: passiveFall, otherwise: "off"),
+            Setting(ConfigurationKeys.slowStart, slowStart.map(DurationText.render) ?? "off"),
             Setting(ConfigurationKeys.whenDown, whenDown.rawValue),
             Setting(ConfigurationKeys.whenAllDown, whenAllDown.rawValue),
             Setting(ConfigurationKeys.serviceMaxConnections, number: maxConnections, otherwise: "off"),

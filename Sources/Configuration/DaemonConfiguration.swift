@@ -62,6 +62,8 @@ public struct ServiceConfiguration: Sendable, Equatable {
     public var connectAttempts: Int = 3
     /// Connects to a backend that fail in a row before it counts as down, 1 to 1000; nil: they change nothing.
     public var passiveFall: Int? = 3
+    /// Time over which a backend that comes back or is added gets its full weight; nil: it has it at once.
+    public var slowStart: Duration?
     public var whenDown: WhenDown = .keep
     public var whenAllDown: WhenAllDown = .any
     /// Connections, over all backends; nil: no limit.

@@ -31,13 +31,16 @@ extension Controller {
 
     // MARK: Down
 
-    /// A backend's health has changed.
+    /// A backend has gone down, or has come back.
     func noteHealth(_ slot: Int) {
         guard health(slot) == .down else {
+            // At a start, and when it is new, a backend was not down before.
+            if slowStarts.down.remove(slot) != nil { startSlowly(slot) }
             // What is left may stay.
             if sheddings.running.removeValue(forKey: .down(slot)) != nil { noteSheddings() }
             return
         }
+        slowStarts.down.insert(slot)
         guard sheddings.running[.down(slot)] == nil else { return }
         switch whenDown(slot) {
         case .keep: return

@@ -94,7 +94,7 @@ extension Controller {
             service: backend.serviceName, name: backend.configuration.name,
             address: backend.configuration.address, state: backend.isLive ? wire(state(slot)) : .removed,
             intent: wire(intent(slot)), health: wire(health(slot)),
-            weight: backend.isLive ? region.effectiveWeight(slot, configured: backend.configuration.weight) : 0,
+            weight: backend.isLive ? region.wholeWeight(slot, configured: backend.configuration.weight) : 0,
             weightConfigured: backend.isLive ? backend.configuration.weight : 0,
             connections: Int(clamping: totals.open),
             connecting: Int(clamping: totals.connecting), away: Int(clamping: totals.away), total: totals.total,
@@ -105,7 +105,8 @@ extension Controller {
             weightSince: set.weight.map { Timestamp(nanoseconds: $0.since) },
             check: report?.kind.word ?? "off", checkResult: report?.last?.text,
             checkedAt: report?.last == nil ? nil : report.map { Timestamp(nanoseconds: $0.lastTime) },
-            nextCheck: report?.nextTime.map { Timestamp(nanoseconds: $0) })
+            nextCheck: report?.nextTime.map { Timestamp(nanoseconds: $0) },
+            ramp: backend.isLive ? region.slowStart(slot).map { Double($0.tenths) / Double(SlowStart.full) } : nil)
     }
 
     func listeners() -> [ListenerRow] {
@@ -190,7 +191,7 @@ extension Controller {
         let isOverBound = { (position: Int) in
             bound?.isExceeded(
                 load: limpet_load64(&self.region.backend(service.slots[position]).pointee.load),
-                weight: service.weights[position]) ?? false
+                weight: service.tenths(position)) ?? false
         }
         let chosen = Selection.choose(order) { position in
             request.without.contains(names[position]) || isOverBound(position)
@@ -226,7 +227,7 @@ extension Controller {
         return LoadBound(
             factor: factor,
             load: counted.reduce(0) { $0 + limpet_load64(&region.backend(service.slots[$1]).pointee.load) },
-            weight: counted.reduce(0) { $0 + service.weights[$1] })
+            weight: counted.reduce(0) { $0 + service.tenths($1) })
     }
 
     private func keyText(_ service: Topology.Service, _ request: WhereRequest) -> String {

@@ -43,6 +43,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
     /// By backend slot.
     var closings: [Int: Closing] = [:]
     var sheddings = Sheddings()
+    var slowStarts = SlowStarts()
     /// By backend slot.
     var passives: [Int: Passive] = [:]
     /// Accepts that failed for a lack of descriptors, as of the last second.
@@ -96,6 +97,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
         noteStates()
         beginPassive()
         reviewDown()
+        beginSlowStarts()
         abandonUpgrade()
         concludeUpgrade()
         // Also after a death: it may have come before the last change was written.

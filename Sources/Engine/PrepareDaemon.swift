@@ -222,7 +222,7 @@ struct DaemonPreparation {
         _ region: SharedRegion, _ slots: SlotTables, _ socket: ControlSocket, stateDirectory: String,
         _ program: ActiveConfiguration.Program
     ) throws(StartError) {
-        try Topology(request.configuration, slots) { _, configured in configured }.settle(
+        try Topology(request.configuration, slots) { _, configured in Double(configured) }.settle(
             in: region, removedDeadline: nil)
         let document: SharedDocument
         do throws(SystemError) {

@@ -112,12 +112,19 @@ extension SlotLimits {
 }
 
 extension SharedRegion {
-    /// The weight of a backend that is in force: the operator's, unless the file has had another since, else the file's; of
-    /// either, the share that its agent asks for.
-    func effectiveWeight(_ slot: Int, configured: Int) -> Int {
+    /// The weight of a backend: the operator's, unless the file has had another since, else the file's; of either, the share
+    /// that its agent asks for.
+    func wholeWeight(_ slot: Int, configured: Int) -> Int {
         var weight = configured
         if let set = operatorWeight(slot), set.base == configured { weight = set.value }
         return standing(slot).weight(weight)
+    }
+
+    /// The weight that is in force: the whole one, and while the backend starts slowly, so many tenths of that.
+    func effectiveWeight(_ slot: Int, configured: Int) -> Double {
+        let whole = Double(wholeWeight(slot, configured: configured))
+        guard let tenths = slowStart(slot)?.tenths else { return whole }
+        return whole * Double(tenths) / Double(SlowStart.full)
     }
 
     /// The limit of a backend that is in force: the file's or its agent's, whichever is lower; 0: none.

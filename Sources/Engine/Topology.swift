@@ -16,7 +16,7 @@ struct Topology: Sendable {
         /// Slots of its backends, in the order of the configuration.
         let slots: [Int]
         /// In force, in the same order.
-        let weights: [Int]
+        let weights: [Double]
         /// Of key, masks, names and effective weights, in hexadecimal.
         let mappingHash: String
     }
@@ -44,7 +44,7 @@ struct Topology: Sendable {
     ///     that the library never gives back.
     init(
         _ configuration: DaemonConfiguration, _ tables: SlotTables, after previous: Topology? = nil,
-        weight: (_ slot: Int, _ configured: Int) -> Int
+        weight: (_ slot: Int, _ configured: Int) -> Double
     ) throws(StartError) {
         self.tables = tables
         let serviceSlots = Dictionary(tables.services.enumerated().map { ($0.element.name, $0.offset) }) { first, _ in
@@ -116,7 +116,7 @@ struct Topology: Sendable {
                         ForwardingTable.Member(
                             slot: UInt16(service.slots[index]),
                             address: SocketAddress(service.configuration.backends[index].address),
-                            weight: service.weights[index])
+                            tenths: service.tenths(index))
                     },
                     options: SocketOptions(service.configuration),
                     connectTimeout: service.configuration.connectTimeout.nanoseconds,
@@ -158,9 +158,12 @@ struct Topology: Sendable {
 }
 
 extension Topology.Service {
+    /// Tenths of a backend's weight, of which there are whole ones also during a slow start.
+    func tenths(_ index: Int) -> Int { Int((weights[index] * 10).rounded()) }
+
     fileprivate init(
         _ service: ServiceConfiguration, _ key: HashKey, _ slots: [Int], _ backends: [BackendConfiguration],
-        _ weights: [Int]
+        _ weights: [Double]
     ) {
         var configuration = service
         configuration.backends = backends
@@ -177,8 +180,8 @@ extension Topology.Service {
 
 extension Rendezvous.Member {
     /// - Parameter weight: that is in force.
-    init(_ backend: BackendConfiguration, weight: Int) {
-        self.init(name: backend.name, weight: Double(weight), isBackup: backend.isBackup)
+    init(_ backend: BackendConfiguration, weight: Double) {
+        self.init(name: backend.name, weight: weight, isBackup: backend.isBackup)
     }
 }
 

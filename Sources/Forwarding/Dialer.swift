@@ -55,7 +55,7 @@ extension Worker {
                 if past.contains(backend) { return nil }
                 let state = region.backend(Int(backend))
                 if let bound,
-                    bound.isExceeded(load: limpet_load64(&state.pointee.load), weight: service.members[member].weight)
+                    bound.isExceeded(load: limpet_load64(&state.pointee.load), weight: service.members[member].tenths)
                 {
                     return nil
                 }
@@ -67,12 +67,12 @@ extension Worker {
                 wait(slot, for: member)
                 return
             }
-            past.append(member.slot)
             let state = region.backend(Int(member.slot))
             let limit = limpet_load64(&state.pointee.limit)
             guard limpet_take(&state.pointee.load, limit == 0 ? .max : limit) else {
                 // Another worker took the last place since the look.
                 noteAway(record, member.slot, .full)
+                past.append(member.slot)
                 continue
             }
             // The place under the backend's limit is taken: from here on every way out gives it back.
@@ -89,6 +89,7 @@ extension Worker {
                 releaseLoad(member.slot)
                 connectFailed(slot, member.slot, failure)
                 noteAway(record, member.slot, .connectFailed)
+                past.append(member.slot)
                 continue
             }
             if let failed = triedBackends(slot).last { limpet_bump64(&counters(failed).pointee.fallbacks, 1) }
@@ -106,7 +107,7 @@ extension Worker {
             let state = region.backend(Int(member.slot))
             guard Worker.tier(state, service.whenAllDown) == .up else { continue }
             load += limpet_load64(&state.pointee.load)
-            weight += member.weight
+            weight += member.tenths
         }
         return LoadBound(factor: service.limits.loadFactor, load: load, weight: weight)
     }

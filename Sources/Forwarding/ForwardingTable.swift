@@ -55,13 +55,13 @@ public final class ForwardingTable: Sendable {
         /// The backend's slot in the shared region.
         public let slot: UInt16
         public let address: SocketAddress
-        /// In force; counts where loads are compared.
-        public let weight: Int
+        /// The weight in force, in tenths; counts where loads are compared.
+        public let tenths: Int
 
-        public init(slot: UInt16, address: SocketAddress, weight: Int = 1) {
+        public init(slot: UInt16, address: SocketAddress, tenths: Int = 10) {
             self.slot = slot
             self.address = address
-            self.weight = weight
+            self.tenths = tenths
         }
     }
 }

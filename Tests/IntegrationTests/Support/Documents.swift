@@ -74,6 +74,7 @@ struct BackendRow: Decodable, Sendable {
     var checkResult: String?
     var checkedAt: String?
     var nextCheck: String?
+    var ramp: Double?
 }
 
 struct ListenersDocument: Decodable {
