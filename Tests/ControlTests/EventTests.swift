@@ -11,10 +11,15 @@ import Testing
         ControlEvent(.health, service: "chat", backend: "ws1", old: "up", new: "down", cause: cause)
     }
 
+    /// A whole object that holds a text. Chunks have lines of their own around it.
+    private func whole(_ wanted: String, in text: String) -> Substring? {
+        text.split(whereSeparator: \.isNewline).first { $0.hasPrefix("{") && $0.hasSuffix("}") && $0.contains(wanted) }
+    }
+
     /// What a client reads until a text comes; events are posted until then.
     private func follow(_ client: RawClient, _ daemon: TestDaemon, until wanted: String) throws -> String {
         var text = ""
-        while !text.contains(wanted) {
+        while whole(wanted, in: text) == nil {
             try daemon.post(event(wanted))
             let some = try client.readSome()
             try #require(!some.isEmpty, "\(text)")
@@ -35,7 +40,7 @@ import Testing
             #expect(head.hasPrefix("HTTP/1.1 200 OK\r\n") && head.contains("application/x-ndjson"))
             usleep(200_000)
             let text = try follow(client, daemon, until: "second")
-            let line = try #require(text.split(separator: "\n").first { $0.hasPrefix("{") && $0.contains("second") })
+            let line = try #require(whole("second", in: text))
             let object = try #require(
                 try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
             #expect(
@@ -55,12 +60,12 @@ import Testing
             let count = 20_000
             for number in 0..<count { try daemon.post(event("number \(number) \(String(repeating: "x", count: 100))")) }
             var text = ""
-            while !text.contains("\"missed\"") {
+            while whole("\"missed\"", in: text) == nil {
                 let some = try client.readSome()
                 try #require(!some.isEmpty)
                 text += String(decoding: some, as: UTF8.self)
             }
-            let line = try #require(text.split(separator: "\n").first { $0.contains("\"missed\"") })
+            let line = try #require(whole("\"missed\"", in: text))
             let missed = try #require(line.firstMatch(of: /"count":(\d+)/).flatMap { Int($0.1) })
             let seen = text.matches(of: /number \d+ x/).count
             #expect(missed > 0 && missed + seen == count, "\(missed) + \(seen)")
