@@ -51,6 +51,49 @@ struct HealthTests {
         try daemon.stop()
     }
 
+    /// A check that is lost among others changes nothing for anybody.
+    @Test func oneLostCheckIsNoNews() throws {
+        let number = Atomic(0)
+        let flaky = try PlayedServer { socket in
+            _ = try socket.receive()
+            let isLost = number.add(1, ordering: .relaxed).newValue % 3 == 0
+            try socket.send("HTTP/1.1 \(isLost ? 503 : 200) X\r\nContent-Length: 0\r\n\r\n")
+            _ = try socket.receiveToEnd()
+        }
+        let reloadable = try Reloadable([Self.service(Self.http, [flaky.address])])
+        try eventually("ten were lost") { number.load(ordering: .relaxed) >= 30 }
+        #expect(try reloadable.ctl.backend("b1").state == "up")
+        #expect(reloadable.daemon.logLines(containing: "backend down").isEmpty)
+        try reloadable.daemon.stop()
+    }
+
+    /// Two daemons with one configuration, of which one cannot reach a backend: they agree on every order, and on every
+    /// answer as soon as they see the same.
+    @Test func twoDaemonsAgree() throws {
+        let servers = try (1...3).map { try BackendServer(.greet("b\($0)")) }
+        var blind = Self.service(Self.tcp, servers.map(\.address))
+        let refusing = try Listener.refusing()
+        blind.backends[0].settings = ["health = { port = \(refusing.address.port), fall = 1 }"]
+        let one = try Reloadable([Self.service(Self.tcp, servers.map(\.address))])
+        let other = try Reloadable([blind])
+        #expect(try other.ctl.backend("b1").state == "down")
+        #expect(try one.ctl.status().services[0].mappingHash == other.ctl.status().services[0].mappingHash)
+        let sources = (0..<40).map { clientHost($0) }
+        func answers(_ reloadable: Reloadable) throws -> [WhereDocument] {
+            try sources.map { try reloadable.ctl.locate($0) }
+        }
+        let (ours, theirs) = (try answers(one), try answers(other))
+        for (left, right) in zip(ours, theirs) {
+            #expect(left.preference.map(\.backend) == right.preference.map(\.backend))
+            let isElsewhere = left.chosen == "b1"
+            #expect((left.chosen == right.chosen) == !isElsewhere)
+        }
+        try refusing.startListening()
+        try expect("up", of: "b1", other.daemon)
+        #expect(try answers(other).map(\.chosen) == ours.map(\.chosen))
+        for reloadable in [one, other] { try reloadable.daemon.stop() }
+    }
+
     /// Whoever comes before anything is known is accepted once it is known.
     @Test func theStartWaitsForTheFirstRound() throws {
         let (refusing, second) = (try Listener.refusing(), try BackendServer(.greet("b2")))
@@ -302,7 +345,19 @@ struct HealthTests {
         #expect(event.event == "health" && event.service == "chat" && event.backend == "b1")
         #expect(event.old == "down" && event.new == "up" && event.cause == "connected" && event.count == nil)
         #expect(table.stdout.contains("chat/b1: down -> up: connected"))
-        for process in [json, table] { process.signal(SIGTERM) }
+        // It goes on with the next engine, and ends with the daemon.
+        let engine = try daemon.enginePID
+        Glibc.kill(engine, SIGKILL)
+        try eventually("another engine serves") { (try? daemon.enginePID).map { $0 != engine } ?? false }
+        let before = json.stdout.count
+        try eventually("the next engine's changes are told") {
+            let server = try BackendServer(.sink, port: port)
+            try expect("up", of: "b1", daemon)
+            try server.stop()
+            try expect("down", of: "b1", daemon)
+            return json.stdout.count > before
+        }
         try daemon.stop()
+        for process in [json, table] { #expect(try process.wait() == .exit(3), "\(process.stderr)") }
     }
 }

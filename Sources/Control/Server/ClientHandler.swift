@@ -191,6 +191,7 @@ final class ClientHandler: ChannelInboundHandler {
         deadline?.cancel()
         let id = hub.subscribe { [weak self] event in
             guard let self else { return }
+            guard let event else { return endEvents(context) }
             guard context.channel.isWritable else {
                 missedEvents += 1
                 return
@@ -198,6 +199,14 @@ final class ClientHandler: ChannelInboundHandler {
             send(event, context)
         }
         events = (hub, id)
+    }
+
+    private func endEvents(_ context: ChannelHandlerContext) {
+        guard let events else { return }
+        events.hub.unsubscribe(events.id)
+        self.events = nil
+        closesAfterReply = true
+        finish(context)
     }
 
     private func resumeEvents(_ context: ChannelHandlerContext) {

@@ -1,6 +1,6 @@
 /// Hands every event to everybody who listens at that moment. Made anywhere; used on the control event loop alone.
 public final class EventHub: @unchecked Sendable {
-    private var listeners: [Int: (ControlEvent) -> Void] = [:]
+    private var listeners: [Int: (ControlEvent?) -> Void] = [:]
     private var nextID = 0
 
     public init() {}
@@ -9,8 +9,14 @@ public final class EventHub: @unchecked Sendable {
         for listener in listeners.values { listener(event) }
     }
 
+    /// Nothing more is going to happen.
+    func end() {
+        for listener in listeners.values { listener(nil) }
+    }
+
+    /// - Parameter listener: called with nil at the end.
     /// - Returns: what ``unsubscribe(_:)`` takes.
-    func subscribe(_ listener: @escaping (ControlEvent) -> Void) -> Int {
+    func subscribe(_ listener: @escaping (ControlEvent?) -> Void) -> Int {
         nextID += 1
         listeners[nextID] = listener
         return nextID

@@ -60,6 +60,9 @@ struct Routes {
         }
     }
 
+    /// Whoever follows the events is told that there will be no more.
+    func endEvents() { plane.events.end() }
+
     /// Whether the caller may change what it likes.
     func mayChange(_ caller: Caller) -> Bool { access.mayChange(caller) }
 
