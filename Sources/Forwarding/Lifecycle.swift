@@ -1,3 +1,4 @@
+import Addressing
 import CContinuity
 import CLayout
 import Linux
@@ -6,6 +7,8 @@ import Linux
 extension Worker {
     /// How long the bytes that a reset side had sent may take to reach the other before that is reset too, in ns.
     private static let resetGrace: UInt64 = 1_000_000_000
+    /// A backend that resets a connection within this time, and has said nothing, may be in trouble, in ns.
+    private static let atOnce: UInt64 = 1_000_000_000
     /// How long a connection closed by order may take to close by itself, in ns.
     private static let orderlyGrace: UInt64 = 5_000_000_000
 
@@ -30,6 +33,11 @@ extension Worker {
         if record.pointee.flags & resetFlag(other) != 0 {
             settleReset(slot)
             return
+        }
+        if side == 1, record.pointee.delivered.1 == 0, now - min(now, record.pointee.opened) < Worker.atOnce,
+            Int(record.pointee.state) == LIMPET_OPEN
+        {
+            incidents.add(Incident(kind: .resetAtOnce, slot: record.pointee.backend, errno: .connectionReset))
         }
         limpet_publish8(&record.pointee.flags, record.pointee.flags | resetFlag(other))
         inject(LIMPET_AT_RESET_FLAGGED)
@@ -221,6 +229,7 @@ extension Worker {
         for direction in 0...1 { dropPipe(limpet_direction_of(record, Int32(direction))) }
         inject(LIMPET_AT_FINISH_DROPPED)
         wheel.cancel(slot)
+        forgetTried(slot)
         uncount(record)
         // The kernel is told first how a socket is to end: what is closed without a name must not pass for a client that
         // was accepted just now.
@@ -264,6 +273,7 @@ extension Worker {
         }
         limpet_bump64(&region.counters(index, listener: Int(record.pointee.listener)).pointee.open, .max)
         limpet_bump64(&own.pointee.open, .max)
+        if let client = record.pointee.client.endpoint { leave(record.pointee.service, client.address) }
     }
 
     // MARK: What epoll watches
