@@ -23,6 +23,15 @@ extension Controller {
         }
     }
 
+    /// Whether the table has weights that are not in force.
+    var hasStaleWeights: Bool {
+        topology.liveServices.map { topology.services[$0] }.contains { service in
+            zip(service.slots, zip(service.configuration.backends, service.weights)).contains { slot, member in
+                region.effectiveWeight(slot, configured: member.0.weight) != member.1
+            }
+        }
+    }
+
     var events: EventHub { healthKeeper.events }
 
     func check(_ request: BackendRequest, by caller: Caller) throws(ControlError) -> EventLoopFuture<CheckReport> {

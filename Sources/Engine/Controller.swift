@@ -96,6 +96,8 @@ final class Controller: ControlPlane, @unchecked Sendable {
             self?.noteStates()
         }
         healthKeeper.weightsChanged = { [weak self] in self?.planRebuild() }
+        // What an agent had asked for, and which no agent is asked for any more, may have gone before anybody listened.
+        if hasStaleWeights { planRebuild() }
         noteStates()
         beginPassive()
         reviewDown()
