@@ -172,7 +172,11 @@ extension Controller {
             let (ingoing, outgoing) = snapshot.record.direction
             return ingoing.pipe_bytes == 0 && outgoing.pipe_bytes == 0 ? snapshot.record.active : now
         }
-        post(due.compactMap { table.snapshot($0.position) }, .orderly)
+        // Looked at once more: a worker may have given the slot to another client meanwhile.
+        let meant = due.compactMap { candidate in
+            table.snapshot(candidate.position).flatMap { $0.id == candidate.id && isMeant($0.record) ? $0 : nil }
+        }
+        post(meant, .orderly)
         sheddings.running[purpose] = shedder.left > 0 ? shedder : nil
         if shedder.left == 0, case .rehome(let service) = purpose {
             log.notice(
