@@ -74,10 +74,15 @@ let package = Package(
                 nio("NIOFoundationEssentialsCompat"),
             ], swiftSettings: common),
         .target(
+            name: "Health",
+            dependencies: [
+                "Addressing", "Backends", "Configuration", "Linux", nio("NIOCore"), nio("NIOPosix"),
+            ], swiftSettings: common),
+        .target(
             name: "Engine",
             dependencies: [
                 "Addressing", "Stickiness", "Backends", "Configuration", "Linux", "CLayout", "CContinuity",
-                "Forwarding",
+                "Forwarding", "Health",
                 "Continuity", "Control", "Observability", nio("NIOCore"), nio("NIOPosix"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: common),
@@ -130,6 +135,12 @@ let package = Package(
             name: "ContinuityTests",
             dependencies: ["Continuity", "Forwarding", "Linux", "CLayout", "CContinuity", "Addressing"],
             resources: [.copy("Fixtures")], swiftSettings: common),
+        .testTarget(
+            name: "HealthTests",
+            dependencies: [
+                "Health", "Backends", "Configuration", "Addressing", "Linux", nio("NIOCore"), nio("NIOPosix"),
+            ],
+            swiftSettings: common),
         .testTarget(
             name: "EngineTests",
             dependencies: [

@@ -1,25 +1,19 @@
 public import Stickiness
 
-/// Where a new connection goes.
-public struct Selection: Sendable, Hashable {
-    /// The client's first choice by the hash alone.
-    public let home: Int
-    /// The best member that may be used; nil where none may.
-    public let chosen: Int?
-    /// Why ``home`` was passed over; ``AwayReason/home`` where it was not.
-    public let reason: AwayReason
-
-    /// Walks down a client's preference order. Two scans at most, however many members are passed over; allocates
-    /// nothing.
+/// Where a new connection goes: the one walk that workers make for a client and that `where` shows.
+public enum Selection {
+    /// The first of a client's preference order in the best tier that has any. One scan for each tier that has none, and
+    /// one more; allocates nothing.
     /// - Parameters:
     ///   - order: not yet iterated.
-    ///   - reason: nil for a member that may be used, else why not; asked first about the home, then about others in no
-    ///     particular order.
-    /// - Returns: nil where there are no members at all.
-    public static func choose(_ order: PreferenceOrder, reason: (Int) -> AwayReason?) -> Selection? {
-        var order = order
-        guard let home = order.next() else { return nil }
-        guard let away = reason(home) else { return Selection(home: home, chosen: home, reason: .home) }
-        return Selection(home: home, chosen: order.next { reason($0) == nil }, reason: away)
+    ///   - tier: of a member, by its index; nil for one that must not be used.
+    /// - Returns: nil where none may be used.
+    @inline(__always)
+    public static func choose(_ order: PreferenceOrder, tier: (Int) -> Tier?) -> Int? {
+        for wanted in Tier.allCases {
+            var order = order
+            if let chosen = order.next(where: { tier($0) == wanted }) { return chosen }
+        }
+        return nil
     }
 }

@@ -29,6 +29,10 @@ public enum Health: UInt8, Sendable, CaseIterable {
     case checking = 1
     case up = 2
     case down = 3
+    /// Well, and asks by its agent for no new connections.
+    case draining = 4
+    /// The same, as in maintenance.
+    case maintenance = 5
 
     /// The word that is shown.
     public var word: String {
@@ -37,6 +41,8 @@ public enum Health: UInt8, Sendable, CaseIterable {
         case .checking: "checking"
         case .up: "up"
         case .down: "down"
+        case .draining: "draining"
+        case .maintenance: "maintenance"
         }
     }
 }
@@ -59,8 +65,8 @@ public enum BackendState: UInt8, Sendable, CaseIterable {
     public init(intent: Intent, health: Health, isFull: Bool, connections: Int) {
         self =
             switch (intent, health) {
-            case (.maintenance, _): .maintenance
-            case (.drain, _): connections > 0 ? .draining : .drained
+            case (.maintenance, _), (.ready, .maintenance): .maintenance
+            case (.drain, _), (.ready, .draining): connections > 0 ? .draining : .drained
             case (.ready, .down): .down
             case (.ready, .checking): .checking
             case (.ready, .unchecked), (.ready, .up): isFull ? .full : .up

@@ -1,7 +1,7 @@
 import Backends
 
-/// The text of a `--backend`, `[NAME=]ADDR:PORT[,weight=W][,max-connections=N]`, taken apart into the table that a
-/// file would hold. The values are checked where those of a file are.
+/// The text of a `--backend`, `[NAME=]ADDR:PORT[,weight=W][,max-connections=N][,backup]`, taken apart into the table
+/// that a file would hold. The values are checked where those of a file are.
 struct BackendSpecification {
     /// The whole text, as it was typed.
     let text: String
@@ -9,7 +9,9 @@ struct BackendSpecification {
     /// What is wrong with the form, and what was probably meant.
     private(set) var problems: [(problem: String, suggestion: String?)] = []
 
-    private static let options = [ConfigurationKeys.weight, ConfigurationKeys.backendMaxConnections]
+    private static let options = [
+        ConfigurationKeys.weight, ConfigurationKeys.backendMaxConnections, ConfigurationKeys.backup,
+    ]
 
     /// - Parameter number: the position among the backends, from 1; it makes the name `b1`, `b2`, … of one without.
     init(_ text: String, number: Int) {
@@ -29,14 +31,15 @@ struct BackendSpecification {
             problems.append(("unknown key \(quoted(name))", suggestion(for: name, among: known)))
             return
         }
-        guard pair.count == 2 else {
-            problems.append(("\"\(name)\" needs a value: \(name)=N", nil))
-            return
-        }
         guard nodes[name] == nil else {
             problems.append(("\"\(name)\" is given twice", nil))
             return
         }
-        nodes[name] = FlagValues.node(String(pair[1]), for: key)
+        switch (key.kind, pair.count) {
+        case (.boolean, 1): nodes[name] = .boolean(true)
+        case (.boolean, _): problems.append(("\"\(name)\" takes no value", nil))
+        case (_, 2): nodes[name] = FlagValues.node(String(pair[1]), for: key)
+        default: problems.append(("\"\(name)\" needs a value: \(name)=N", nil))
+        }
     }
 }

@@ -48,7 +48,8 @@ struct ConfigurationBuilder {
             }
             service.backends.append(
                 backend(
-                    TableReader(nodes: specification.nodes, place: place, form: .specification, findings: findings)))
+                    TableReader(nodes: specification.nodes, place: place, form: .specification, findings: findings),
+                    of: service))
         }
         if service.backends.isEmpty { findings.report([], "no backends: add --backend ADDR:PORT") }
         var configuration = DaemonConfiguration(services: [service])
@@ -98,7 +99,7 @@ struct ConfigurationBuilder {
             let place = reader.place + [ConfigurationBuilder.call("backend", table, index + 1)]
             let inner = TableReader(nodes: table, place: place, form: form, findings: findings)
             inner.refuseUnknown(in: [.backend])
-            service.backends.append(backend(inner))
+            service.backends.append(backend(inner, of: service))
         }
         if service.backends.isEmpty, tables != nil || table[ConfigurationKeys.backend.name] == nil {
             findings.report(place, "no backends: add a [[service.backend]] with name and address")
@@ -120,10 +121,20 @@ struct ConfigurationBuilder {
         reader.read(ConfigurationKeys.ipv6Prefix, into: &service.mask.ipv6)
         reader.read(ConfigurationKeys.connectTimeout, into: &service.connectTimeout)
         reader.read(ConfigurationKeys.connectAttempts, into: &service.connectAttempts)
+        reader.read(ConfigurationKeys.passiveFall, into: &service.passiveFall)
+        reader.read(ConfigurationKeys.slowStart, into: &service.slowStart)
+        reader.read(ConfigurationKeys.whenDown, into: &service.whenDown)
+        reader.read(ConfigurationKeys.whenAllDown, into: &service.whenAllDown)
+        reader.read(ConfigurationKeys.serviceMaxConnections, into: &service.maxConnections)
+        reader.read(ConfigurationKeys.maxConnectionsPerClient, into: &service.maxConnectionsPerClient)
+        reader.read(ConfigurationKeys.acceptRatePerClient, into: &service.acceptRatePerClient)
+        reader.read(ConfigurationKeys.maxConnecting, into: &service.maxConnecting)
+        reader.read(ConfigurationKeys.maxLoadFactor, into: &service.maxLoadFactor)
         reader.read(ConfigurationKeys.idleTimeout, into: &service.idleTimeout)
         reader.read(ConfigurationKeys.halfCloseTimeout, into: &service.halfCloseTimeout)
         reader.read(ConfigurationKeys.userTimeout, into: &service.userTimeout)
         reader.read(ConfigurationKeys.sendProxy, into: &service.sendProxy)
+        HealthReader(reader).read(into: &service.health)
         reader.read(ConfigurationKeys.receiveBuffer, into: &service.receiveBuffer)
         reader.read(ConfigurationKeys.sendBuffer, into: &service.sendBuffer)
         readKeepalive(reader, into: &service.keepalive)
@@ -147,7 +158,7 @@ struct ConfigurationBuilder {
         }
     }
 
-    private func backend(_ reader: TableReader) -> BackendConfiguration {
+    private func backend(_ reader: TableReader, of service: ServiceConfiguration) -> BackendConfiguration {
         // Stands for an address that was refused; nothing that can be connected to has port 0.
         var address = Endpoint(address: IPAddress(v4: 0), port: 0)
         if let node = reader.nodes[ConfigurationKeys.address.name] {
@@ -159,6 +170,12 @@ struct ConfigurationBuilder {
         var backend = BackendConfiguration(name: name, address: address)
         reader.read(ConfigurationKeys.weight, into: &backend.weight)
         reader.read(ConfigurationKeys.backendMaxConnections, into: &backend.maxConnections)
+        if reader.nodes[ConfigurationKeys.backendHealth.name] != nil {
+            var check = service.health
+            HealthReader(reader).read(into: &check)
+            backend.health = check
+        }
+        reader.read(ConfigurationKeys.backup, into: &backend.isBackup)
         return backend
     }
 

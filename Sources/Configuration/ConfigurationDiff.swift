@@ -163,6 +163,7 @@ extension BackendConfiguration {
     var specification: String {
         address.description + (weight == 1 ? "" : ",\(ConfigurationKeys.weight.name)=\(weight)")
             + (maxConnections.map { ",\(ConfigurationKeys.backendMaxConnections.name)=\($0)" } ?? "")
+            + (isBackup ? ",\(ConfigurationKeys.backup.name)" : "")
     }
 }
 

@@ -15,6 +15,8 @@ public struct ConfigurationKey: Sendable, Equatable {
         case backend
         /// In the table `keepalive`.
         case keepalive
+        /// In the table `health`.
+        case health
     }
 
     /// What a key takes. `word` is what may be written in place of the value, where there is such a word.
@@ -26,10 +28,19 @@ public struct ConfigurationKey: Sendable, Equatable {
         /// Bytes: an integer, or a string with the suffix KiB or MiB.
         case size(ClosedRange<Int>, word: String?)
         case choice([String])
+        case boolean
+        /// A number with two decimals at most; the range in hundredths.
+        case hundredths(ClosedRange<Int>, word: String?)
         /// 1 to 64 of `A–Z a–z 0–9 . _ -`.
         case name
         /// A file or directory, 1 to so many bytes.
         case path(limit: Int)
+        /// Any text of 1 to so many bytes.
+        case text(limit: Int)
+        /// An IP address without a port.
+        case ipAddress
+        /// A kind of check by its word, or a table of them.
+        case check
         /// A name of the system's user or group database.
         case account
         /// `ADDRESS:PORT`.
@@ -69,8 +80,15 @@ public struct ConfigurationKey: Sendable, Equatable {
                 + " (bytes, or such as \"256KiB\")" + or(word)
         case .choice(let words):
             words.dropLast().map { "\"\($0)\"" }.joined(separator: ", ") + " or \"\(words.last ?? "")\""
+        case .boolean: "true or false"
+        case .hundredths(let range, let word):
+            "a number from \(HundredthsText.render(range.lowerBound)) to \(HundredthsText.render(range.upperBound))"
+                + " with two decimals at most" + or(word)
         case .name: "a name of 1 to 64 of the characters A-Z a-z 0-9 . _ -"
         case .path(let limit): "a path of 1 to \(limit) bytes, without control characters"
+        case .text(let limit): "a text of 1 to \(limit) bytes"
+        case .ipAddress: "an IP address (such as \"192.0.2.1\")"
+        case .check: "\"tcp\", \"http:PATH\", \"off\" or a table"
         case .account: "a name of 1 to 32 characters, without spaces, colons and slashes"
         case .endpoint: "an address and a port (such as \"192.0.2.1:80\")"
         case .endpoints: "an address and a port (such as \"0.0.0.0:80\") or an array of them"

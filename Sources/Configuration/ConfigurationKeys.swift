@@ -72,6 +72,33 @@ public enum ConfigurationKeys {
     public static let connectAttempts = behaviour(
         "connect-attempts", .integer(1...64, word: nil), "3", flag: true,
         "Backends that are tried before the client is reset.")
+    public static let passiveFall = behaviour(
+        "passive-fall", .integer(1...1000, word: "off"), "3", flag: false,
+        "Connects to a backend that fail in a row before it counts as down.")
+    public static let slowStart = behaviour(
+        "slow-start", .duration(.seconds(1)...hours(24), word: "off"), "off", flag: false,
+        "Time over which a backend that comes back or is added gets its full weight.")
+    public static let whenDown = behaviour(
+        "when-down", .choice(["keep", "shed", "close"]), "keep", flag: false,
+        "What becomes of the connections of a backend that goes down.")
+    public static let whenAllDown = behaviour(
+        "when-all-down", .choice(["any", "refuse"]), "any", flag: false,
+        "What becomes of clients while no backend is up: any is tried, or they are refused.")
+    public static let serviceMaxConnections = behaviour(
+        "max-connections", .integer(1...10_000_000, word: "off"), "off", flag: false,
+        "Connections of the service at which further clients are reset.")
+    public static let maxConnectionsPerClient = behaviour(
+        "max-connections-per-client", .integer(1...1_000_000, word: "off"), "off", flag: false,
+        "Connections of one client at which further ones of it are reset.")
+    public static let acceptRatePerClient = behaviour(
+        "accept-rate-per-client", .integer(1...1_000_000, word: "off"), "off", flag: false,
+        "Connections that one client may open in a second; further ones are reset.")
+    public static let maxConnecting = behaviour(
+        "max-connecting", .integer(1...1_000_000, word: nil), "256", flag: false,
+        "Connects to one backend that may be under way; who comes then waits for one to end.")
+    public static let maxLoadFactor = behaviour(
+        "max-load-factor", .hundredths(100...10_000, word: "off"), "off", flag: false,
+        "Times its fair share of the connections at which a backend counts as full.")
     public static let idleTimeout = behaviour(
         "idle-timeout", .duration(.milliseconds(100)...year, word: "off"), "off", flag: true,
         "Time without a byte either way after which a connection is closed.")
@@ -87,6 +114,12 @@ public enum ConfigurationKeys {
     public static let sendProxy = behaviour(
         "send-proxy", .choice(["v1", "v2", "off"]), "off", flag: true,
         "Header of the PROXY protocol with which each connection to a backend begins, so that it knows the client.")
+    public static let health = behaviour(
+        "health", .check, "tcp", flag: true,
+        "How it is found out whether the backends are well: by connecting, by asking for http:PATH, or not at all.")
+    public static let healthInterval = behaviour(
+        "health-interval", .duration(checkIntervals, word: nil), "2s", flag: true,
+        "Time from one check of a backend to the next.")
     public static let receiveBuffer = behaviour(
         "receive-buffer", .size(bufferSizes, word: "auto"), "auto", flag: false,
         "Receive buffer of both sockets (SO_RCVBUF); auto leaves it to the kernel.")
@@ -108,6 +141,57 @@ public enum ConfigurationKeys {
     public static let backendMaxConnections = ConfigurationKey(
         name: "max-connections", section: .backend, kind: .integer(1...10_000_000, word: "off"), defaultText: "off",
         hasFlag: false, summary: "Connections at which the backend counts as full.")
+    public static let backup = ConfigurationKey(
+        name: "backup", section: .backend, kind: .boolean, defaultText: "false", hasFlag: false,
+        summary: "Whether the backend is used only where no other of the service can be.")
+
+    public static let backendHealth = ConfigurationKey(
+        name: "health", section: .backend, kind: .check, defaultText: "the service's", hasFlag: false,
+        summary: "How it is found out whether this backend is well, where that differs from the service's check.")
+
+    // MARK: Health checks
+
+    public static let healthType = check(
+        "type", .choice(HealthCheck.Kind.words), "the service's, else tcp",
+        "What a check does.")
+    public static let healthMethod = check(
+        "method", .choice(["GET", "HEAD", "OPTIONS"]), "GET", "http: the method of the request.")
+    public static let healthPath = check(
+        "path", .text(limit: 1024), "none; type http requires it", "http: the path that is asked for.")
+    public static let healthHost = check(
+        "host", .text(limit: 255), "the address that is asked", "http: the Host field of the request.")
+    public static let healthStatus = check(
+        "expect-status", .text(limit: 255), StatusList.standard.description,
+        "http: statuses that pass: 200, 200-399, 2xx, or several of these with commas.")
+    public static let healthBody = check(
+        "expect-body", .text(limit: 1024), "none", "http: a text that the body has to contain.")
+    public static let healthSend = check(
+        "send", .text(limit: 1024), "none", "expect and agent: what is sent to the server first.")
+    public static let healthExpect = check(
+        "expect", .text(limit: 1024), "none; type expect requires it or expect-regex",
+        "expect: a text that the server has to send.")
+    public static let healthRegex = check(
+        "expect-regex", .text(limit: 1024), "none",
+        "expect: a regular expression that has to match in what the server sends.")
+    public static let healthPort = check(
+        "port", .integer(1...65535, word: nil), "the backend's", "The port that is checked.")
+    public static let healthAddress = check(
+        "address", .ipAddress, "the backend's", "The address that is checked.")
+    public static let checkInterval = check(
+        "interval", .duration(checkIntervals, word: nil), "health-interval", "Time from one check to the next.")
+    public static let fastInterval = check(
+        "fast-interval", .duration(checkIntervals, word: "auto"), "auto",
+        "The same while a change is under way; auto is a quarter of interval.")
+    public static let downInterval = check(
+        "down-interval", .duration(checkIntervals, word: "auto"), "auto",
+        "The same while the backend is down; auto is twice interval.")
+    public static let checkTimeout = check(
+        "timeout", .duration(.milliseconds(10)...Duration.seconds(60), word: nil), "2s",
+        "Time that one check may take in all.")
+    public static let rise = check(
+        "rise", .integer(1...100, word: nil), "2", "Passed checks in a row that take a backend up.")
+    public static let fall = check(
+        "fall", .integer(1...100, word: nil), "3", "Failed checks in a row that take a backend down.")
 
     // MARK: Keepalive
 
@@ -127,9 +211,14 @@ public enum ConfigurationKeys {
         logFormat, hashKeyFile,
         defaults, service,
         serviceName, listen, backend,
-        hashOn, ipv4Prefix, ipv6Prefix, connectTimeout, connectAttempts, idleTimeout, halfCloseTimeout, userTimeout,
-        keepalive, sendProxy, receiveBuffer, sendBuffer,
-        backendName, address, weight, backendMaxConnections,
+        hashOn, ipv4Prefix, ipv6Prefix, connectTimeout, connectAttempts, passiveFall, slowStart, whenDown, whenAllDown,
+        serviceMaxConnections, maxConnectionsPerClient, acceptRatePerClient, maxConnecting, maxLoadFactor,
+        idleTimeout, halfCloseTimeout, userTimeout,
+        keepalive, sendProxy, health, healthInterval, receiveBuffer, sendBuffer,
+        backendName, address, weight, backendMaxConnections, backendHealth, backup,
+        healthType, healthMethod, healthPath, healthHost, healthStatus, healthBody, healthSend, healthExpect,
+        healthRegex,
+        healthPort, healthAddress, checkInterval, fastInterval, downInterval, checkTimeout, rise, fall,
         keepaliveIdle, keepaliveInterval, keepaliveCount,
     ]
 
@@ -147,6 +236,15 @@ public enum ConfigurationKeys {
     private static let bufferSizes = 4096...512 * 1024 * 1024
     /// The kernel's bounds, tcp(7).
     private static let keepaliveTimes = Duration.seconds(1)...Duration.seconds(32767)
+
+    private static let checkIntervals = HealthCheck.shortestInterval...hours(1)
+
+    private static func check(
+        _ name: String, _ kind: ConfigurationKey.Kind, _ defaultText: String, _ summary: String
+    ) -> ConfigurationKey {
+        ConfigurationKey(
+            name: name, section: .health, kind: kind, defaultText: defaultText, hasFlag: false, summary: summary)
+    }
 
     private static func daemon(
         _ name: String, _ kind: ConfigurationKey.Kind, _ defaultText: String?, flag: Bool, _ summary: String

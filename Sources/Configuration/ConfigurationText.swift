@@ -1,4 +1,5 @@
 import Addressing
+import Backends
 import Stickiness
 
 extension DaemonConfiguration {
@@ -52,12 +53,24 @@ extension ServiceConfiguration {
             Setting(ConfigurationKeys.ipv6Prefix, raw: "\(mask.ipv6)"),
             Setting(ConfigurationKeys.connectTimeout, DurationText.render(connectTimeout)),
             Setting(ConfigurationKeys.connectAttempts, raw: "\(connectAttempts)"),
+            Setting(ConfigurationKeys.passiveFall, number: passiveFall, otherwise: "off"),
+            Setting(ConfigurationKeys.slowStart, slowStart.map(DurationText.render) ?? "off"),
+            Setting(ConfigurationKeys.whenDown, whenDown.rawValue),
+            Setting(ConfigurationKeys.whenAllDown, whenAllDown.rawValue),
+            Setting(ConfigurationKeys.serviceMaxConnections, number: maxConnections, otherwise: "off"),
+            Setting(ConfigurationKeys.maxConnectionsPerClient, number: maxConnectionsPerClient, otherwise: "off"),
+            Setting(ConfigurationKeys.acceptRatePerClient, number: acceptRatePerClient, otherwise: "off"),
+            Setting(ConfigurationKeys.maxConnecting, raw: "\(maxConnecting)"),
+            maxLoadFactor.map { Setting(ConfigurationKeys.maxLoadFactor, raw: HundredthsText.render($0)) }
+                ?? Setting(ConfigurationKeys.maxLoadFactor, "off"),
             Setting(ConfigurationKeys.idleTimeout, idleTimeout.map(DurationText.render) ?? "off"),
             Setting(ConfigurationKeys.halfCloseTimeout, halfCloseTimeout.map(DurationText.render) ?? "off"),
             Setting(ConfigurationKeys.userTimeout, userTimeout.map(DurationText.render) ?? "off"),
             keepalive.map { Setting(ConfigurationKeys.keepalive, raw: $0.table) }
                 ?? Setting(ConfigurationKeys.keepalive, "off"),
             Setting(ConfigurationKeys.sendProxy, sendProxy?.rawValue ?? "off"),
+            Setting(ConfigurationKeys.health, raw: health.table(withInterval: false)),
+            Setting(ConfigurationKeys.healthInterval, DurationText.render(health.interval)),
             Setting(ConfigurationKeys.receiveBuffer, receiveBuffer.map(SizeText.render) ?? "auto"),
             Setting(ConfigurationKeys.sendBuffer, sendBuffer.map(SizeText.render) ?? "auto"),
         ]
@@ -95,7 +108,8 @@ extension BackendConfiguration {
             Setting(ConfigurationKeys.address, address.description),
             Setting(ConfigurationKeys.weight, raw: "\(weight)"),
             Setting(ConfigurationKeys.backendMaxConnections, number: maxConnections, otherwise: "off"),
-        ]
+            Setting(ConfigurationKeys.backup, raw: "\(isBackup)"),
+        ] + (health.map { [Setting(ConfigurationKeys.backendHealth, raw: $0.table(withInterval: true))] } ?? [])
     }
 }
 
@@ -125,7 +139,7 @@ struct Setting: Equatable {
 }
 
 /// Lines of TOML.
-private struct TOMLText {
+struct TOMLText {
     private(set) var text = ""
 
     mutating func open(_ table: String) { text += "\n[[\(table)]]\n" }
@@ -136,12 +150,20 @@ private struct TOMLText {
         }
     }
 
-    /// A basic string. Control characters are refused where values are read, so two characters are left to escape.
+    /// A basic string.
     static func quote(_ value: String) -> String {
         var quoted = "\""
         for scalar in value.unicodeScalars {
-            if scalar == "\"" || scalar == "\\" { quoted += "\\" }
-            quoted.unicodeScalars.append(scalar)
+            switch scalar {
+            case "\"", "\\": quoted += "\\\(scalar)"
+            case "\n": quoted += "\\n"
+            case "\r": quoted += "\\r"
+            case "\t": quoted += "\\t"
+            case "\0"..<" ", "\u{7f}":
+                let digits = String(scalar.value, radix: 16)
+                quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            default: quoted.unicodeScalars.append(scalar)
+            }
         }
         return quoted + "\""
     }

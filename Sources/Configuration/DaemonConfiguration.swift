@@ -1,4 +1,5 @@
 public import Addressing
+public import Backends
 public import Stickiness
 
 /// Everything that limpetd was told, validated: one value, whether it came from flags, from a file, or from both.
@@ -59,6 +60,21 @@ public struct ServiceConfiguration: Sendable, Equatable {
     public var connectTimeout: Duration = .seconds(3)
     /// Backends to try before the client is reset, 1 to 64.
     public var connectAttempts: Int = 3
+    /// Connects to a backend that fail in a row before it counts as down, 1 to 1000; nil: they change nothing.
+    public var passiveFall: Int? = 3
+    /// Time over which a backend that comes back or is added gets its full weight; nil: it has it at once.
+    public var slowStart: Duration?
+    public var whenDown: WhenDown = .keep
+    public var whenAllDown: WhenAllDown = .any
+    /// Connections, over all backends; nil: no limit.
+    public var maxConnections: Int?
+    /// Connections of one client, and how many it may open in a second; nil: no limit.
+    public var maxConnectionsPerClient: Int?
+    public var acceptRatePerClient: Int?
+    /// Connects to one backend that may be under way.
+    public var maxConnecting: Int = 256
+    /// Times its fair share of the connections at which a backend counts as full, in hundredths; nil: loads do not count.
+    public var maxLoadFactor: Int?
     /// nil: off.
     public var idleTimeout: Duration?
     /// How long a half-closed connection may live without a byte; nil: off.
@@ -69,6 +85,8 @@ public struct ServiceConfiguration: Sendable, Equatable {
     public var keepalive: Keepalive? = Keepalive()
     /// The PROXY header that backends get; nil: none.
     public var sendProxy: ProxyVersion?
+    /// How its backends are checked, where they do not say otherwise.
+    public var health = HealthCheck()
     /// SO_RCVBUF and SO_SNDBUF of both sides in bytes; nil: the kernel tunes by itself.
     public var receiveBuffer: Int?
     public var sendBuffer: Int?
@@ -109,6 +127,10 @@ public struct BackendConfiguration: Sendable, Equatable {
     public var weight: Int = 1
     /// Connections at which the backend counts as full; nil: no limit.
     public var maxConnections: Int?
+    /// How it is checked; nil: as its service says.
+    public var health: HealthCheck?
+    /// Used only where no backend of the service that is none can be.
+    public var isBackup = false
 
     public init(name: String, address: Endpoint) {
         self.name = name

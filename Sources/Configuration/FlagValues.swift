@@ -2,7 +2,7 @@
 public struct FlagValues: Sendable, Equatable, Codable {
     /// `--listen`, in order.
     public var listen: [String]
-    /// `--backend`, in order: `[NAME=]ADDR:PORT[,weight=W][,max-connections=N]`.
+    /// `--backend`, in order: `[NAME=]ADDR:PORT[,weight=W][,max-connections=N][,backup]`.
     public var backends: [String]
     /// The other flags, by key.
     private(set) var settings: [String: String] = [:]
@@ -25,13 +25,13 @@ public struct FlagValues: Sendable, Equatable, Codable {
     /// The flags that shape a service and therefore have no place beside a file.
     var serviceKeys: [ConfigurationKey] {
         (listen.isEmpty ? [] : [ConfigurationKeys.listen]) + (backends.isEmpty ? [] : [ConfigurationKeys.backend])
-            + ConfigurationKeys.keys(in: .behaviour).filter { settings[$0.name] != nil }
+            + ConfigurationKeys.keys(in: .behaviour).filter { $0.hasFlag && settings[$0.name] != nil }
     }
 
     /// The settings of one section, as tables of a file would hold them.
     func nodes(of section: ConfigurationKey.Section) -> [String: TOMLNode] {
         var nodes: [String: TOMLNode] = [:]
-        for key in ConfigurationKeys.keys(in: section) {
+        for key in ConfigurationKeys.keys(in: section) where key.hasFlag {
             guard let text = settings[key.name] else { continue }
             nodes[key.name] = FlagValues.node(text, for: key)
         }
@@ -47,6 +47,7 @@ public struct FlagValues: Sendable, Equatable, Codable {
     static func node(_ text: String, for key: ConfigurationKey) -> TOMLNode {
         switch key.kind {
         case .integer, .size: wholeNumber(text[...]).map { .integer($0) } ?? .string(text)
+        case .boolean: ["true": .boolean(true), "false": .boolean(false)][text] ?? .string(text)
         default: .string(text)
         }
     }

@@ -8,6 +8,8 @@ import TOMLKit
 enum TOMLNode: Equatable {
     case string(String)
     case integer(Int)
+    case boolean(Bool)
+    case number(Double)
     case array([TOMLNode])
     case table([String: TOMLNode])
     /// A value of a type that no key takes; what it is, for the error.
@@ -18,6 +20,8 @@ enum TOMLNode: Equatable {
         switch self {
         case .string: "a string"
         case .integer: "an integer"
+        case .boolean: "a boolean"
+        case .number: "a floating-point number"
         case .array: "an array"
         case .table: "a table"
         case .other(let description): description
@@ -65,8 +69,8 @@ enum TOMLNode: Equatable {
         case .int: .integer(value.int ?? 0)
         case .table: .table(value.table.map(tables(in:)) ?? [:])
         case .array: .array(value.array.map { array in array.map { node($0.tomlValue) } } ?? [])
-        case .bool: .other("a boolean")
-        case .double: .other("a floating-point number")
+        case .bool: .boolean(value.bool ?? false)
+        case .double: .number(value.double ?? .nan)
         case .date, .time, .dateTime: .other("a date or time")
         }
     }

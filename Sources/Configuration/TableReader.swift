@@ -45,6 +45,8 @@ struct TableReader {
         case integer(Int)
         case duration(Duration)
         case text(String)
+        case address(IPAddress)
+        case boolean(Bool)
     }
 
     /// How a key is called here: `"weight"` in a file, `--workers` on the command line.
@@ -102,7 +104,15 @@ struct TableReader {
         }
     }
 
+    func read(_ key: ConfigurationKey, into target: inout Bool) {
+        if case .boolean(let value) = value(key) { target = value }
+    }
+
     func read(_ key: ConfigurationKey, into target: inout String?) {
+        if case .text(let text) = value(key) { target = text }
+    }
+
+    func read(_ key: ConfigurationKey, into target: inout String) {
         if case .text(let text) = value(key) { target = text }
     }
 
@@ -174,6 +184,8 @@ struct TableReader {
             meant = suggestion(for: text, among: words)
         case (.string(let text), _) where form != .file || key.kind.takesText: shown = quoted(text)
         case (.integer(let number), .integer), (.integer(let number), .size): shown = "\(number)"
+        case (.integer(let number), .hundredths): shown = "\(number)"
+        case (.number(let number), .hundredths): shown = "\(number)"
         default: break
         }
         findings.report(place, "\(label(key)) must be \(key.expectation), not \(shown)", suggestion: meant)
@@ -193,11 +205,19 @@ struct TableReader {
                 duration.components.attoseconds == 0
             else { return nil }
             return .duration(duration)
+        case (.hundredths(let range, _), .integer(let number)):
+            return (0...range.upperBound).contains(number) && range.contains(number * 100)
+                ? .integer(number * 100) : nil
+        case (.hundredths(let range, _), .number(let number)):
+            return HundredthsText.exact(number).flatMap { range.contains($0) ? .integer($0) : nil }
+        case (.boolean, .boolean(let value)): return .boolean(value)
         case (.choice(let words), .string(let text)): return words.contains(text) ? .text(text) : nil
         case (.name, .string(let text)): return Name.isValid(text) ? .text(text) : nil
         case (.path(let limit), .string(let text)):
             let fits = (1...limit).contains(text.utf8.count) && !text.unicodeScalars.contains { $0.value < 0x20 }
             return fits && !text.unicodeScalars.contains("\u{7f}") ? .text(text) : nil
+        case (.text(let limit), .string(let text)): return (1...limit).contains(text.utf8.count) ? .text(text) : nil
+        case (.ipAddress, .string(let text)): return IPAddress(text).map { .address($0.unmapped) }
         case (.account, .string(let text)):
             let fits = (1...32).contains(text.unicodeScalars.count)
             return fits && quoted(text) == "\"\(text)\"" && !text.contains { " :/".contains($0) } ? .text(text) : nil
@@ -210,7 +230,9 @@ extension ConfigurationKey.Kind {
     /// The word that stands for "no value", where the key takes one.
     fileprivate var word: String? {
         switch self {
-        case .integer(_, let word), .duration(_, let word), .size(_, let word), .table(let word): word
+        case .integer(_, let word), .duration(_, let word), .size(_, let word), .table(let word),
+            .hundredths(_, let word):
+            word
         default: nil
         }
     }
@@ -218,8 +240,8 @@ extension ConfigurationKey.Kind {
     /// Whether some string fits, so that a wrong one is worth showing and not only its type.
     fileprivate var takesText: Bool {
         switch self {
-        case .integer(_, let word), .table(let word): word != nil
-        case .tables: false
+        case .integer(_, let word), .table(let word), .hundredths(_, let word): word != nil
+        case .tables, .boolean: false
         default: true
         }
     }
@@ -234,6 +256,7 @@ extension ConfigurationKey.Section {
         case .behaviour: "in a [[service]] or in [defaults]"
         case .backend: "in a [[service.backend]]"
         case .keepalive: "in the table \"keepalive\""
+        case .health: "in the table \"health\""
         }
     }
 }

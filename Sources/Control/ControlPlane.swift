@@ -37,9 +37,19 @@ public protocol ControlPlane: AnyObject {
     /// Sets a weight, or gives it back to the configuration. Holds for the next connection.
     /// - Returns: as ``drain(_:by:)``.
     func setWeight(_ request: WeightRequest, by caller: Caller) throws(ControlError) -> EventLoopFuture<BackendChange>
+    /// Checks a backend now.
+    /// - Returns: what came of it.
+    /// - Throws: ``ControlError/Code/refused`` for a backend that has no check.
+    func check(_ request: BackendRequest, by caller: Caller) throws(ControlError) -> EventLoopFuture<CheckReport>
+    /// Where changes are told.
+    var events: EventHub { get }
     /// Closes the connections that the selector matches.
     /// - Returns: how many were told to close.
     func close(_ request: CloseRequest, by caller: Caller) throws(ControlError) -> CloseReport
+    /// Begins to close connections of clients that are away, at a pace and each at a quiet moment, where their homes would
+    /// take them. What is under way for a service makes way.
+    /// - Returns: how many there are, at once.
+    func rehome(_ request: RehomeRequest, by caller: Caller) throws(ControlError) -> RehomeReport
     /// Reads the configuration again, and unless it is a dry run applies it, all of it or nothing. One reload after the
     /// other.
     /// - Returns: what has changed, once every worker goes by it; fails with a ``ControlError`` where nothing has.

@@ -103,10 +103,11 @@ extension Controller {
         forgetClosing(slot)
         region.setIntent(intent, slot, since: Clock.wall(), closingTime: closingTime)
         armClosing(slot)
+        healthKeeper.noteIntent(slot)
         noteStates()
     }
 
-    private func isLastEligible(_ slot: Int) -> Bool {
+    func isLastEligible(_ slot: Int) -> Bool {
         guard let service = topology.backends[slot].service else { return false }
         return !topology.services[service].slots.contains { $0 != slot && ineligibility($0) == nil }
     }

@@ -121,11 +121,12 @@ extension Controller {
         let former = topology
         var document = active
         document.take(plan.configuration, change.assignment.tables)
+        clearRecycled(change.assignment)
+        beginAdded(change.assignment.tables, plan.configuration)
         let next: Topology
         do throws(StartError) {
             next = try Topology(
                 plan.configuration, change.assignment.tables, after: former, weight: region.effectiveWeight)
-            clearRecycled(change.assignment)
             inject(LIMPET_AT_RELOAD_BOUND)
             limpet_store8(&region.continuity.pointee.options_due, 1)
             try document.publish(in: SharedDocument(region: region))
@@ -148,6 +149,9 @@ extension Controller {
         limpet_store8(&region.continuity.pointee.options_due, 0)
         inject(LIMPET_AT_RELOAD_SETTLED)
         goOver(to: next, listeners: ListenerSet(region), done: done)
+        forgetPassives()
+        reviewDown()
+        noteSlowStarts()
         noteStates()
         save()
         announce(plan, beaten)

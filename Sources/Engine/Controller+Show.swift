@@ -6,6 +6,7 @@ import Continuity
 import Control
 import Forwarding
 import Glibc
+import Health
 import Linux
 import Stickiness
 
@@ -88,11 +89,12 @@ extension Controller {
             failures &+= limpet_backend_failures(&copy, failure).pointee
         }
         let set = region.operatorIntent(slot)
+        let report = healthKeeper.report(slot)
         return BackendRow(
             service: backend.serviceName, name: backend.configuration.name,
             address: backend.configuration.address, state: backend.isLive ? wire(state(slot)) : .removed,
             intent: wire(intent(slot)), health: wire(health(slot)),
-            weight: backend.isLive ? set.weight?.value ?? backend.configuration.weight : 0,
+            weight: backend.isLive ? region.wholeWeight(slot, configured: backend.configuration.weight) : 0,
             weightConfigured: backend.isLive ? backend.configuration.weight : 0,
             connections: Int(clamping: totals.open),
             connecting: Int(clamping: totals.connecting), away: Int(clamping: totals.away), total: totals.total,
@@ -100,7 +102,11 @@ extension Controller {
             since: Timestamp(nanoseconds: limpet_load64(&region.backend(slot).pointee.since)),
             intentSince: set.intent == .ready ? nil : Timestamp(nanoseconds: set.intentSince),
             closesAt: set.closesAt.map { Timestamp(nanoseconds: $0) },
-            weightSince: set.weight.map { Timestamp(nanoseconds: $0.since) })
+            weightSince: set.weight.map { Timestamp(nanoseconds: $0.since) },
+            check: report?.kind.word ?? "off", checkResult: report?.last?.text,
+            checkedAt: report?.last == nil ? nil : report.map { Timestamp(nanoseconds: $0.lastTime) },
+            nextCheck: report?.nextTime.map { Timestamp(nanoseconds: $0) },
+            ramp: backend.isLive ? region.slowStart(slot).map { Double($0.tenths) / Double(SlowStart.full) } : nil)
     }
 
     func listeners() -> [ListenerRow] {
@@ -179,24 +185,49 @@ extension Controller {
             )
         }
         let key = service.keyer.key(for: request.address, port: request.port ?? 0)
+        let order = service.rendezvous.preferenceOrder(of: key)
+        let names = service.configuration.backends.map(\.name)
+        let bound = loadBound(service)
+        let isOverBound = { (position: Int) in
+            bound?.isExceeded(
+                load: limpet_load64(&self.region.backend(service.slots[position]).pointee.load),
+                weight: service.tenths(position)) ?? false
+        }
+        let chosen = Selection.choose(order) { position in
+            request.without.contains(names[position]) || isOverBound(position)
+                ? nil : tier(service.slots[position], service)
+        }
         var preference: [WhereReport.Preference] = []
-        var chosen: String?
         var passedOver: (name: String, reason: AwayReason)?
-        for position in service.rendezvous.preferenceOrder(of: key) {
-            let name = service.configuration.backends[position].name
-            let imagined = request.without.contains(name)
-            let reason = imagined ? nil : ineligibility(service.slots[position])
-            let isEligible = !imagined && reason == nil
+        var isPast = false
+        for position in order {
+            let imagined = request.without.contains(names[position])
+            let reason =
+                imagined ? nil : ineligibility(service.slots[position]) ?? (isOverBound(position) ? .full : nil)
             preference.append(
                 WhereReport.Preference(
-                    backend: name, eligible: isEligible, reason: imagined ? "left out as asked" : reason?.word))
-            if isEligible && chosen == nil { chosen = name }
-            if chosen == nil && passedOver == nil, let reason { passedOver = (name, reason) }
+                    backend: names[position], eligible: !imagined && reason == nil,
+                    reason: imagined ? "left out as asked" : reason?.word))
+            if position == chosen { isPast = true }
+            if !isPast && passedOver == nil, let reason { passedOver = (names[position], reason) }
         }
+        let isLastResort = chosen.map { ineligibility(service.slots[$0]) != nil } ?? false
         return WhereReport(
             address: request.port.map { "\(Endpoint(address: request.address, port: $0))" } ?? "\(request.address)",
-            key: keyText(service, request), service: request.service, chosen: chosen,
-            reason: reasonText(chosen: chosen, first: preference.first, passedOver), preference: preference)
+            key: keyText(service, request), service: request.service, chosen: chosen.map { names[$0] },
+            reason: reasonText(
+                chosen: chosen.map { names[$0] }, isLastResort: isLastResort, first: preference.first, passedOver),
+            preference: preference)
+    }
+
+    /// As the workers reckon.
+    private func loadBound(_ service: Topology.Service) -> LoadBound? {
+        guard let factor = service.configuration.maxLoadFactor else { return nil }
+        let counted = service.slots.indices.filter { tier(service.slots[$0], service) == .up }
+        return LoadBound(
+            factor: factor,
+            load: counted.reduce(0) { $0 + limpet_load64(&region.backend(service.slots[$1]).pointee.load) },
+            weight: counted.reduce(0) { $0 + service.tenths($1) })
     }
 
     private func keyText(_ service: Topology.Service, _ request: WhereRequest) -> String {
@@ -209,9 +240,11 @@ extension Controller {
     }
 
     private func reasonText(
-        chosen: String?, first: WhereReport.Preference?, _ passedOver: (name: String, reason: AwayReason)?
+        chosen: String?, isLastResort: Bool, first: WhereReport.Preference?,
+        _ passedOver: (name: String, reason: AwayReason)?
     ) -> String {
         guard let chosen else { return "no backend of the service takes new connections" }
+        if isLastResort { return "no backend of the service is up; \(chosen) is tried all the same" }
         guard let first, first.backend != chosen else { return "\(chosen) is the client's first choice" }
         if let passedOver {
             return "\(passedOver.name) \(passedOver.reason.sentence); \(chosen) is the next choice"
@@ -244,7 +277,8 @@ extension Controller {
     /// A backend without a check counts as up.
     private func wire(_ health: Backends.Health) -> BackendRow.Health {
         switch health {
-        case .unchecked, .up: .up
+        // What its agent asks for shows in the state.
+        case .unchecked, .up, .draining, .maintenance: .up
         case .checking: .checking
         case .down: .down
         }

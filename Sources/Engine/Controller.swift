@@ -21,6 +21,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
     let region: SharedRegion
     let table: ConnectionTable
     let workers: WorkerPool
+    let tally: Tally
     var listenerSet: ListenerSet
     var budget: DescriptorBudget
     let eventLoop: any EventLoop
@@ -31,6 +32,9 @@ final class Controller: ControlPlane, @unchecked Sendable {
     let finished: @Sendable () -> Void
 
     let incidents: IncidentLog
+    let healthKeeper: HealthKeeper
+    /// A rebuild for the weights that agents have changed is to come.
+    var isRebuildPlanned = false
     var reloads = Reloads()
     /// The configuration file as it was read last.
     var fileReading: ConfigurationLoader.FileReading?
@@ -38,6 +42,12 @@ final class Controller: ControlPlane, @unchecked Sendable {
     let intents: IntentKeeper
     /// By backend slot.
     var closings: [Int: Closing] = [:]
+    /// By backend slot: when a check was asked for last because a connection was reset at once, in ns of ``Clock``.
+    var resetChecks: [Int: UInt64] = [:]
+    var sheddings = Sheddings()
+    var slowStarts = SlowStarts()
+    /// By backend slot.
+    var passives: [Int: Passive] = [:]
     /// Accepts that failed for a lack of descriptors, as of the last second.
     private var descriptorFailures: UInt64 = 0
     /// Whether some failed during that second: while somebody waits, workers try again ten times a second.
@@ -55,8 +65,9 @@ final class Controller: ControlPlane, @unchecked Sendable {
 
     init(
         active: ActiveConfiguration, request: EngineRequest, topology: Topology, region: SharedRegion,
-        workers: WorkerPool, listeners: ListenerSet, budget: DescriptorBudget, incidents: IncidentLog,
-        intents: IntentKeeper, userName: String, eventLoop: any EventLoop, log: Logger,
+        workers: WorkerPool, tally: Tally, listeners: ListenerSet, budget: DescriptorBudget,
+        incidents: IncidentLog, health: HealthKeeper, intents: IntentKeeper, userName: String,
+        eventLoop: any EventLoop, log: Logger,
         finished: @escaping @Sendable () -> Void
     ) {
         self.active = active
@@ -64,9 +75,11 @@ final class Controller: ControlPlane, @unchecked Sendable {
         self.topology = topology
         self.region = region
         self.workers = workers
+        self.tally = tally
         listenerSet = listeners
         self.budget = budget
         self.incidents = incidents
+        healthKeeper = health
         self.intents = intents
         self.userName = userName
         self.eventLoop = eventLoop
@@ -78,7 +91,17 @@ final class Controller: ControlPlane, @unchecked Sendable {
     /// Takes up what the region says. Once, on the event loop, before anything is asked.
     func begin() {
         for slot in topology.backends.indices { armClosing(slot) }
+        healthKeeper.changed = { [weak self] slot in
+            self?.noteHealth(slot)
+            self?.noteStates()
+        }
+        healthKeeper.weightsChanged = { [weak self] in self?.planRebuild() }
+        // What an agent had asked for, and which no agent is asked for any more, may have gone before anybody listened.
+        if hasStaleWeights { planRebuild() }
         noteStates()
+        beginPassive()
+        reviewDown()
+        beginSlowStarts()
         abandonUpgrade()
         concludeUpgrade()
         // Also after a death: it may have come before the last change was written.
@@ -115,9 +138,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
 
     func intent(_ slot: Int) -> Backends.Intent { region.intent(slot) }
 
-    func health(_ slot: Int) -> Backends.Health {
-        Backends.Health(rawValue: limpet_load8(&region.backend(slot).pointee.health)) ?? .unchecked
-    }
+    func health(_ slot: Int) -> Backends.Health { region.health(slot) }
 
     func isFull(_ slot: Int) -> Bool {
         let limit = limpet_load64(&region.backend(slot).pointee.limit)
@@ -127,6 +148,12 @@ final class Controller: ControlPlane, @unchecked Sendable {
     /// Why a new connection would pass the backend over now; nil: it would not.
     func ineligibility(_ slot: Int) -> AwayReason? {
         Eligibility.reason(intent: intent(slot), health: health(slot), isFull: isFull(slot))
+    }
+
+    func tier(_ slot: Int, _ service: Topology.Service) -> Tier? {
+        Eligibility.tier(
+            intent: intent(slot), health: health(slot), isFull: isFull(slot),
+            whenAllDown: service.configuration.whenAllDown)
     }
 
     func state(_ slot: Int) -> BackendState {

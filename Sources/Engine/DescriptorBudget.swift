@@ -22,10 +22,11 @@ public struct DescriptorBudget: Sendable, Equatable {
     ///   - limit: descriptors that the process may have.
     ///   - workers: forwarding threads.
     ///   - listeners: listening addresses; each worker has a socket for each.
-    public init(limit: Int, workers: Int, listeners: Int) {
+    ///   - checks: checks of backends that may be under way at once.
+    public init(limit: Int, workers: Int, listeners: Int, checks: Int = 0) {
         let limit = min(limit, DescriptorBudget.most)
         self.limit = limit
-        reserve = DescriptorBudget.baseReserve + workers * (listeners + 4)
+        reserve = DescriptorBudget.baseReserve + workers * (listeners + 4) + checks
         pipeCap = max(workers * 4, min(2048, limit / 32))
         connections = max(0, (limit - reserve - 2 * pipeCap) / DescriptorBudget.perConnection)
     }

@@ -84,6 +84,6 @@ struct HomeCount {
 extension Topology.Service {
     /// With the weights that are in force.
     fileprivate var members: [Rendezvous.Member] {
-        zip(configuration.backends, weights).map { Rendezvous.Member(name: $0.name, weight: Double($1)) }
+        zip(configuration.backends, weights).map { Rendezvous.Member($0, weight: $1) }
     }
 }

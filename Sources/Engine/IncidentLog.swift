@@ -27,7 +27,8 @@ final class IncidentLog: @unchecked Sendable {
     }
 
     func take(_ incidents: [Incident: UInt64]) {
-        for (incident, count) in incidents {
+        // What a client can bring about at will is not worth a line.
+        for (incident, count) in incidents where incident.kind != .resetAtOnce {
             if let waiting = suppressed[incident] {
                 suppressed[incident] = waiting + count
                 continue
@@ -76,6 +77,16 @@ final class IncidentLog: @unchecked Sendable {
                 """, metadata: metadata)
         case .limit:
             log.warning("accepting pauses: max-connections is reached", metadata: metadata)
+        case .serviceLimit, .clientLimit, .clientRate:
+            metadata["service"] = "\(topology.services[slot].configuration.name)"
+            let reached =
+                switch incident.kind {
+                case .serviceLimit: "the service has max-connections"
+                case .clientLimit: "it has max-connections-per-client"
+                default: "it is faster than accept-rate-per-client"
+                }
+            log.warning("a client was reset: \(reached)", metadata: metadata)
+        case .resetAtOnce: break
         case .quarantined:
             metadata["service"] = "\(topology.services[slot].configuration.name)"
             metadata["connection"] = "\(ConnectionID(incident.connection))"

@@ -32,7 +32,7 @@ struct IntentRestore {
             })
         for (slot, set) in zip(fresh, merge.holding) {
             region.setOperatorIntent(set, slot)
-            let state = BackendState(intent: set.intent, health: .unchecked, isFull: false, connections: 0)
+            let state = BackendState(intent: set.intent, health: region.health(slot), isFull: false, connections: 0)
             // What an operator asked for has lasted since then, whatever the daemon did meanwhile.
             limpet_publish64(
                 &region.backend(slot).pointee.since, set.intent == .maintenance ? set.intentSince : Clock.wall())

@@ -131,7 +131,8 @@ struct DaemonPreparation {
     static func budget(_ configuration: DaemonConfiguration) -> DescriptorBudget {
         DescriptorBudget(
             limit: Descriptor.raiseLimit(), workers: workers(configuration),
-            listeners: configuration.services.reduce(0) { $0 + $1.listeners.count })
+            listeners: configuration.services.reduce(0) { $0 + $1.listeners.count },
+            checks: configuration.checksAtOnce)
     }
 
     private static func workers(_ configuration: DaemonConfiguration) -> Int {
@@ -221,7 +222,7 @@ struct DaemonPreparation {
         _ region: SharedRegion, _ slots: SlotTables, _ socket: ControlSocket, stateDirectory: String,
         _ program: ActiveConfiguration.Program
     ) throws(StartError) {
-        try Topology(request.configuration, slots) { _, configured in configured }.settle(
+        try Topology(request.configuration, slots) { _, configured in Double(configured) }.settle(
             in: region, removedDeadline: nil)
         let document: SharedDocument
         do throws(SystemError) {

@@ -71,7 +71,7 @@ struct ReloadPreparation: Sendable {
         try DaemonPreparation.checkCounts(new)
         let budget = DescriptorBudget(
             limit: budget.limit, workers: region.workerCount,
-            listeners: new.services.reduce(0) { $0 + $1.listeners.count })
+            listeners: new.services.reduce(0) { $0 + $1.listeners.count }, checks: new.checksAtOnce)
         let largest = min(region.recordsPerWorker, budget.connections)
         let diff = ConfigurationDiff(
             from: active.configuration, to: new,

@@ -85,7 +85,8 @@ private struct EngineRun {
             limpet_store8(&region.continuity.pointee.options_due, 0)
         }
         let budget = DescriptorBudget(
-            limit: Descriptor.raiseLimit(), workers: region.workerCount, listeners: listeners.listeners.count)
+            limit: Descriptor.raiseLimit(), workers: region.workerCount, listeners: listeners.listeners.count,
+            checks: request.configuration.checksAtOnce)
         // As the reload does it that a death may have cut short.
         let largest = min(region.recordsPerWorker, budget.connections)
         limpet_store64(
@@ -98,15 +99,15 @@ private struct EngineRun {
         // Clients first: the control plane is started once they are served, and then asked to look at the board.
         let readBoard = Locked<(@Sendable () -> Void)?>(nil)
         let board = IncidentBoard(notify: { readBoard.with { $0 }?() })
-        let workers = try startWorkers(topology, accepted, board, budget)
+        // At the first start there are no clients to wait for it, and they come when it is known which backends are well.
+        let early = isFirst ? startChecks(topology) : nil
+        early?.waitForFirstRound()
+        let tally = Tally(backendSlots: region.backendSlots)
+        let workers = try startWorkers(topology, accepted, board, tally, budget)
 
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let eventLoop = group.next()
-        eventLoop.execute { limpet_fault_thread(-1) }
+        let health = early ?? startChecks(topology)
+        let eventLoop = health.eventLoop
         let incidents = IncidentLog(topology: topology, log: log, eventLoop: eventLoop)
-        let read: @Sendable () -> Void = { eventLoop.execute { incidents.take(board.takeAll()) } }
-        readBoard.with { $0 = read }
-        read()
         let intents = IntentKeeper(
             writer: IntentWriter(path: statePath), eventLoop: eventLoop, log: log, userName: active.user)
         do throws(SystemError) {
@@ -118,16 +119,20 @@ private struct EngineRun {
         let ending = Completion()
         let controller = Controller(
             active: active, request: request, topology: topology, region: region, workers: workers,
-            listeners: listeners, budget: budget, incidents: incidents, intents: intents, userName: active.user,
-            eventLoop: eventLoop, log: log,
+            tally: tally, listeners: listeners, budget: budget, incidents: incidents, health: health,
+            intents: intents, userName: active.user, eventLoop: eventLoop, log: log,
             finished: { ending.complete() })
         try? eventLoop.submit { controller.begin() }.wait()
+        let read: @Sendable () -> Void = { eventLoop.execute { controller.take(board.takeAll()) } }
+        readBoard.with { $0 = read }
+        read()
         let server = try ControlService(controller, socket, eventLoop, version: runningVersion)
         eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { [region] _ in
             limpet_bump64(&region.continuity.pointee.control_heartbeat, 1)
             controller.noteStates()
             controller.noteDescriptors()
             controller.noteClosings()
+            controller.notePassives()
             controller.noteRemoved()
         }
         try takeSignals { number in eventLoop.execute { controller.signalled(number) } }
@@ -143,15 +148,27 @@ private struct EngineRun {
         log.notice("ended")
     }
 
+    /// Starts the control event loop, and the checks on it.
+    private func startChecks(_ topology: Topology) -> HealthKeeper {
+        let keeper = HealthKeeper(
+            topology: topology, region: region, group: MultiThreadedEventLoopGroup(numberOfThreads: 1), log: log)
+        keeper.eventLoop.execute {
+            limpet_fault_thread(-1)
+            keeper.begin()
+        }
+        return keeper
+    }
+
     /// Starts the workers.
     /// - Returns: when they have recovered what an engine before has left, and serve.
     private func startWorkers(
-        _ topology: Topology, _ accepted: [AcceptedSocket], _ board: IncidentBoard, _ budget: DescriptorBudget
+        _ topology: Topology, _ accepted: [AcceptedSocket], _ board: IncidentBoard, _ tally: Tally,
+        _ budget: DescriptorBudget
     ) throws(StartError) -> WorkerPool {
         let serving = Completion()
         do throws(SystemError) {
             let workers = try WorkerPool(
-                region: region, table: topology.forwardingTable(), accepted: accepted,
+                region: region, table: topology.forwardingTable(), accepted: accepted, tally: tally,
                 maximumPipes: max(4, budget.pipeCap / region.workerCount), incidents: board,
                 whenServing: { [region] in
                     region.continuity.pointee.resumed = Clock.now()

@@ -2,6 +2,7 @@ import Backends
 import CLayout
 import Configuration
 import Forwarding
+import Health
 import Linux
 
 /// What the shared region has to say of each slot, brought in line with what the slots mean. Everything here may be done
@@ -22,7 +23,9 @@ extension Topology {
             let state = region.backend(slot)
             if backend.isLive {
                 begin(slot, region)
-                limpet_store64(&state.pointee.limit, UInt64(backend.configuration.maxConnections ?? 0))
+                settleHealth(slot, region)
+                limpet_store64(
+                    &state.pointee.limit, region.effectiveLimit(slot, configured: backend.configuration.maxConnections))
                 // Whoever changed the weight in the file since has had the last word.
                 if let set = region.operatorWeight(slot), set.base != backend.configuration.weight {
                     region.setOperatorWeight(nil, slot)
@@ -72,13 +75,31 @@ extension Topology {
         return accepted
     }
 
+    /// A check that was switched on takes a backend as it was, which is up; one that was switched off leaves nothing that
+    /// could take it down.
+    private func settleHealth(_ slot: Int, _ region: SharedRegion) {
+        let health = region.health(slot)
+        let settled: Health =
+            switch health {
+            case .unchecked: check(slot) == nil ? .unchecked : .up
+            case .checking, .up: check(slot) == nil ? .unchecked : health
+            // Without a check it was taken out by its connections, and has its time to come back.
+            case .down: .down
+            // What an agent had asked for goes with it.
+            case .draining, .maintenance: check(slot)?.isAgent == true ? health : check(slot) == nil ? .unchecked : .up
+            }
+        if settled != health { limpet_publish8(&region.backend(slot).pointee.health, settled.rawValue) }
+    }
+
     /// The first state of a backend that was not there, or that was removed before. Its intent follows, see
     /// ``IntentRestore``.
     private func begin(_ slot: Int, _ region: SharedRegion) {
         let state = region.backend(slot)
         guard state.pointee.used != UInt8(LIMPET_SLOT_LIVE) else { return }
-        limpet_store8(&state.pointee.health, Health.unchecked.rawValue)
+        limpet_store8(
+            &state.pointee.health, (check(slot) == nil ? Health.unchecked : Health.checking).rawValue)
         state.pointee.removed_deadline = 0
+        region.setStanding(AgentStanding(), slot)
         limpet_publish8(&state.pointee.used, UInt8(LIMPET_SLOT_LIVE))
     }
 }
@@ -86,14 +107,38 @@ extension Topology {
 extension SlotLimits {
     /// Services have no slots in the region; but a record has 16 bits for each number.
     init(_ region: SharedRegion) {
-        self.init(services: 4096, backends: region.backendSlots, listeners: region.listenerSlots)
+        self.init(services: Tally.maximumServices, backends: region.backendSlots, listeners: region.listenerSlots)
     }
 }
 
 extension SharedRegion {
-    /// The weight of a backend that is in force: the operator's, unless the file has had another since, else the file's.
-    func effectiveWeight(_ slot: Int, configured: Int) -> Int {
-        guard let set = operatorWeight(slot), set.base == configured else { return configured }
-        return set.value
+    /// The weight of a backend: the operator's, unless the file has had another since, else the file's; of either, the share
+    /// that its agent asks for.
+    func wholeWeight(_ slot: Int, configured: Int) -> Int {
+        var weight = configured
+        if let set = operatorWeight(slot), set.base == configured { weight = set.value }
+        return standing(slot).weight(weight)
+    }
+
+    /// The weight that is in force: the whole one, and while the backend starts slowly, so many tenths of that.
+    func effectiveWeight(_ slot: Int, configured: Int) -> Double {
+        let whole = Double(wholeWeight(slot, configured: configured))
+        guard let tenths = slowStart(slot)?.tenths else { return whole }
+        return whole * Double(tenths) / Double(SlowStart.full)
+    }
+
+    /// The limit of a backend that is in force: the file's or its agent's, whichever is lower; 0: none.
+    func effectiveLimit(_ slot: Int, configured: Int?) -> UInt64 {
+        let limits = [configured ?? 0, standing(slot).maxConnections].filter { $0 > 0 }
+        return UInt64(limits.min() ?? 0)
+    }
+
+    /// What the agent of a backend has asked for. The control plane alone writes it: one word, stored whole.
+    func standing(_ slot: Int) -> AgentStanding {
+        AgentStanding(word: limpet_load64(&counters(0, backend: slot).pointee.agent))
+    }
+
+    func setStanding(_ standing: AgentStanding, _ slot: Int) {
+        limpet_publish64(&counters(0, backend: slot).pointee.agent, standing.word)
     }
 }

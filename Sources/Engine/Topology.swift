@@ -16,7 +16,7 @@ struct Topology: Sendable {
         /// Slots of its backends, in the order of the configuration.
         let slots: [Int]
         /// In force, in the same order.
-        let weights: [Int]
+        let weights: [Double]
         /// Of key, masks, names and effective weights, in hexadecimal.
         let mappingHash: String
     }
@@ -44,7 +44,7 @@ struct Topology: Sendable {
     ///     that the library never gives back.
     init(
         _ configuration: DaemonConfiguration, _ tables: SlotTables, after previous: Topology? = nil,
-        weight: (_ slot: Int, _ configured: Int) -> Int
+        weight: (_ slot: Int, _ configured: Int) -> Double
     ) throws(StartError) {
         self.tables = tables
         let serviceSlots = Dictionary(tables.services.enumerated().map { ($0.element.name, $0.offset) }) { first, _ in
@@ -112,14 +112,18 @@ struct Topology: Sendable {
             services: services.map { service in
                 ForwardingTable.Service(
                     keyer: service.keyer, rendezvous: service.rendezvous,
-                    members: zip(service.slots, service.configuration.backends).map { slot, backend in
-                        ForwardingTable.Member(slot: UInt16(slot), address: SocketAddress(backend.address))
+                    members: service.slots.indices.map { index in
+                        ForwardingTable.Member(
+                            slot: UInt16(service.slots[index]),
+                            address: SocketAddress(service.configuration.backends[index].address),
+                            tenths: service.tenths(index))
                     },
                     options: SocketOptions(service.configuration),
                     connectTimeout: service.configuration.connectTimeout.nanoseconds,
                     idleTimeout: service.configuration.idleTimeout?.nanoseconds ?? 0,
                     halfCloseTimeout: service.configuration.halfCloseTimeout?.nanoseconds ?? 0,
                     connectAttempts: service.configuration.connectAttempts,
+                    whenAllDown: service.configuration.whenAllDown, limits: ServiceLimits(service.configuration),
                     sendProxy: service.configuration.sendProxy?.header)
             })
     }
@@ -154,15 +158,18 @@ struct Topology: Sendable {
 }
 
 extension Topology.Service {
+    /// Tenths of a backend's weight, of which there are whole ones also during a slow start.
+    func tenths(_ index: Int) -> Int { Int((weights[index] * 10).rounded()) }
+
     fileprivate init(
         _ service: ServiceConfiguration, _ key: HashKey, _ slots: [Int], _ backends: [BackendConfiguration],
-        _ weights: [Int]
+        _ weights: [Double]
     ) {
         var configuration = service
         configuration.backends = backends
         let rendezvous = Rendezvous(
             key: key,
-            members: zip(backends, weights).map { Rendezvous.Member(name: $0.name, weight: Double($1)) })
+            members: zip(backends, weights).map { Rendezvous.Member($0, weight: $1) })
         let hash = String(rendezvous.mappingHash(mask: service.mask, input: service.hashOn), radix: 16)
         self.init(
             configuration: configuration, keyer: SourceKeyer(key: key, mask: service.mask, input: service.hashOn),
@@ -171,8 +178,24 @@ extension Topology.Service {
     }
 }
 
+extension Rendezvous.Member {
+    /// - Parameter weight: that is in force.
+    init(_ backend: BackendConfiguration, weight: Double) {
+        self.init(name: backend.name, weight: weight, isBackup: backend.isBackup)
+    }
+}
+
+extension ServiceLimits {
+    init(_ service: ServiceConfiguration) {
+        self.init(
+            connections: UInt64(service.maxConnections ?? 0), perClient: UInt32(service.maxConnectionsPerClient ?? 0),
+            ratePerClient: UInt32(service.acceptRatePerClient ?? 0), connecting: service.maxConnecting,
+            loadFactor: service.maxLoadFactor ?? 0)
+    }
+}
+
 extension ProxyVersion {
-    fileprivate var header: ProxyHeader.Version {
+    var header: ProxyHeader.Version {
         switch self {
         case .v1: .v1
         case .v2: .v2

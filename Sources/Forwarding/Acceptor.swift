@@ -67,12 +67,21 @@ extension Worker {
     private mutating func admit(_ descriptor: Int32, _ listener: WorkerListener) {
         noteHighest(descriptor)
         let counters = region.counters(index, listener: Int(listener.listener))
-        guard let peer = peerAddress.endpoint, let slot = free.take() else {
-            // A slice covers the whole limit, so only a connection whose peer is gone already comes here.
-            StreamSocket.resetOnClose(descriptor)
-            Descriptor.close(descriptor)
-            limpet_bump64(&counters.pointee.refused, 1)
-            releasePlace()
+        guard let peer = peerAddress.endpoint else {
+            // It is gone already.
+            turnAway(descriptor, counters)
+            return
+        }
+        let clean = Endpoint(address: peer.address.unmapped, port: peer.port)
+        if let limit = enter(listener.service, clean.address) {
+            incidents.add(Incident(kind: limit, slot: listener.service, errno: .wouldBlock))
+            turnAway(descriptor, counters)
+            return
+        }
+        guard let slot = free.take() else {
+            // Cannot be: a slice covers the whole limit.
+            leave(listener.service, clean.address)
+            turnAway(descriptor, counters)
             return
         }
         let record = records + slot
@@ -93,7 +102,6 @@ extension Worker {
         record.pointee.listener = listener.listener
         record.pointee.backend = .max
         record.pointee.home = .max
-        let clean = Endpoint(address: peer.address.unmapped, port: peer.port)
         record.pointee.client.set(clean)
         record.pointee.peer.set(clean)
         record.pointee.client_local.set(local)
@@ -112,6 +120,31 @@ extension Worker {
         limpet_bump64(&counters.pointee.accepted, 1)
         limpet_bump64(&counters.pointee.open, 1)
         dialFirst(slot)
+    }
+
+    /// Takes a place under the limits of a service and of its client.
+    /// - Returns: the limit that is reached; nil: the place is taken, and ``leave(_:_:)`` gives it back.
+    private func enter(_ service: UInt16, _ client: IPAddress) -> Incident.Kind? {
+        let limits = table.services[Int(service)].limits
+        guard tally.enter(service: service, limit: limits.connections) else { return .serviceLimit }
+        if limits.client.areOff { return nil }
+        let refusal = tally.clients.enter(client, service: service, limits: limits.client, now: now)
+        guard let refusal else { return nil }
+        tally.leave(service: service)
+        return refusal == .tooMany ? .clientLimit : .clientRate
+    }
+
+    func leave(_ service: UInt16, _ client: IPAddress) {
+        tally.leave(service: service)
+        if table.services[Int(service)].limits.perClient != 0 { tally.clients.leave(client, service: service) }
+    }
+
+    /// Resets a connection that has not been given a record.
+    private func turnAway(_ descriptor: Int32, _ counters: UnsafeMutablePointer<limpet_listener_counters>) {
+        StreamSocket.resetOnClose(descriptor)
+        Descriptor.close(descriptor)
+        limpet_bump64(&counters.pointee.refused, 1)
+        releasePlace()
     }
 
     /// Says in the record where the client belongs, as the table sees it.

@@ -10,8 +10,7 @@ import Stickiness
 extension Worker {
     /// Starts the first connect of a new connection.
     mutating func dialFirst(_ slot: Int) {
-        let service = table.services[Int(records[slot].service)]
-        dial(slot, service, service.rendezvous.preferenceOrder(of: records[slot].source_key), failed: nil)
+        dial(slot)
     }
 
     /// Starts a connect where an engine before had begun to: the table may be another by now.
@@ -19,20 +18,13 @@ extension Worker {
         let record = records + slot
         if record.pointee.attempt > 0 { record.pointee.attempt -= 1 }
         if record.pointee.home == .max { findHome(record) } else { renewKey(record) }
-        dialFirst(slot)
+        dial(slot)
     }
 
     /// Goes on to the next backend after a failed connect.
-    private mutating func dialNext(_ slot: Int, failed: UInt16) {
-        let service = table.services[Int(records[slot].service)]
+    mutating func dialNext(_ slot: Int) {
         renewKey(records + slot)
-        let key = records[slot].source_key
-        // A reload may have taken the member away meanwhile: then it begins at the head of what is left.
-        let order =
-            service.members.firstIndex(where: { $0.slot == failed }).map {
-                service.rendezvous.preferenceOrder(of: key, after: $0)
-            } ?? service.rendezvous.preferenceOrder(of: key)
-        dial(slot, service, order, failed: failed)
+        dial(slot)
     }
 
     /// The key and the mask may have changed since the connection was accepted.
@@ -42,40 +34,102 @@ extension Worker {
             for: client.address, port: client.port)
     }
 
-    private mutating func dial(
-        _ slot: Int, _ service: ForwardingTable.Service, _ order: PreferenceOrder, failed: UInt16?
-    ) {
+    /// Goes on with a connection that has waited for a connect to this backend.
+    mutating func dialServed(_ slot: Int, _ backend: UInt16) {
+        renewKey(records + slot)
+        dial(slot, served: backend)
+    }
+
+    /// Starts a connect to the best backend that this connection has not tried yet.
+    /// - Parameter served: the backend for which it is this connection's turn.
+    private mutating func dial(_ slot: Int, served: UInt16? = nil) {
         let record = records + slot
+        let service = table.services[Int(record.pointee.service)]
         let region = region
-        var order = order
-        var failed = failed
-        while Int(record.pointee.attempt) < service.connectAttempts,
-            let position = order.next(where: { member in
-                Worker.ineligibility(region.backend(Int(service.members[member].slot))) == nil
-            })
-        {
+        let order = service.rendezvous.preferenceOrder(of: record.pointee.source_key)
+        let bound = loadBound(service)
+        var past = triedBackends(slot)
+        while Int(record.pointee.attempt) < service.connectAttempts {
+            let position = Selection.choose(order) { member in
+                let backend = service.members[member].slot
+                if past.contains(backend) { return nil }
+                let state = region.backend(Int(backend))
+                if let bound,
+                    bound.isExceeded(load: limpet_load64(&state.pointee.load), weight: service.members[member].tenths)
+                {
+                    return nil
+                }
+                return Worker.tier(state, service.whenAllDown)
+            }
+            guard let position else { break }
             let member = service.members[position]
+            if !mayDial(member.slot, service.limits) || waiting.isWaiting(for: member.slot) && served != member.slot {
+                wait(slot, for: member)
+                return
+            }
             let state = region.backend(Int(member.slot))
             let limit = limpet_load64(&state.pointee.limit)
             guard limpet_take(&state.pointee.load, limit == 0 ? .max : limit) else {
                 // Another worker took the last place since the look.
                 noteAway(record, member.slot, .full)
+                past.append(member.slot)
                 continue
             }
             // The place under the backend's limit is taken: from here on every way out gives it back.
             record.pointee.attempt += 1
+            // Where nothing is up, home is tried like the others.
+            if member.slot == record.pointee.home {
+                record.pointee.away_reason = AwayReason.home.rawValue
+            } else if record.pointee.away_reason == AwayReason.home.rawValue {
+                // Nothing else was against it.
+                record.pointee.away_reason = AwayReason.full.rawValue
+            }
             inject(LIMPET_AT_PLACE_TAKEN)
             if let failure = startConnect(slot, service, member) {
                 releaseLoad(member.slot)
                 connectFailed(slot, member.slot, failure)
                 noteAway(record, member.slot, .connectFailed)
-                failed = member.slot
+                past.append(member.slot)
                 continue
             }
-            if let failed { limpet_bump64(&counters(failed).pointee.fallbacks, 1) }
+            if let failed = triedBackends(slot).last { limpet_bump64(&counters(failed).pointee.fallbacks, 1) }
             return
         }
         exhausted(slot)
+    }
+
+    /// What the loads of the service's backends allow; nil: they do not count.
+    private func loadBound(_ service: ForwardingTable.Service) -> LoadBound? {
+        guard service.limits.loadFactor != 0 else { return nil }
+        var load: UInt64 = 0
+        var weight = 0
+        for member in service.members {
+            let state = region.backend(Int(member.slot))
+            guard Worker.tier(state, service.whenAllDown) == .up else { continue }
+            load += limpet_load64(&state.pointee.load)
+            weight += member.tenths
+        }
+        return LoadBound(factor: service.limits.loadFactor, load: load, weight: weight)
+    }
+
+    /// Backends to which connects of this connection have failed. Not known of before a death: then one may be tried twice.
+    private func triedBackends(_ slot: Int) -> [UInt16] {
+        tried.isEmpty ? [] : tried[slot] ?? []
+    }
+
+    /// The connection has a backend, or has ended.
+    @inline(__always)
+    mutating func forgetTried(_ slot: Int) {
+        if !tried.isEmpty { tried[slot] = nil }
+    }
+
+    /// How good the backend is for a new connection now; nil: it must not be used.
+    static func tier(_ state: UnsafeMutablePointer<limpet_backend_state>, _ whenAllDown: WhenAllDown) -> Tier? {
+        let limit = limpet_load64(&state.pointee.limit)
+        return Eligibility.tier(
+            intent: Intent(rawValue: limpet_load8(&state.pointee.intent)) ?? .ready,
+            health: Health(rawValue: limpet_load8(&state.pointee.health)) ?? .unchecked,
+            isFull: limit != 0 && limpet_load64(&state.pointee.load) >= limit, whenAllDown: whenAllDown)
     }
 
     /// Why the backend takes no new connection now; nil: it does.
@@ -88,11 +142,11 @@ extension Worker {
     }
 
     /// Remembers why a connection is not at its home, where `backend` is that.
-    private func noteAway(_ record: UnsafeMutablePointer<limpet_record>, _ backend: UInt16, _ reason: AwayReason) {
+    func noteAway(_ record: UnsafeMutablePointer<limpet_record>, _ backend: UInt16, _ reason: AwayReason) {
         if record.pointee.home == backend { record.pointee.away_reason = reason.rawValue }
     }
 
-    private func releaseLoad(_ backend: UInt16) {
+    func releaseLoad(_ backend: UInt16) {
         _ = limpet_fetch_add64(&region.backend(Int(backend)).pointee.load, .max)
     }
 
@@ -147,7 +201,7 @@ extension Worker {
     }
 
     /// Un-names the backend's socket and closes it.
-    private mutating func closeBackend(_ record: UnsafeMutablePointer<limpet_record>) {
+    mutating func closeBackend(_ record: UnsafeMutablePointer<limpet_record>) {
         let descriptor = record.pointee.descriptor.1
         limpet_write_begin(&record.pointee.sequence)
         record.pointee.descriptor.1 = -1
@@ -259,6 +313,8 @@ extension Worker {
         limpet_bump64(&counters.pointee.total, 1)
         if isAway { limpet_bump64(&counters.pointee.away, 1) }
         inject(LIMPET_AT_ESTABLISHED_COUNTED)
+        tally.connectSucceeded(Int(record.pointee.backend))
+        forgetTried(slot)
         wheel.cancel(slot)
         armTimer(slot)
         if wasReset {
@@ -309,65 +365,5 @@ extension Worker {
         ProxyHeader.write(
             version, client: record.pointee.client.endpoint, local: record.pointee.client_local.endpoint,
             into: UnsafeMutableRawBufferPointer(start: scratch, count: Int(LIMPET_SCRATCH_BYTES)))
-    }
-
-    /// Ends a connect that was under way and goes on to the next backend.
-    private mutating func connectEnded(_ slot: Int, _ error: Errno, resetting: Bool = false) {
-        let backend = records[slot].backend
-        abandonConnect(slot, resetting: resetting)
-        connectFailed(slot, backend, error)
-        noteAway(records + slot, backend, .connectFailed)
-        dialNext(slot, failed: backend)
-    }
-
-    /// Takes back a connect that is under way: descriptor, counters, timer.
-    /// - Parameter resetting: the backend may have accepted already: it gets RST, not FIN.
-    mutating func abandonConnect(_ slot: Int, resetting: Bool) {
-        let record = records + slot
-        let backend = record.pointee.backend
-        wheel.cancel(slot)
-        if resetting { StreamSocket.resetOnClose(record.pointee.descriptor.1) }
-        closeBackend(record)
-        releaseLoad(backend)
-        limpet_bump64(&counters(backend).pointee.connecting, .max)
-    }
-
-    private func connectFailed(_ slot: Int, _ backend: UInt16, _ error: Errno) {
-        let kind: Incident.Kind
-        let failure: Int
-        switch error {
-        case .connectionRefused: (kind, failure) = (.connect, LIMPET_FAILURE_REFUSED)
-        case .timedOut: (kind, failure) = (.connect, LIMPET_FAILURE_TIMEOUT)
-        case .connectionReset: (kind, failure) = (.connect, LIMPET_FAILURE_RESET)
-        case .networkUnreachable, .hostUnreachable:
-            (kind, failure) = (.connect, LIMPET_FAILURE_UNREACHABLE)
-        case let error where error.isLocal: (kind, failure) = (.local, LIMPET_FAILURE_LOCAL)
-        default: (kind, failure) = (.connect, LIMPET_FAILURE_OTHER)
-        }
-        let counters = counters(backend)
-        limpet_bump64(limpet_backend_failures(counters, Int32(failure)), 1)
-        if kind == .local { limpet_bump64(&own.pointee.local_failures, 1) }
-        incidents.add(Incident(kind: kind, slot: backend, errno: error))
-    }
-
-    /// No backend is left to try: the client is reset, so that it knows at once.
-    private mutating func exhausted(_ slot: Int) {
-        incidents.add(Incident(kind: .exhausted, slot: records[slot].service, errno: .connectionRefused))
-        refuse(slot)
-    }
-
-    mutating func refuse(_ slot: Int) {
-        limpet_bump64(&region.counters(index, listener: Int(records[slot].listener)).pointee.refused, 1)
-        finish(slot, resetting: .client)
-    }
-
-    func reportLocal(_ error: Errno) {
-        limpet_bump64(&own.pointee.local_failures, 1)
-        incidents.add(Incident(kind: .local, slot: .max, errno: error))
-    }
-
-    @inline(__always)
-    func counters(_ backend: UInt16) -> UnsafeMutablePointer<limpet_backend_counters> {
-        region.counters(index, backend: Int(backend))
     }
 }

@@ -1,3 +1,4 @@
+public import Backends
 public import Linux
 public import Stickiness
 
@@ -25,12 +26,15 @@ public final class ForwardingTable: Sendable {
         public let halfCloseTimeout: UInt64
         /// Backends to try, 1 to 64.
         public let connectAttempts: Int
+        public let whenAllDown: WhenAllDown
+        public let limits: ServiceLimits
         /// The header that backends get ahead of the client's bytes; nil: none.
         public let sendProxy: ProxyHeader.Version?
 
         public init(
             keyer: SourceKeyer, rendezvous: Rendezvous, members: [Member], options: SocketOptions,
             connectTimeout: UInt64, idleTimeout: UInt64, halfCloseTimeout: UInt64, connectAttempts: Int,
+            whenAllDown: WhenAllDown = .any, limits: ServiceLimits = ServiceLimits(),
             sendProxy: ProxyHeader.Version?
         ) {
             self.keyer = keyer
@@ -41,6 +45,8 @@ public final class ForwardingTable: Sendable {
             self.idleTimeout = idleTimeout
             self.halfCloseTimeout = halfCloseTimeout
             self.connectAttempts = connectAttempts
+            self.whenAllDown = whenAllDown
+            self.limits = limits
             self.sendProxy = sendProxy
         }
     }
@@ -49,10 +55,13 @@ public final class ForwardingTable: Sendable {
         /// The backend's slot in the shared region.
         public let slot: UInt16
         public let address: SocketAddress
+        /// The weight in force, in tenths; counts where loads are compared.
+        public let tenths: Int
 
-        public init(slot: UInt16, address: SocketAddress) {
+        public init(slot: UInt16, address: SocketAddress, tenths: Int = 10) {
             self.slot = slot
             self.address = address
+            self.tenths = tenths
         }
     }
 }

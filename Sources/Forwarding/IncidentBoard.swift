@@ -5,6 +5,8 @@ public struct Incident: Hashable, Sendable {
     public enum Kind: Hashable, Sendable {
         /// A connect to the backend failed.
         case connect
+        /// A backend has accepted a connection, and reset it at once without a word. The client may be to blame.
+        case resetAtOnce
         /// A connect failed for a lack of this machine: descriptors, ports, memory.
         case local
         /// No backend of the service was eligible, or all attempts failed. The client was reset.
@@ -13,6 +15,12 @@ public struct Incident: Hashable, Sendable {
         case descriptors
         /// The connection limit was reached and accepting paused.
         case limit
+        /// A client was reset because its service has as many connections as it may.
+        case serviceLimit
+        /// A client was reset because it has as many connections as it may.
+        case clientLimit
+        /// A client was reset because it opened connections faster than it may.
+        case clientRate
         /// A connection was reset because three engines in a row died with it in hand.
         case quarantined
         /// A connection was reset because it could not be told, after a death, which of its bytes had been sent.
@@ -20,7 +28,7 @@ public struct Incident: Hashable, Sendable {
     }
 
     public let kind: Kind
-    /// Slot of the backend; of the service for ``Kind/exhausted``, ``Kind/quarantined`` and ``Kind/unrecoverable``; 0
+    /// Slot of the backend; of the service for ``Kind/exhausted``, the limits of services and clients, ``Kind/quarantined`` and ``Kind/unrecoverable``; 0
     /// otherwise.
     public let slot: UInt16
     public let errno: Errno

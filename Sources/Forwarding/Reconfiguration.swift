@@ -1,3 +1,4 @@
+import Addressing
 import CLayout
 import Linux
 
@@ -65,11 +66,31 @@ extension Worker {
             }
         let old = table
         table = new
+        countClients(after: old)
         beginReview(after: old)
         guard haveTimesChanged else { return }
         for slot in 0..<free.highWater {
             let state = Int(records[slot].state)
             if state == LIMPET_OPEN || state == LIMPET_HALF_CLOSED { armTimer(slot) }
+        }
+    }
+
+    /// Connections of clients count from now on where they have a limit and had none, and no more where they had.
+    private func countClients(after old: ForwardingTable) {
+        let changes = table.services.indices.map { slot in
+            let had = slot < old.services.count && old.services[slot].limits.perClient != 0
+            let has = table.services[slot].limits.perClient != 0
+            return (has ? 1 : 0) - (had ? 1 : 0)
+        }
+        guard changes.contains(where: { $0 != 0 }) else { return }
+        for slot in 0..<free.highWater where !isFree(records + slot) {
+            let service = records[slot].service
+            guard changes[Int(service)] != 0, let client = records[slot].client.endpoint else { continue }
+            if changes[Int(service)] > 0 {
+                tally.clients.add(client.address, service: service)
+            } else {
+                tally.clients.leave(client.address, service: service)
+            }
         }
     }
 

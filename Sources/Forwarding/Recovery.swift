@@ -41,6 +41,12 @@ extension Worker {
                 pipesHeld += 1
             }
             armAgain(slot)
+            if records[slot].state == UInt8(LIMPET_CONNECTING), records[slot].descriptor.1 < 0,
+                UInt32(slot) != own.pointee.hand_slot
+            {
+                waiting.append(
+                    DialQueue.Item(slot: slot, generation: record.pointee.generation), for: record.pointee.backend)
+            }
         }
         pipes.start(holding: pipesHeld)
     }

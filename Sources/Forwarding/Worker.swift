@@ -15,6 +15,7 @@ struct Worker: ~Copyable {
     var table: ForwardingTable
     let mailbox: Mailbox
     let incidents: IncidentBoard
+    let tally: Tally
     /// The mailboxes of all workers: whoever frees a place at the limit wakes those that wait for one.
     let allWakeUps: [WakeUp]
 
@@ -28,6 +29,10 @@ struct Worker: ~Copyable {
     var review = Review()
     /// Which edges are still to be looked for after an engine's death.
     var edges = EdgeReview()
+    /// By slot of a connection that is being dialled: the backends that could not be connected to, in that order.
+    var tried: [Int: [UInt16]] = [:]
+    /// Who waits for a connect to be started.
+    var waiting = DialQueue()
     /// When to listen again after descriptors ran out, in ns.
     var listenAgain: UInt64 = 0
     /// A descriptor that only holds a number; −1: spent, so accepting pauses until it is back.
@@ -70,6 +75,7 @@ struct Worker: ~Copyable {
         table = setup.table
         mailbox = setup.mailbox
         incidents = setup.incidents
+        tally = setup.tally
         allWakeUps = setup.allWakeUps
         listeners = region.listeners(of: setup.index)
         now = Clock.now()
@@ -103,6 +109,7 @@ struct Worker: ~Copyable {
             limpet_bump64(&own.pointee.heartbeat, 1)
             serve(count)
             while let slot = wheel.takeDue(now: now) { timerFired(slot) }
+            if !waiting.isEmpty { dialWaiting() }
             if isReviewing { reviewSome() }
             if isLookingForEdges { lookForEdges() }
             if listening == .noDescriptors && now >= listenAgain { resumeListening() }

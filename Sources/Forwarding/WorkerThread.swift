@@ -10,6 +10,7 @@ struct WorkerSetup {
     let table: ForwardingTable
     let mailbox: Mailbox
     let incidents: IncidentBoard
+    let tally: Tally
     let allWakeUps: [WakeUp]
     let maximumPipes: Int
 }
@@ -26,13 +27,15 @@ public final class WorkerPool: Sendable {
     /// - Parameters:
     ///   - region: with the sockets of its listeners named. Nobody else may be changing records or counters.
     ///   - accepted: sockets that an earlier engine had accepted and not recorded, from the sweep.
+    ///   - tally: what they count together.
     ///   - maximumPipes: per worker.
     ///   - whenServing: called on the thread of the last worker that has come so far that all of them serve.
     public init(
-        region: SharedRegion, table: ForwardingTable, accepted: [AcceptedSocket] = [], maximumPipes: Int,
-        incidents: IncidentBoard, whenServing: @escaping @Sendable () -> Void = {}
+        region: SharedRegion, table: ForwardingTable, accepted: [AcceptedSocket] = [], tally: Tally,
+        maximumPipes: Int, incidents: IncidentBoard, whenServing: @escaping @Sendable () -> Void = {}
     ) throws(SystemError) {
         region.recount()
+        tally.begin(region, table)
         var mailboxes: [Mailbox] = []
         for index in 0..<region.workerCount {
             mailboxes.append(Mailbox(wakeUp: try region.wakeUp(of: index)))
@@ -44,7 +47,7 @@ public final class WorkerPool: Sendable {
         for index in mailboxes.indices {
             let setup = WorkerSetup(
                 index: index, region: region, table: table, mailbox: mailboxes[index], incidents: incidents,
-                allWakeUps: wakeUps, maximumPipes: maximumPipes)
+                tally: tally, allWakeUps: wakeUps, maximumPipes: maximumPipes)
             homes.append(try WorkerHome(setup))
         }
         let recovering = Locked(homes.count)

@@ -6,10 +6,11 @@ extension Rendezvous {
     /// before and after is the same member i where E_j/E_i is at least max(w_j/w_i, w'_j/w'_i) for every other j, whose
     /// probability is 1 / Σ_j max(w_j/w_i, w'_j/w'_i), with weight 0 for a member that is not there.
     /// - Parameters:
-    ///   - old, new: names are unique in each.
+    ///   - old, new: names are unique in each. Backups are nobody's home while there is another member.
     ///   - sameHash: false where clients are hashed with another key, or other parts of their addresses: then the two
     ///     homes have nothing to do with each other.
     public static func movedShare(from old: [Member], to new: [Member], sameHash: Bool) -> Double {
+        let (old, new) = (homes(old), homes(new))
         guard !old.isEmpty, !new.isEmpty else { return old.isEmpty && new.isEmpty ? 0 : 1 }
         let before = Dictionary(old.map { ($0.name, $0.weight) }) { first, _ in first }
         let after = Dictionary(new.map { ($0.name, $0.weight) }) { first, _ in first }
@@ -32,5 +33,11 @@ extension Rendezvous {
             if member.w > 0, member.next > 0 { stay += 1 / (upToHere / member.w + max(0, beyond) / member.next) }
         }
         return min(1, max(0, 1 - stay))
+    }
+
+    /// The members that can be a home.
+    private static func homes(_ members: [Member]) -> [Member] {
+        let ordinary = members.filter { !$0.isBackup }
+        return ordinary.isEmpty ? members : ordinary
     }
 }

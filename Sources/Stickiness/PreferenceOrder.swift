@@ -6,7 +6,8 @@
 public struct PreferenceOrder: Sequence, IteratorProtocol, Sendable {
     private let entries: [Rendezvous.Entry]
     private let sourceKey: UInt64
-    /// Score and rank of the last member that was handed out; the next one is the smallest pair above it.
+    /// Group, score and rank of the last member that was handed out; the next one is the smallest triple above it.
+    private var lastGroup = 0
     private var lastScore = -Double.infinity
     private var lastRank = -1
 
@@ -20,6 +21,7 @@ public struct PreferenceOrder: Sequence, IteratorProtocol, Sendable {
         let entry = entries[member]
         lastScore = Score.negativeLogOfComplement(uniform(entry)) / entry.weight
         lastRank = entry.rank
+        lastGroup = entry.group
     }
 
     /// The next best member; nil when all have been handed out.
@@ -34,24 +36,28 @@ public struct PreferenceOrder: Sequence, IteratorProtocol, Sendable {
     @inline(__always)
     public mutating func next(where isEligible: (Int) -> Bool) -> Int? {
         var best: Int?
+        var bestGroup = Int.max
         var bestScore = Double.infinity
         var bestRank = Int.max
         for index in entries.indices {
             let entry = entries[index]
+            if entry.group > bestGroup || entry.group < lastGroup { continue }
             let e = uniform(entry)
             // The logarithm is never less than e, and division keeps the order: past this the score cannot win. At
             // equality it still could, by its name.
-            if e / entry.weight > bestScore { continue }
+            if e / entry.weight > bestScore && entry.group == bestGroup { continue }
             guard isEligible(index) else { continue }
             let score = Score.negativeLogOfComplement(e) / entry.weight
-            guard score < bestScore || (score == bestScore && entry.rank < bestRank),
-                score > lastScore || (score == lastScore && entry.rank > lastRank)
+            guard entry.group < bestGroup || score < bestScore || (score == bestScore && entry.rank < bestRank),
+                entry.group > lastGroup || score > lastScore || (score == lastScore && entry.rank > lastRank)
             else { continue }
             best = index
+            bestGroup = entry.group
             bestScore = score
             bestRank = entry.rank
         }
         if best != nil {
+            lastGroup = bestGroup
             lastScore = bestScore
             lastRank = bestRank
         }

@@ -3,7 +3,8 @@
 ///
 /// Every member has a score for every client; the lowest score is the client's home, and all scores in order are its
 /// preference order. A score depends on the key, the client, and the member's own name and weight, on nothing else:
-/// so adding or removing a member, or changing its weight, moves only clients to it or from it.
+/// so adding or removing a member, or changing its weight, moves only clients to it or from it. Backups stand after all
+/// other members, in the order of their own scores.
 ///
 /// Immutable; any thread may use it, and a copy shares the storage. Nothing here allocates after `init`.
 public struct Rendezvous: Sendable {
@@ -14,10 +15,13 @@ public struct Rendezvous: Sendable {
         /// Share of the clients relative to the other members: above 0 and finite. 1 to 256, or a fraction of that
         /// while a weight ramps up.
         public var weight: Double
+        /// Comes after all members that are not, in every order of preference.
+        public var isBackup: Bool
 
-        public init(name: String, weight: Double = 1) {
+        public init(name: String, weight: Double = 1, isBackup: Bool = false) {
             self.name = name
             self.weight = weight
+            self.isBackup = isBackup
         }
     }
 
@@ -28,17 +32,20 @@ public struct Rendezvous: Sendable {
         let weight: Double
         /// Place of the name among all names in the order of their UTF-8 bytes: decides between equal scores.
         let rank: Int
+        /// 0 for ordinary members, 1 for backups: what is compared before the scores.
+        let group: Int
 
-        package init(seed: UInt64, weight: Double, rank: Int) {
+        package init(seed: UInt64, weight: Double, rank: Int, group: Int = 0) {
             self.seed = seed
             self.weight = weight
             self.rank = rank
+            self.group = group
         }
     }
 
     let entries: [Entry]
     private let key: HashKey
-    /// Hash of the names and relative weights; see ``mappingHash(mask:input:)``.
+    /// Hash of the names, relative weights and backups; see ``mappingHash(mask:input:)``.
     private let membersHash: UInt64
 
     /// - Parameter members: in any order, which plays no part in any choice; results are indices into this list.
@@ -55,7 +62,9 @@ public struct Rendezvous: Sendable {
         entries = members.indices.map { index in
             var hash = tagged
             hash.append(contentsOf: members[index].name.utf8)
-            return Entry(seed: hash.finalize(), weight: members[index].weight, rank: ranks[index])
+            return Entry(
+                seed: hash.finalize(), weight: members[index].weight, rank: ranks[index],
+                group: members[index].isBackup ? 1 : 0)
         }
         self.key = key
 
@@ -67,6 +76,12 @@ public struct Rendezvous: Sendable {
             hash.append(littleEndian: UInt64(name.count), byteCount: 8)
             hash.append(contentsOf: name)
             hash.append(littleEndian: (members[index].weight / heaviest).bitPattern, byteCount: 8)
+        }
+        // Without backups the hash is what it was before there were any.
+        for index in byName where members[index].isBackup {
+            hash.append(contentsOf: "limpet.backup.1".utf8)
+            hash.append(contentsOf: members[index].name.utf8)
+            hash.append(0)
         }
         membersHash = hash.finalize()
     }
@@ -93,7 +108,7 @@ public struct Rendezvous: Sendable {
     }
 
     /// A fingerprint of the whole mapping from clients to preference orders: of the key, the masks, the hash input, the
-    /// names and the weights. Equal on two instances if and only if they answer alike (but for 64-bit collisions).
+    /// names, the weights and which are backups. Equal on two instances if and only if they answer alike (but for 64-bit collisions).
     ///
     /// The order of the list plays no part, nor does a common factor of all weights, because neither changes an
     /// answer. A keyed hash: it tells nothing about the key.

@@ -18,9 +18,8 @@ struct Limpetctl: ParsableCommand {
             """,
         subcommands: [
             Status.self, Backends.self, Connections.self, Listeners.self, Where.self, Config.self, Ready.self,
-            Version.self, Drain.self, Undrain.self, Disable.self, Enable.self, Weight.self, Close.self, Reload.self,
-            Upgrade.self,
-            Shutdown.self,
+            Version.self, Drain.self, Undrain.self, Disable.self, Enable.self, Weight.self, Check.self, Events.self,
+            Close.self, Rehome.self, Reload.self, Upgrade.self, Shutdown.self,
         ])
 
     static func main() {

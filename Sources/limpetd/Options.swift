@@ -46,7 +46,7 @@ struct ServiceOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "A backend; may be repeated. Without names they are b1, b2, and so on.",
-            valueName: "[name=]addr:port[,weight=w][,max-connections=n]"))
+            valueName: "[name=]addr:port[,weight=w][,max-connections=n][,backup]"))
     var backend: [String] = []
 
     @Option(help: help(ConfigurationKeys.hashOn, "source|source-port"))
@@ -70,6 +70,12 @@ struct ServiceOptions: ParsableArguments {
     @Option(help: help(ConfigurationKeys.sendProxy, "v1|v2|off"))
     var sendProxy: String?
 
+    @Option(help: help(ConfigurationKeys.health, "tcp|http:path|off"))
+    var health: String?
+
+    @Option(help: help(ConfigurationKeys.healthInterval, "duration"))
+    var healthInterval: String?
+
     func set(on flags: inout FlagValues) {
         flags.set(ConfigurationKeys.hashOn, hashOn)
         flags.set(ConfigurationKeys.ipv4Prefix, ipv4Prefix)
@@ -78,6 +84,8 @@ struct ServiceOptions: ParsableArguments {
         flags.set(ConfigurationKeys.connectAttempts, connectAttempts)
         flags.set(ConfigurationKeys.idleTimeout, idleTimeout)
         flags.set(ConfigurationKeys.sendProxy, sendProxy)
+        flags.set(ConfigurationKeys.health, health)
+        flags.set(ConfigurationKeys.healthInterval, healthInterval)
     }
 }
 

@@ -6,46 +6,37 @@ import Testing
     static let rendezvous = Rendezvous(
         key: .published, members: (0..<8).map { Rendezvous.Member(name: "b\($0)", weight: Double($0 + 1)) })
 
+    private func choose(_ sourceKey: UInt64, _ tier: (Int) -> Tier?) -> Int? {
+        Selection.choose(SelectionTests.rendezvous.preferenceOrder(of: sourceKey), tier: tier)
+    }
+
     @Test func nobodyToChooseFrom() {
         let empty = Rendezvous(key: .published, members: [])
-        #expect(Selection.choose(empty.preferenceOrder(of: 1)) { _ in nil } == nil)
+        #expect(Selection.choose(empty.preferenceOrder(of: 1)) { _ in .up } == nil)
+        #expect(choose(1) { _ in nil } == nil)
     }
 
-    @Test func nobodyEligible() {
-        for sourceKey in UInt64(0)..<50 {
-            let selection = Selection.choose(SelectionTests.rendezvous.preferenceOrder(of: sourceKey)) { _ in .down }
-            #expect(selection?.chosen == nil)
-            #expect(selection?.home == SelectionTests.rendezvous.first(of: sourceKey))
-            #expect(selection?.reason == .down)
-        }
-    }
-
-    @Test func homeWhereItMay() {
-        for sourceKey in UInt64(0)..<50 {
-            let home = SelectionTests.rendezvous.first(of: sourceKey)
-            let selection = Selection.choose(SelectionTests.rendezvous.preferenceOrder(of: sourceKey)) {
-                $0 == home ? nil : .maintenance
+    /// A better tier goes before any preference; within the best that there is, the preference decides.
+    @Test func theFirstOfTheBestTier() throws {
+        for sourceKey in UInt64(0)..<200 {
+            let order = Array(SelectionTests.rendezvous.preferenceOrder(of: sourceKey))
+            var tiers: [Int: Tier] = [:]
+            for member in order {
+                // Each of the three and none, in a mixture of its own for each client.
+                tiers[member] = Tier(rawValue: UInt8((sourceKey / UInt64(member + 1)) % 4))
             }
-            #expect(selection?.home == home)
-            #expect(selection?.chosen == home)
-            #expect(selection?.reason == .home)
+            let best = Tier.allCases.first { tiers.values.contains($0) }
+            #expect(choose(sourceKey) { tiers[$0] } == best.flatMap { best in order.first { tiers[$0] == best } })
         }
     }
 
-    /// With each first part of the preference order unusable: the next one, and the reason of the home alone.
-    @Test func theBestThatMay() throws {
+    /// Who is not up is not asked while somebody is.
+    @Test func theLowerTiersAreTheLastResort() {
         for sourceKey in UInt64(0)..<50 {
             let order = Array(SelectionTests.rendezvous.preferenceOrder(of: sourceKey))
-            for passed in 1..<order.count {
-                let unusable = order[..<passed]
-                let selection = try #require(
-                    Selection.choose(SelectionTests.rendezvous.preferenceOrder(of: sourceKey)) {
-                        $0 == order[0] ? .full : unusable.contains($0) ? .drain : nil
-                    })
-                #expect(selection.home == order[0])
-                #expect(selection.chosen == order[passed])
-                #expect(selection.reason == .full)
-            }
+            #expect(choose(sourceKey) { $0 == order[7] ? .up : .checking } == order[7])
+            #expect(choose(sourceKey) { $0 == order[7] ? .checking : .down } == order[7])
+            #expect(choose(sourceKey) { _ in .down } == order[0])
         }
     }
 }

@@ -8,7 +8,7 @@ import Testing
         #expect(
             [BackendState.maintenance, .draining, .drained, .down, .checking, .full, .up].map(\.rawValue)
                 == [1, 2, 3, 4, 5, 6, 7])
-        #expect([Health.unchecked, .checking, .up, .down].map(\.rawValue) == [0, 1, 2, 3])
+        #expect(Health.allCases.map(\.rawValue) == [0, 1, 2, 3, 4, 5])
         #expect(
             [AwayReason.home, .drain, .maintenance, .down, .checking, .full, .connectFailed].map(\.rawValue)
                 == [0, 1, 2, 3, 4, 5, 6])

@@ -38,15 +38,17 @@ import Testing
         for setting in ReadingTests.settings {
             let changed = ReadingTests.text(with: setting)
             let there = try #require(try diff(document(), changed).changes.only, "\(setting.key.name)")
-            let isPartOfKeepalive = setting.key.section == .keepalive
-            #expect(there.key == (isPartOfKeepalive ? "keepalive" : setting.key.name))
-            if !isPartOfKeepalive, setting.key != ConfigurationKeys.keepalive {
+            let table = [ConfigurationKey.Section.keepalive, .health].first { $0 == setting.key.section }?.rawValue
+            let isInterval = setting.key == ConfigurationKeys.checkInterval
+            #expect(there.key == (isInterval ? "health-interval" : table ?? setting.key.name))
+            let tables = [ConfigurationKeys.keepalive, ConfigurationKeys.health]
+            if table == nil, !tables.contains(setting.key) {
                 #expect(there.old == setting.key.defaultText)
             }
             #expect(there.old != there.new && there.kind == .changed)
             switch setting.key.section {
             case .daemon: #expect(there.subject == .daemon && there.service == nil && there.name == nil)
-            case .service, .behaviour, .keepalive:
+            case .service, .behaviour, .keepalive, .health:
                 #expect(there.subject == .service && there.service == "chat" && there.name == nil)
             case .backend: #expect(there.subject == .backend && there.fullName == "chat/ws1")
             }

@@ -38,7 +38,7 @@ import Testing
 
     private static let titles: [ConfigurationKey.Section: String] = [
         .daemon: "the daemon", .service: "a service", .behaviour: "behaviour of a service", .backend: "a backend",
-        .keepalive: "keepalive",
+        .keepalive: "keepalive", .health: "health checks",
     ]
 
     @Test func thePageHasEveryKeyWithItsTypeRangeAndDefault() throws {
@@ -82,8 +82,8 @@ import Testing
         let lines = words.split(separator: "\n").map(String.init)
         for key in ConfigurationKeys.all where ![.tables, .table(word: nil)].contains(key.kind) {
             let isThere =
-                key.section == .keepalive
-                ? lines.contains { $0.hasPrefix("keepalive = ") && $0.contains("\(key.name) = ") }
+                [.keepalive, .health].contains(key.section)
+                ? lines.contains { $0.hasPrefix("\(key.section) = ") && $0.contains("\(key.name) = ") }
                 : lines.contains { $0.hasPrefix("\(key.name) = ") }
             #expect(isThere, "\(key.name) is not in the example")
         }

@@ -28,14 +28,44 @@ import Testing
         (ConfigurationKeys.logFormat, "\"json\""), (ConfigurationKeys.hashKeyFile, "\"/etc/key\""),
         (ConfigurationKeys.hashOn, "\"source-port\""), (ConfigurationKeys.ipv4Prefix, "24"),
         (ConfigurationKeys.ipv6Prefix, "56"), (ConfigurationKeys.connectTimeout, "\"250ms\""),
-        (ConfigurationKeys.connectAttempts, "5"), (ConfigurationKeys.idleTimeout, "\"2h\""),
+        (ConfigurationKeys.connectAttempts, "5"), (ConfigurationKeys.passiveFall, "\"off\""),
+        (ConfigurationKeys.whenDown, "\"shed\""),
+        (ConfigurationKeys.slowStart, "\"90s\""),
+        (ConfigurationKeys.whenAllDown, "\"refuse\""), (ConfigurationKeys.serviceMaxConnections, "40"),
+        (ConfigurationKeys.maxConnectionsPerClient, "4"), (ConfigurationKeys.acceptRatePerClient, "44"),
+        (ConfigurationKeys.maxConnecting, "14"), (ConfigurationKeys.maxLoadFactor, "1.07"),
+        (ConfigurationKeys.idleTimeout, "\"2h\""),
         (ConfigurationKeys.halfCloseTimeout, "\"off\""), (ConfigurationKeys.userTimeout, "\"90s\""),
         (ConfigurationKeys.keepalive, "\"off\""), (ConfigurationKeys.sendProxy, "\"v2\""),
         (ConfigurationKeys.receiveBuffer, "\"256KiB\""),
         (ConfigurationKeys.sendBuffer, "1000000"), (ConfigurationKeys.weight, "7"),
-        (ConfigurationKeys.backendMaxConnections, "50"), (ConfigurationKeys.keepaliveIdle, "\"90s\""),
+        (ConfigurationKeys.backendMaxConnections, "50"), (ConfigurationKeys.backup, "true"),
+        (ConfigurationKeys.keepaliveIdle, "\"90s\""),
         (ConfigurationKeys.keepaliveInterval, "\"20s\""), (ConfigurationKeys.keepaliveCount, "9"),
+        (ConfigurationKeys.health, "\"off\""), (ConfigurationKeys.healthInterval, "\"3s\""),
+        (ConfigurationKeys.backendHealth, "\"http:/\""), (ConfigurationKeys.healthType, "\"tls-hello\""),
+        (ConfigurationKeys.healthMethod, "\"HEAD\""), (ConfigurationKeys.healthPath, "\"/up\""),
+        (ConfigurationKeys.healthHost, "\"example.org\""), (ConfigurationKeys.healthStatus, "\"204\""),
+        (ConfigurationKeys.healthBody, "\"well\""), (ConfigurationKeys.healthSend, "\"PING\""),
+        (ConfigurationKeys.healthExpect, "\"PONG\""), (ConfigurationKeys.healthRegex, "\"P.NG\""),
+        (ConfigurationKeys.healthPort, "81"), (ConfigurationKeys.healthAddress, "\"192.0.2.9\""),
+        (ConfigurationKeys.checkInterval, "\"4s\""), (ConfigurationKeys.fastInterval, "\"1s\""),
+        (ConfigurationKeys.downInterval, "\"9s\""), (ConfigurationKeys.checkTimeout, "\"1s\""),
+        (ConfigurationKeys.rise, "7"), (ConfigurationKeys.fall, "8"),
     ]
+
+    /// What a key of a check needs beside it.
+    private static func company(of key: ConfigurationKey) -> String {
+        switch key {
+        case ConfigurationKeys.healthPath: "type = \"http\", "
+        case ConfigurationKeys.healthMethod, ConfigurationKeys.healthHost, ConfigurationKeys.healthStatus,
+            ConfigurationKeys.healthBody:
+            "type = \"http\", path = \"/\", "
+        case ConfigurationKeys.healthExpect, ConfigurationKeys.healthRegex: "type = \"expect\", "
+        case ConfigurationKeys.healthSend: "type = \"expect\", expect = \"x\", "
+        default: ""
+        }
+    }
 
     static func text(with setting: (key: ConfigurationKey, text: String)) -> String {
         let line = "\(setting.key.name) = \(setting.text)"
@@ -44,6 +74,7 @@ import Testing
         case .service, .behaviour: document(service: line)
         case .backend: document(backend: line)
         case .keepalive: document(service: "keepalive = { \(line) }")
+        case .health: document(service: "health = { \(company(of: setting.key))\(line) }")
         }
     }
 
@@ -73,7 +104,11 @@ import Testing
         for key in ConfigurationKeys.all {
             guard let text = key.defaultText, key.isDefaultWritable else { continue }
             let node = FlagValues.node(text, for: key)
-            let written = if case .integer(let number) = node { "\(number)" } else { "\"\(text)\"" }
+            let written =
+                switch node {
+                case .integer, .boolean: text
+                default: "\"\(text)\""
+                }
             #expect(try read(ReadingTests.text(with: (key, written))) == plain, "\(key.name)")
         }
     }
@@ -137,11 +172,22 @@ import Testing
                 ipv6-prefix = 64
                 connect-timeout = "3s"
                 connect-attempts = 3
+                passive-fall = 3
+                slow-start = "off"
+                when-down = "keep"
+                when-all-down = "any"
+                max-connections = "off"
+                max-connections-per-client = "off"
+                accept-rate-per-client = "off"
+                max-connecting = 256
+                max-load-factor = "off"
                 idle-timeout = "off"
                 half-close-timeout = "5m"
                 user-timeout = "5m"
                 keepalive = { idle = "1m", interval = "10s", count = 6 }
                 send-proxy = "off"
+                health = { type = "tcp", fast-interval = "auto", down-interval = "auto", timeout = "2s", rise = 2, fall = 3 }
+                health-interval = "2s"
                 receive-buffer = "65537"
                 send-buffer = "auto"
 
@@ -150,13 +196,14 @@ import Testing
                 address = "10.0.0.1:80"
                 weight = 1
                 max-connections = "off"
+                backup = false
 
                 """)
     }
 
     @Test func theHashIsFNVOfTheText() throws {
         // The hash of this very text by another implementation of FNV-1a (64 bits).
-        #expect(try read(document()).configHash == "f17671fd2a5c4cfc")
+        #expect(try read(document()).configHash == "ff6d865ebbf31116")
     }
 }
 
@@ -164,7 +211,14 @@ extension ConfigurationKey {
     /// False where the default is told in words that are not a value.
     fileprivate var isDefaultWritable: Bool {
         switch kind {
-        case .path, .table, .account: false
+        case .path, .table, .account, .text, .ipAddress: false
+        case .check, .choice, .integer, .duration:
+            // Of those of a check, the ones that hold for every type.
+            section != .health && self != ConfigurationKeys.backendHealth
+                || [
+                    ConfigurationKeys.fastInterval, ConfigurationKeys.downInterval, ConfigurationKeys.checkTimeout,
+                    ConfigurationKeys.rise, ConfigurationKeys.fall,
+                ].contains(self)
         default: true
         }
     }

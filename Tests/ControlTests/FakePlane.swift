@@ -126,6 +126,18 @@ final class FakePlane: ControlPlane, Sendable {
         ) { $0.weight = request.weight ?? $0.weightConfigured }
     }
 
+    let events = EventHub()
+
+    func check(_ request: BackendRequest, by caller: Caller) throws(ControlError) -> EventLoopFuture<CheckReport> {
+        try change(request.backend, "check \(request.backend)", caller, force: true) { row in
+            row.check = "http"
+            row.checkResult = "HTTP 503, wanted 2xx"
+        }.map { change in
+            CheckReport(
+                backend: change.backends[0], outcome: .failed, result: "HTTP 503, wanted 2xx", seconds: 0.0125)
+        }
+    }
+
     /// Answered at once, or once the test says so.
     private func change(
         _ name: BackendName, _ words: String, _ caller: Caller, force: Bool, _ body: (inout BackendRow) -> Void
@@ -187,6 +199,13 @@ final class FakePlane: ControlPlane, Sendable {
             guard case .ids(let ids) = request.selector else { return CloseReport(closed: 2) }
             let missing = ids.filter { id in !state.rows.contains { $0.id == id } }
             return CloseReport(closed: ids.count - missing.count, missing: missing)
+        }
+    }
+
+    func rehome(_ request: RehomeRequest, by caller: Caller) throws(ControlError) -> RehomeReport {
+        with { state in
+            state.changes.append("rehome \(request.service ?? "all") \(request.rate.map(String.init) ?? "-")")
+            return RehomeReport(connections: 3, rate: request.rate ?? 10)
         }
     }
 

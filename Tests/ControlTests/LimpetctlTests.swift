@@ -136,6 +136,16 @@ import Testing
         }
     }
 
+    @Test func `Rehome names its service and its rate`() throws {
+        try TestDaemon.run { (daemon) throws in
+            #expect(try ctl(daemon, "rehome").output == "3 connections will be closed, 10 a second\n")
+            #expect(try ctl(daemon, "rehome", "chat", "--rate", "20/s").status == 0)
+            #expect(try ctl(daemon, "rehome", "--rate", "0").output == "no connection is closed any more\n")
+            #expect(try ctl(daemon, "rehome", "chta").error.contains("(did you mean chat?)"))
+            #expect(daemon.plane.with { $0.changes } == ["rehome all -", "rehome chat 20", "rehome all 0"])
+        }
+    }
+
     /// As when xargs hands over a whole table: more than one request may hold.
     @Test func `Any number of connections can be closed by number`() throws {
         try TestDaemon.run { (daemon) throws in
@@ -185,7 +195,7 @@ import Testing
             #expect(all.allSatisfy { $0.status == 0 })
             #expect(
                 all[0].output.hasPrefix(
-                    "chat\tws1\t127.0.0.1:9001\tup\tready\tup\t1\t1\t2\t0\t0\t17\t1288490189\t999\t3\t2\t2023-11-14T22:13:20.000Z\t-\t-\t-\n"
+                    "chat\tws1\t127.0.0.1:9001\tup\tready\tup\t1\t1\t2\t0\t0\t17\t1288490189\t999\t3\t2\t2023-11-14T22:13:20.000Z\t-\t-\t-\toff\t-\t-\t-\t-\n"
                 ))
         }
     }

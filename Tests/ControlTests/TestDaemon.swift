@@ -52,6 +52,12 @@ final class TestDaemon: Sendable {
         try daemon.stop()
     }
 
+    /// Tells an event, as the engine does.
+    func post(_ event: ControlEvent) throws {
+        let plane = plane
+        try group.next().submit { plane.events.post(event) }.wait()
+    }
+
     /// One request, on a conversation of its own.
     func ask(_ method: String, _ target: String, body: String? = nil) throws -> RawResponse {
         let client = try RawClient(path)

@@ -20,7 +20,8 @@ import Testing
             try fields(plane.backends()[0]) == [
                 "service", "name", "address", "state", "intent", "health", "weight", "weight_configured", "connections",
                 "connecting", "away", "total", "bytes_in", "bytes_out", "connect_failures", "fallbacks", "since",
-                "intent_since", "closes_at", "weight_since",
+                "intent_since", "closes_at", "weight_since", "check", "check_result", "checked_at", "next_check",
+                "ramp",
             ])
         #expect(
             try fields(plane.with { $0.rows[1] }) == [

@@ -40,7 +40,7 @@ import Testing
             SlotTables.Listener(service: "chat", address: "127.0.0.1:0", use: .retired),
             SlotTables.Listener(service: "chat", address: "127.0.0.1:0"),
         ]
-        let topology = try Topology(configuration, tables) { _, configured in configured }
+        let topology = try Topology(configuration, tables) { _, configured in Double(configured) }
         topology.settle(in: region, removedDeadline: nil)
         let accepted = topology.closeRetiredListeners(in: region)
         #expect(accepted.map(\.listener) == [0, 0, 0])

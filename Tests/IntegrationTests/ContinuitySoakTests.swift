@@ -112,6 +112,7 @@ private final class Stage: Sendable {
             name = "\(name)"
             listen = "127.0.0.1:0"
             send-proxy = "\(proxy == "none" ? "off" : proxy)"
+            health = "off"
             \(settings)
 
             """

@@ -32,7 +32,7 @@ struct ControlTests {
             "status": ["last_death", "services", "config_hash", "engine_generation", "differences", "unsaved"],
             "listeners": ["service", "address", "connections", "state", "reason"],
             "backends": [
-                "since", "away", "weight_configured", "fallbacks", "intent_since", "closes_at", "weight_since",
+                "since", "away", "weight_configured", "fallbacks", "intent_since", "closes_at", "weight_since", "ramp",
             ],
             "connections": ["backend_local", "peer", "home", "idle_seconds", "worker"],
         ]

@@ -135,7 +135,13 @@ struct DiallingTests {
     /// A storm of failures is one line at once, and one with the count when ten seconds are over.
     @Test func failuresAreLoggedOnceAndThenCounted() throws {
         let (refusing, second) = (try Listener.refusing(), try BackendServer(.closeAtOnce))
-        let daemon = try Daemon([refusing.address, second.address])
+        var setup = Daemon.Setup()
+        setup.file =
+            Reloadable.Service(
+                listen: ["127.0.0.1:0"], settings: ["passive-fall = \"off\""],
+                backends: [.init(name: "b1", address: refusing.address), .init(name: "b2", address: second.address)]
+            ).text
+        let daemon = try Daemon(setup)
         let source = try daemon.source(preferring: "b1")
         let storm = {
             for _ in 0..<40 { _ = try daemon.connect(from: source).receiveToEnd() }

@@ -15,6 +15,7 @@ struct PipeTests {
             [[service]]
             name = "chat"
             listen = ["127.0.0.1:0"]
+            health = "off"
             receive-buffer = 100000
             send-buffer = 100000
 

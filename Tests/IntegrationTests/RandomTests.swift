@@ -18,6 +18,7 @@ struct RandomTests {
             [[service]]
             name = "s\(number)"
             listen = ["127.0.0.1:0"]
+            health = "off"
             [[service.backend]]
             name = "b1"
             address = "\(listener.address)"

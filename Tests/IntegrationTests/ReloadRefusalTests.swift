@@ -159,7 +159,8 @@ struct ReloadRefusalTests {
         }
         let backends = daemon.services[0].backends.map { "{name=\"\($0.name)\",address=\"\($0.address)\"}" }
         try daemon.write(
-            "[[service]]\nname = \"chat\"\nlisten = \"127.0.0.1:0\"\nbackend = [\(backends.joined(separator: ","))]\n")
+            "[[service]]\nname = \"chat\"\nlisten = \"127.0.0.1:0\"\nhealth = \"off\"\nbackend = [\(backends.joined(separator: ","))]\n"
+        )
         try expectRefusal(daemon, status: 1, "16385 backends are configured, and one limpetd takes 16384")
         try daemon.daemon.stop()
     }

@@ -120,6 +120,7 @@ struct SendProxyTests {
             name = "chat"
             listen = ["127.0.0.1:0"]
             send-proxy = "\(version)"
+            health = "off"
             receive-buffer = 100000
             send-buffer = 100000
 

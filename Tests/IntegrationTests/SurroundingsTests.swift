@@ -101,6 +101,7 @@ struct SurroundingsTests {
             "bash", "-c", "exec 2> >(exit 0); sleep 0.2; exec \"$@\"", "bash", Programs.limpetd,
             "--control", "\(directory)/run/control.sock", "--state-directory", "\(directory)/state",
             "--listen", "127.0.0.1:0", "--backend", "\(refusing.address)", "--backend", "\(backend.address)",
+            "--health", "off",
         ]
         let daemon = try ChildProcess(command + (isRoot ? ["--user", "root"] : []))
         let ctl = Ctl(control: "\(directory)/run/control.sock")

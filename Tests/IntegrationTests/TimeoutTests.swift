@@ -159,6 +159,7 @@ struct TimeoutTests {
             [[service]]
             name = "chat"
             listen = ["127.0.0.1:0"]
+            health = "off"
             \(settings)
 
             [[service.backend]]

@@ -10,6 +10,7 @@ struct VanishedPeerTests {
             [[service]]
             name = "chat"
             listen = ["127.0.0.1:0"]
+            health = "off"
             \(settings)
 
             [[service.backend]]

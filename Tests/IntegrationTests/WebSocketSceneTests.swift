@@ -77,7 +77,7 @@ struct WebSocketSceneTests {
 }
 
 /// Programs beside limpetd and limpetctl that the scenes need.
-private enum Tool {
+enum Tool {
     /// The interpreter of an environment that has `websockets`.
     static let python = ProcessInfo.processInfo.environment["LIMPET_PYTHON"]
     static let pythonMissing: Comment = "LIMPET_PYTHON names no Python with the package websockets; make check does"

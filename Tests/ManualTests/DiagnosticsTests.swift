@@ -58,6 +58,12 @@ struct DiagnosticsTests {
         "name = \"\\u0000\"\n",
         String(repeating: "#", count: 1_100_000),
         "hash-key-file = \"limpet.toml\"\n" + service + backend,
+        service + "health = \"htp:/\"\n" + backend, service + "health = { type = \"http\" }\n" + backend,
+        service + "health = { type = \"expect\" }\n" + backend, service + "health = { type = \"agent\" }\n" + backend,
+        service + "health = { path = \"/\" }\n" + backend,
+        service + "health = { type = \"expect\", expect-regex = \"a(\" }\n" + backend,
+        service + "health = { type = \"http\", path = \"/\", expect-status = \"20\" }\n" + backend,
+        service + "health = { fast-interval = \"3s\" }\n" + backend,
     ]
 
     @Test("limpet.toml(5)", arguments: files)

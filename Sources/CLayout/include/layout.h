@@ -185,7 +185,9 @@ typedef struct {
     uint64_t bytes[2];
     uint64_t fallbacks;  /* clients that went on to their next choice because this backend could not be reached */
     uint64_t failures[LIMPET_FAILURES];
-    uint64_t reserved[3];
+    uint64_t slow_start; /* of worker 0's alone, and written by the control plane: see SharedRegion.slowStart; 0: none */
+    uint64_t reserved;
+    uint64_t agent; /* of worker 0's alone, and written by the control plane: AgentStanding.word; 0: nothing was asked for */
 } limpet_backend_counters;
 
 /* What the control plane has decided about a backend; workers read it at each accept. */

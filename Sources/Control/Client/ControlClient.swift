@@ -100,6 +100,13 @@ public final class ControlClient {
             "close", CloseBody(backend: backend, client: client, reset: reset, force: force))
     }
 
+    /// - Parameters:
+    ///   - service: nil: all.
+    ///   - rate: connections a second; nil: the daemon's choice.
+    public func rehome(_ service: String?, rate: Int?) throws(ControlError) -> Reply<RehomeReport> {
+        try post("rehome", RehomeBody(service: service, rate: rate))
+    }
+
     /// Waits until every worker goes by the new configuration.
     public func reload(dryRun: Bool) throws(ControlError) -> Reply<ReloadReport> {
         try post("reload", ReloadBody(dryRun: dryRun))
@@ -125,6 +132,21 @@ public final class ControlClient {
         guard case .head(let head) = try exchange.next() else { throw garbled }
         guard head.status == .ok else { throw try failure(try rest(of: exchange)) }
         return ConnectionRows(exchange, version: head.daemonVersion, time: head.time)
+    }
+
+    /// Starts a stream of events.
+    public func events() throws(ControlError) -> EventLines {
+        try EventLines { () throws(ControlError) in
+            let exchange = try self.exchange(.GET, "events", nil)
+            guard case .head(let head) = try exchange.next() else { throw self.garbled }
+            guard head.status == .ok else { throw try self.failure(try self.rest(of: exchange)) }
+            return exchange
+        }
+    }
+
+    /// Checks a backend now, and waits for what comes of it.
+    public func check(_ backend: String) throws(ControlError) -> Reply<CheckReport> {
+        try post("check", BackendBody(backend: backend, service: nil))
     }
 
     private func get<Body: Codable & Sendable>(

@@ -17,6 +17,9 @@ final class ClientHandler: ChannelInboundHandler {
     /// True from the head of a reply until its last byte was handed to the kernel.
     private var isAnswering = false
     private var stream: ConnectionStream?
+    private var events: (hub: EventHub, id: Int)?
+    /// Events that came while the client did not read.
+    private var missedEvents = 0
     private var isPumpPlanned = false
     /// True while a reply is complete but for its end, which lets the next request of a pipeline in.
     private var isEndHeldBack = false
@@ -38,6 +41,8 @@ final class ClientHandler: ChannelInboundHandler {
     func channelInactive(context: ChannelHandlerContext) {
         deadline?.cancel()
         stream = nil
+        if let events { events.hub.unsubscribe(events.id) }
+        events = nil
         context.fireChannelInactive()
     }
 
@@ -76,7 +81,13 @@ final class ClientHandler: ChannelInboundHandler {
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if isAnswering, context.channel.isWritable {
+        if events != nil {
+            if context.channel.isWritable {
+                resumeEvents(context)
+            } else {
+                closeUnlessDone(within: limits.stallTime, context)
+            }
+        } else if isAnswering, context.channel.isWritable {
             closeUnlessDone(within: limits.stallTime, context)
             pump(context)
             if isEndHeldBack { planEnd(context) }
@@ -115,7 +126,10 @@ final class ClientHandler: ChannelInboundHandler {
         ])
         // A client of HTTP/1.0 learns the end of a stream from the end of the connection.
         let isOld = head.map { $0.version.major == 1 && $0.version.minor == 0 } ?? false
-        if case .stream = answer, isOld { closesAfterReply = true }
+        switch answer {
+        case .stream, .events: if isOld { closesAfterReply = true }
+        case .whole, .later: break
+        }
         if closesAfterReply { headers.add(name: "Connection", value: "close") }
         let httpVersion: HTTPVersion = isOld ? .http1_0 : .http1_1
         switch answer {
@@ -134,6 +148,12 @@ final class ClientHandler: ChannelInboundHandler {
                 promise: nil)
             self.stream = stream
             pump(context)
+        case .events(let hub):
+            headers.add(name: "Content-Type", value: "application/x-ndjson")
+            context.writeAndFlush(
+                wrapOutboundOut(.head(HTTPResponseHead(version: httpVersion, status: .ok, headers: headers))),
+                promise: nil)
+            follow(hub, context)
         case .later: break  // sent when it has come, see above
         }
     }
@@ -163,6 +183,43 @@ final class ClientHandler: ChannelInboundHandler {
             handler.isPumpPlanned = false
             handler.pump(context)
         }
+    }
+
+    /// Sends every event from now on, until the client goes. Nothing is kept for one that does not read.
+    private func follow(_ hub: EventHub, _ context: ChannelHandlerContext) {
+        // That nothing happens is no fault of the client's.
+        deadline?.cancel()
+        let id = hub.subscribe { [weak self] event in
+            guard let self else { return }
+            guard let event else { return endEvents(context) }
+            guard context.channel.isWritable else {
+                missedEvents += 1
+                return
+            }
+            send(event, context)
+        }
+        events = (hub, id)
+    }
+
+    private func endEvents(_ context: ChannelHandlerContext) {
+        guard let events else { return }
+        events.hub.unsubscribe(events.id)
+        self.events = nil
+        closesAfterReply = true
+        finish(context)
+    }
+
+    private func resumeEvents(_ context: ChannelHandlerContext) {
+        deadline?.cancel()
+        guard missedEvents > 0 else { return }
+        let event = ControlEvent(missed: missedEvents)
+        missedEvents = 0
+        send(event, context)
+    }
+
+    private func send(_ event: ControlEvent, _ context: ChannelHandlerContext) {
+        guard let line = routes.line(event) else { return }
+        context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(line))), promise: nil)
     }
 
     private func write(_ part: HTTPServerResponsePart, _ context: ChannelHandlerContext) {

@@ -72,6 +72,7 @@ public final class ControlServer {
         eventLoop.preconditionInEventLoop()
         socket?.remove()
         socket = nil
+        routes.endEvents()
         var ends = clients.values.map { $0.closeFuture }
         if let listener {
             ends.append(listener.closeFuture)

@@ -8,6 +8,8 @@ internal import NIOHTTP1
 enum Answer {
     case whole(status: HTTPResponseStatus, type: String, body: ByteBuffer, allow: String? = nil)
     case stream(ConnectionStream)
+    /// What happens from now on.
+    case events(EventHub)
     /// Not known yet: the plane waits for something outside of the loop. Always comes.
     case later(EventLoopFuture<Answer>.Isolated)
 }
@@ -16,7 +18,7 @@ enum Answer {
 struct Routes {
     /// What POST takes, by the first part of the path.
     private static let changes: Set = [
-        "drain", "undrain", "disable", "enable", "weight", "close", "reload", "upgrade", "shutdown",
+        "drain", "undrain", "disable", "enable", "weight", "check", "close", "rehome", "reload", "upgrade", "shutdown",
     ]
 
     private let plane: any ControlPlane
@@ -43,8 +45,9 @@ struct Routes {
             let isChange = Routes.changes.contains(route)
             let isShown =
                 rest.isEmpty
-                ? ["status", "backends", "connections", "listeners", "where", "config", "ready", "version"].contains(
-                    route)
+                ? [
+                    "status", "backends", "connections", "listeners", "where", "config", "ready", "version", "events",
+                ].contains(route)
                 : route == "backends" && rest.count <= 2 || route == "upgrades" && rest.count == 1
             guard isShown || isChange && rest.isEmpty else { throw unknownPath(request) }
             guard request.method == (isChange ? .POST : .GET) else {
@@ -56,6 +59,9 @@ struct Routes {
             return failure(error)
         }
     }
+
+    /// Whoever follows the events is told that there will be no more.
+    func endEvents() { plane.events.end() }
 
     /// Whether the caller may change what it likes.
     func mayChange(_ caller: Caller) -> Bool { access.mayChange(caller) }
@@ -98,6 +104,9 @@ struct Routes {
         case "listeners":
             try request.allow([])
             return reply(ListenersReport(listeners: plane.listeners()))
+        case "events":
+            try request.allow([])
+            return .events(plane.events)
         case "where":
             return reply(try plane.locate(try whereRequest(request)))
         case "config":
@@ -132,6 +141,8 @@ struct Routes {
             return later(try plane.disable(asked, by: caller))
         case "enable":
             return later(try plane.enable(try backendRequest(request), by: caller))
+        case "check":
+            return later(try plane.check(try backendRequest(request), by: caller))
         case "weight":
             let body = try request.json(WeightBody.self, fields: WeightBody.CodingKeys.self)
             let asked = WeightRequest(backend: try resolve(body.backend, in: body.service), weight: body.weight.number)
@@ -139,6 +150,14 @@ struct Routes {
         case "close":
             let body = try request.json(CloseBody.self, fields: CloseBody.CodingKeys.self)
             return reply(try plane.close(try closeRequest(body), by: caller))
+        case "rehome":
+            let body = try request.json(RehomeBody.self, fields: RehomeBody.CodingKeys.self)
+            let service: String? =
+                if let text = body.service { try NameDirectory(plane.backends()).service(text) } else { nil }
+            if let rate = body.rate, !RateText.range.contains(rate) {
+                throw ControlError(.badRequest, "rate: \(rate) is not a whole number from 0 to 100000")
+            }
+            return reply(try plane.rehome(RehomeRequest(service: service, rate: body.rate), by: caller))
         case "reload":
             let body = try request.json(ReloadBody.self, fields: ReloadBody.CodingKeys.self)
             return later(try plane.reload(ReloadRequest(dryRun: body.dryRun ?? false), by: caller))
@@ -280,6 +299,12 @@ struct Routes {
         .later(
             future.assumeIsolated().map { reply($0, status: status) }
                 .flatMapErrorThrowing { failure($0 as? ControlError ?? ControlError(.failed, "\($0)")) })
+    }
+
+    /// An event as it is sent: one object on one line; nil: it cannot be written.
+    func line(_ event: ControlEvent) -> ByteBuffer? {
+        guard case .whole(.ok, _, let buffer, _) = reply(event) else { return nil }
+        return buffer
     }
 
     private func reply(_ body: some Codable & Sendable, status: HTTPResponseStatus = .ok) -> Answer {

@@ -51,12 +51,23 @@ public struct BackendRow: Codable, Sendable, Equatable {
     @Nullable public var closesAt: Timestamp?
     /// When an operator set the ``weight`` that differs from the configuration's; null where it does not.
     @Nullable public var weightSince: Timestamp?
+    /// How its health is checked: tcp, http and so on, or off.
+    public var check: String
+    /// What the last check found, in words; null where none has been made.
+    @Nullable public var checkResult: String?
+    /// When the last check ended; null where none has been made.
+    @Nullable public var checkedAt: Timestamp?
+    /// When the next one is due; null where none is.
+    @Nullable public var nextCheck: Timestamp?
+    /// Share of the ``weight`` that counts while the backend starts slowly, 0.1 to 0.9; null where all of it does.
+    @Nullable public var ramp: Double?
 
     public init(
         service: String, name: String, address: Endpoint, state: State, intent: Intent, health: Health, weight: Int,
         weightConfigured: Int, connections: Int, connecting: Int, away: Int, total: UInt64, bytesIn: UInt64,
         bytesOut: UInt64, connectFailures: UInt64, fallbacks: UInt64, since: Timestamp,
-        intentSince: Timestamp? = nil, closesAt: Timestamp? = nil, weightSince: Timestamp? = nil
+        intentSince: Timestamp? = nil, closesAt: Timestamp? = nil, weightSince: Timestamp? = nil, check: String = "off",
+        checkResult: String? = nil, checkedAt: Timestamp? = nil, nextCheck: Timestamp? = nil, ramp: Double? = nil
     ) {
         self.service = service
         self.name = name
@@ -78,6 +89,11 @@ public struct BackendRow: Codable, Sendable, Equatable {
         self.intentSince = intentSince
         self.closesAt = closesAt
         self.weightSince = weightSince
+        self.check = check
+        self.checkResult = checkResult
+        self.checkedAt = checkedAt
+        self.nextCheck = nextCheck
+        self.ramp = ramp
     }
 
     /// `service/backend`.
@@ -85,7 +101,7 @@ public struct BackendRow: Codable, Sendable, Equatable {
 
     enum CodingKeys: String, CodingKey {
         case service, name, address, state, intent, health, weight, connections, connecting, away, total, fallbacks
-        case since
+        case since, ramp
         case weightConfigured = "weight_configured"
         case bytesIn = "bytes_in"
         case bytesOut = "bytes_out"
@@ -93,6 +109,10 @@ public struct BackendRow: Codable, Sendable, Equatable {
         case intentSince = "intent_since"
         case closesAt = "closes_at"
         case weightSince = "weight_since"
+        case check
+        case checkResult = "check_result"
+        case checkedAt = "checked_at"
+        case nextCheck = "next_check"
     }
 }
 

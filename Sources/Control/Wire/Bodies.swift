@@ -80,6 +80,15 @@ struct CloseBody: Codable {
     }
 }
 
+struct RehomeBody: Codable {
+    var service: String?
+    var rate: Int?
+
+    enum CodingKeys: String, CodingKey, CaseIterable {
+        case service, rate
+    }
+}
+
 struct ReloadBody: Codable {
     var dryRun: Bool?
 

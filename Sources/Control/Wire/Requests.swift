@@ -169,6 +169,44 @@ public struct CloseReport: Codable, Sendable, Equatable {
     }
 }
 
+/// Brings clients that are away home, by closing their connections at a pace: `POST /v1/rehome`.
+public struct RehomeRequest: Sendable, Equatable {
+    /// An existing service; nil: all.
+    public var service: String?
+    /// Connections a second, 0 to 100000; 0 ends what is under way. nil: the daemon's choice.
+    public var rate: Int?
+
+    public init(service: String?, rate: Int?) {
+        self.service = service
+        self.rate = rate
+    }
+}
+
+/// The answer of `POST /v1/rehome`, sent when it begins.
+public struct RehomeReport: Codable, Sendable, Equatable {
+    /// Connections that are to be closed.
+    public var connections: Int
+    /// Connections a second.
+    public var rate: Int
+
+    public init(connections: Int, rate: Int) {
+        self.connections = connections
+        self.rate = rate
+    }
+}
+
+/// Rates of connections, as they are written.
+public enum RateText {
+    public static let range = 0...100_000
+
+    /// The number in `20/s` or `20`; nil where it is none, or out of range.
+    public static func parse(_ text: String) -> Int? {
+        let number = text.hasSuffix("/s") ? String(text.dropLast(2)) : text
+        guard number.allSatisfy({ $0.isASCII && $0.isNumber }) else { return nil }
+        return Int(number).flatMap { range.contains($0) ? $0 : nil }
+    }
+}
+
 /// Ends the daemon: `POST /v1/shutdown`.
 public struct ShutdownRequest: Sendable, Equatable {
     /// How long connections may take to end by themselves; nil: as the configuration says.

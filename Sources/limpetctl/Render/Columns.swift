@@ -27,6 +27,11 @@ extension Column where Row == BackendRow {
             Column(title: "CLOSES-IN", alignment: .right, isWideOnly: true) { row in
                 row.closesAt.map { Units.age(from: now, to: $0) } ?? "-"
             },
+            Column(title: "CHECK", isWideOnly: true) { $0.check },
+            Column(title: "NEXT-CHECK", alignment: .right, isWideOnly: true) { row in
+                row.nextCheck.map { Units.age(from: now, to: $0) } ?? "-"
+            },
+            Column(title: "LAST-CHECK", cut: .end, isWideOnly: true) { $0.checkResult ?? "-" },
         ]
     }
 }

@@ -13,6 +13,8 @@ extension BackendRow: PlainRow {
             String(weightConfigured), String(connections), String(connecting), String(away), String(total),
             String(bytesIn), String(bytesOut), String(connectFailures), String(fallbacks), since.description,
             intentSince?.description ?? "", closesAt?.description ?? "", weightSince?.description ?? "",
+            check, checkResult ?? "", checkedAt?.description ?? "", nextCheck?.description ?? "",
+            ramp.map { "\($0)" } ?? "",
         ]
     }
 }

@@ -212,7 +212,8 @@ final class Scene {
     func revive(accepted: [AcceptedSocket] = []) throws {
         let isServing = self.isServing
         pool = try WorkerPool(
-            region: region, table: table, accepted: accepted, maximumPipes: maximumPipes, incidents: incidents,
+            region: region, table: table, accepted: accepted, tally: Tally(backendSlots: region.backendSlots),
+            maximumPipes: maximumPipes, incidents: incidents,
             whenServing: { isServing.with { $0 = true } })
         #expect(eventually { isServing.with { $0 } })
         #expect(eventually { own.pointee.hand_slot == .max && own.pointee.scratch_slot == .max })

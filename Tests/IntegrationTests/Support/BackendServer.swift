@@ -29,8 +29,9 @@ final class BackendServer: Sendable {
     let address: SocketAddress
     private let loop: ServerLoop
 
-    init(_ manner: Manner, on host: String = "127.0.0.1") throws {
-        let listener = try Listener(host, backlog: 8192)
+    /// - Parameter port: 0: one that the kernel chooses.
+    init(_ manner: Manner, on host: String = "127.0.0.1", port: UInt16 = 0) throws {
+        let listener = try Listener(host, port: port, backlog: 8192)
         address = listener.address
         let loop = ServerLoop(listener, manner)
         self.loop = loop

@@ -31,6 +31,9 @@ final class Daemon: Sendable {
         /// Leaves out all other flags too: the file says what they say.
         var isSetByFile = false
         var workers = 2
+        /// `--health` where the flags say what the backends are; nil leaves it out. Most tests have servers that would count
+        /// checks as clients, or none.
+        var health: String? = "off"
         var arguments: [String] = []
         /// The user to become, where the tests run as root; nil leaves the flag out.
         var user: String? = isRoot ? "root" : nil
@@ -55,6 +58,7 @@ final class Daemon: Sendable {
             } else {
                 for address in listen { command += ["--listen", address] }
                 for backend in backends { command += ["--backend", backend.argument] }
+                if let health, !backends.isEmpty { command += ["--health", health] }
             }
             if let user { command += ["--user", user] }
             return command + arguments

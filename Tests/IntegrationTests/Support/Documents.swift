@@ -70,6 +70,11 @@ struct BackendRow: Decodable, Sendable {
     var intentSince: String?
     var closesAt: String?
     var weightSince: String?
+    var check: String
+    var checkResult: String?
+    var checkedAt: String?
+    var nextCheck: String?
+    var ramp: Double?
 }
 
 struct ListenersDocument: Decodable {

@@ -23,6 +23,7 @@ final class Lane: Sendable {
             [[service]]
             name = "default"
             listen = ["127.0.0.1:0"]
+            health = "off"
             \(settings)
 
             [[service.backend]]

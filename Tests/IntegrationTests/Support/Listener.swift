@@ -5,12 +5,18 @@ final class Listener: Sendable {
     let socket: TCPSocket
     let address: SocketAddress
 
-    /// - Parameter backlog: connections that the kernel completes before anyone accepts; nil: bound and not listening, so
+    /// - Parameters:
+    ///   - backlog: connections that the kernel completes before anyone accepts; nil: bound and not listening, so
     ///   that the kernel refuses connections while the port stays ours.
-    init(_ host: String = "127.0.0.1", backlog: Int32? = 1024, receiveBuffer: Int32? = nil) throws {
-        let wanted = SocketAddress(host, 0)
+    ///   - port: 0: one that the kernel chooses.
+    init(
+        _ host: String = "127.0.0.1", port: UInt16 = 0, backlog: Int32? = 1024, receiveBuffer: Int32? = nil
+    ) throws {
+        let wanted = SocketAddress(host, port)
         socket = try TCPSocket(for: wanted)
         if let receiveBuffer { socket.set(SOL_SOCKET, SO_RCVBUF, receiveBuffer) }
+        // What the kernel keeps of former connections is in nobody's way.
+        if port != 0 { socket.set(SOL_SOCKET, SO_REUSEADDR, 1) }
         let fd = socket.fd
         guard wanted.withSockaddr({ bind(fd, $0, $1) }) == 0 else {
             throw SocketFailure(call: "bind to \(host)", code: errno)

@@ -18,7 +18,9 @@ final class Reloadable {
 
         var text: String {
             let addresses = listen.map { "\"\($0)\"" }.joined(separator: ", ")
-            let head = ["[[service]]", "name = \"\(name)\"", "listen = [\(addresses)]"] + settings
+            // Most tests have servers that would count checks as clients, or none.
+            let health = settings.contains { $0.hasPrefix("health = ") } ? [] : ["health = \"off\""]
+            let head = ["[[service]]", "name = \"\(name)\"", "listen = [\(addresses)]"] + health + settings
             let rest = backends.flatMap {
                 ["[[service.backend]]", "name = \"\($0.name)\"", "address = \"\($0.address)\""] + $0.settings
             }

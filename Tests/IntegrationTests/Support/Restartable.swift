@@ -25,7 +25,7 @@ final class Restartable {
 
     /// The configuration.
     private var text: String {
-        "[[service]]\nname = \"chat\"\nlisten = \"127.0.0.1:0\"\n"
+        "[[service]]\nname = \"chat\"\nlisten = \"127.0.0.1:0\"\nhealth = \"off\"\n"
             + servers.enumerated().map { index, server in
                 let name = "ws\(index + 1)"
                 if without.contains(name) { return "" }
