@@ -123,4 +123,38 @@ struct HealthProgramTests {
         next.signal(SIGTERM)
         try daemon.stop()
     }
+
+    /// A server that wants another protocol answers with an alert, and speaks TLS; one that sends back what it gets does not.
+    @Test(
+        .enabled(if: program("openssl") != nil, "openssl is missing"), arguments: [["-quiet"], ["-quiet", "-tls1_3"]])
+    func tls(_ options: [String]) throws {
+        let openssl = try #require(Self.program("openssl"))
+        let directory = try temporaryDirectory()
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let (key, certificate) = ("\(directory)/key.pem", "\(directory)/certificate.pem")
+        let made = try run([
+            openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj",
+            "/CN=b1", "-days", "2", "-keyout", key, "-out", certificate,
+        ])
+        try #require(made.status == 0, "\(made.stderr)")
+        let port = try Self.freePort()
+        let server = try ChildProcess(
+            [openssl, "s_server", "-accept", "127.0.0.1:\(port)", "-cert", certificate, "-key", key] + options)
+        let echo = try BackendServer(.echo)
+        let reloadable = try Reloadable([
+            Reloadable.Service(
+                listen: ["127.0.0.1:0"], settings: ["health = { type = \"tls-hello\", \(Self.fast) }"],
+                backends: [
+                    .init(name: "b1", address: SocketAddress("127.0.0.1", port)),
+                    .init(name: "plain", address: echo.address),
+                ])
+        ])
+        let daemon = reloadable.daemon
+        try expect("up", daemon)
+        try eventually("what speaks no TLS is down") { try daemon.ctl.backend("plain").state == "down" }
+        server.signal(SIGKILL)
+        try expect("down", daemon)
+        #expect(try daemon.ctl.backend("b1").checkResult == "connect refused")
+        try daemon.stop()
+    }
 }
