@@ -141,7 +141,7 @@ bench-continuity: $(STAMPS)/release
 # The unit tests once more, watched by each sanitizer. Those that start limpetctl are left out: a process that exits at
 # once leaks what it holds, and says so in place of its exit status. ThreadSanitizer makes a fork of every vfork, and the
 # canary's failures come by the memory that a vfork shares.
-UNIT_TESTS = --filter '^(Addressing|Stickiness|Backends|Configuration|Forwarding|Continuity|Engine|Control)Tests[.]' \
+UNIT_TESTS = --filter '^(Addressing|Stickiness|Backends|Configuration|Forwarding|Continuity|Health|Engine|Control)Tests[.]' \
     --skip LimpetctlTests
 sanitize: $(STAMPS)/deps-build
 	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path .build-asan $(UNIT_TESTS) $(SWIFTFLAGS)
