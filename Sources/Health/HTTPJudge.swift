@@ -16,6 +16,7 @@ struct HTTPJudge: Judge {
     private var heard = Excerpt()
     private var status = 0
     private var length: Int?
+    private var isLengthBroken = false
     private var isChunked = false
 
     private static let longestLine = 256
@@ -91,13 +92,16 @@ struct HTTPJudge: Judge {
                 part = .status
                 return nil
             }
-            part = isChunked ? .chunkSize : .body(length)
-            return !isChunked && length == 0 ? lacking : nil
+            if isChunked {
+                part = .chunkSize
+                return nil
+            }
+            if isLengthBroken { return broken }
+            part = .body(length)
+            return length == 0 ? lacking : nil
         case .chunkSize:
             let digits = String(decoding: line.prefix { $0 != UInt8(ascii: ";") && $0 != 0x20 }, as: UTF8.self)
-            guard let size = Int(digits, radix: 16), size >= 0 else {
-                return .failed("HTTP \(status), but a broken body")
-            }
+            guard let size = Int(digits, radix: 16), size >= 0 else { return broken }
             part = size == 0 ? .done : .chunk(size)
             return size == 0 ? lacking : nil
         case .chunkEnd:
@@ -115,6 +119,9 @@ struct HTTPJudge: Judge {
             let status = Int(String(decoding: digits, as: UTF8.self)), (100...599).contains(status)
         else { return foreign }
         self.status = status
+        length = nil
+        isLengthBroken = false
+        isChunked = false
         if (100...199).contains(status), status != 101 {
             part = .header(isInterim: true)
             return nil
@@ -132,13 +139,17 @@ struct HTTPJudge: Judge {
         guard let colon = field.firstIndex(of: ":") else { return }
         let value = field[field.index(after: colon)...].filter { $0 != " " && $0 != "\t" }
         switch field[..<colon] {
-        case "content-length": length = Int(value)
+        case "content-length":
+            // Digits alone (RFC 9112, 6.2): Int() takes signs too.
+            length = value.utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int(value) : nil
+            isLengthBroken = length == nil
         case "transfer-encoding": isChunked = value.hasSuffix("chunked")
         default: break
         }
     }
 
     private var passed: CheckResult { .passed("HTTP \(status)") }
+    private var broken: CheckResult { .failed("HTTP \(status), but a broken body") }
     private var foreign: CheckResult { .failed("no HTTP answer: it sent \(heard)") }
     private var lacking: CheckResult {
         .failed("HTTP \(status), but its body lacks \(Excerpt((check.body ?? "").utf8))")

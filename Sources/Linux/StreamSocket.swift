@@ -186,9 +186,10 @@ extension SocketOptions {
     }
 
     /// Sets a socket that had other options to these, those included that are off: for a listener, whose sockets inherit
-    /// them from now on.
+    /// them from now on. Where buffers cannot be given back to the kernel (``canFreeBuffers(of:)``) those that are to be
+    /// its own stay as they are: setting their size would end the tuning of those that never had one.
     public func change(_ descriptor: Int32) {
-        if receiveBuffer == 0 || sendBuffer == 0 {
+        if receiveBuffer == 0 || sendBuffer == 0, SocketOptions.canFreeBuffers(of: descriptor) {
             // Back to what a new socket has, and from there on to the kernel's own tuning.
             for option in [SO_RCVBUF, SO_SNDBUF] {
                 if let size = SocketOptions.initialSize(option, like: descriptor) {

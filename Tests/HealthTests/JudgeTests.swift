@@ -65,6 +65,11 @@ import Testing
         ),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-3\r\n", "failed: HTTP 200, but a broken body"),
         ("HTTP/1.1 500 No\r\n\r\nall is well", "failed: HTTP 500, wanted 200-399"),
+        // A length that is none, and the least number there is: what is taken off it must not end the engine.
+        ("HTTP/1.1 200 OK\r\nContent-Length: -9223372036854775808\r\n\r\nall", "failed: HTTP 200, but a broken body"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nall", "failed: HTTP 200, but a broken body"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nall is well", "failed: HTTP 200, but a broken body"),
+        ("HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\nall is well", "failed: HTTP 200, but a broken body"),
     ]) func body(said: String, expected: String) {
         #expect(verdict(http(body: "is well"), said) == expected)
     }

@@ -7,11 +7,7 @@ extension IntentTests {
         let scene = try Restartable(backends: 4)
         var daemon = try scene.start()
         let source = try daemon.source(preferring: "ws1")
-        try daemon.ctl.expect("drain", "ws1", "--deadline", "1h")
-        try daemon.ctl.expect("disable", "ws2")
-        try daemon.ctl.expect("weight", "ws3", "7")
-        let rows = try daemon.ctl.backends()
-        let status = try daemon.ctl.status()
+        let (rows, status) = try setIntents(daemon.ctl)
         #expect(
             status.differences.map { "\($0.backend) \($0.value) \($0.configured)" } == [
                 "ws1 drain ready", "ws2 maintenance ready", "ws3 7 1",
@@ -70,10 +66,7 @@ extension IntentTests {
         let scene = try Restartable(backends: 4)
         let daemon = try scene.start()
         let ctl = daemon.ctl
-        try ctl.expect("drain", "ws1", "--deadline", "1h")
-        try ctl.expect("disable", "ws2")
-        try ctl.expect("weight", "ws3", "7")
-        let (rows, status) = (try ctl.backends(), try ctl.status())
+        let (rows, status) = try setIntents(ctl)
         // The region counts, not the file.
         try "damaged".write(toFile: scene.file, atomically: false, encoding: .utf8)
         try killEngine(daemon)
@@ -109,10 +102,7 @@ extension IntentTests {
         let scene = try Restartable(backends: 4)
         let daemon = try scene.start()
         let ctl = daemon.ctl
-        try ctl.expect("drain", "ws1", "--deadline", "1h")
-        try ctl.expect("disable", "ws2")
-        try ctl.expect("weight", "ws3", "7")
-        let (rows, status) = (try ctl.backends(), try ctl.status())
+        let (rows, status) = try setIntents(ctl)
         try ctl.expect("upgrade")
         let (now, after) = (try ctl.backends(), try ctl.status())
         #expect(after.enginePid != status.enginePid)
@@ -241,6 +231,14 @@ extension IntentTests {
             answered = try work.value()
         }
         #expect(scene.aside == [])
+    }
+
+    /// One backend of each intent and one of another weight, and what is shown then.
+    private func setIntents(_ ctl: Ctl) throws -> (rows: [BackendRow], status: StatusDocument) {
+        try ctl.expect("drain", "ws1", "--deadline", "1h")
+        try ctl.expect("disable", "ws2")
+        try ctl.expect("weight", "ws3", "7")
+        return (try ctl.backends(), try ctl.status())
     }
 
     private func killEngine(_ daemon: Daemon) throws {
