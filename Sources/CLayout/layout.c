@@ -40,5 +40,7 @@ _Static_assert(sizeof(limpet_backend_counters) == 128, "backend counters");
 _Static_assert(sizeof(limpet_backend_state) == 64, "backend state");
 _Static_assert(sizeof(limpet_listener_state) == 320, "listener state");
 _Static_assert(sizeof(limpet_shared_header) == 192, "header");
+_Static_assert(offsetof(limpet_shared_header, event_offset) == 184, "header");
+_Static_assert(sizeof(limpet_event) == LIMPET_EVENT_BYTES, "event");
 _Static_assert(sizeof(limpet_continuity) <= 4096, "continuity has one page");
 _Static_assert(offsetof(limpet_continuity, upgrade) % 8 == 0, "words are aligned");

@@ -49,6 +49,7 @@ public struct SharedRegion: @unchecked Sendable {
         layout.listener_state_offset = reserve(listeners * MemoryLayout<limpet_listener_state>.stride)
         layout.backend_counter_offset = reserve(workers * backends * MemoryLayout<limpet_backend_counters>.stride)
         layout.listener_counter_offset = reserve(workers * listeners * MemoryLayout<limpet_listener_counters>.stride)
+        layout.event_offset = reserve(Int(LIMPET_EVENTS) * MemoryLayout<limpet_event>.stride)
         layout.scratch_offset = reserve(workers * Int(LIMPET_SCRATCH_BYTES))
         layout.record_offset = reserve(workers * records * MemoryLayout<limpet_record>.stride)
         layout.size = UInt64(size)
@@ -156,6 +157,12 @@ public struct SharedRegion: @unchecked Sendable {
     @inline(__always)
     public func listener(_ slot: Int) -> UnsafeMutablePointer<limpet_listener_state> {
         listenerStateBase + slot
+    }
+
+    /// The ring of events, ``LIMPET_EVENTS`` of them; nil: the region was made by a build that had none.
+    public var events: UnsafeMutablePointer<limpet_event>? {
+        let offset = Int(header.pointee.event_offset)
+        return offset == 0 ? nil : (memory.base + offset).assumingMemoryBound(to: limpet_event.self)
     }
 
     /// Names the sockets of a listening address. From then on every worker that starts listens on its own.

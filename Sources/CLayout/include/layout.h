@@ -252,8 +252,19 @@ typedef struct {
     uint64_t listener_counter_offset;
     uint64_t scratch_offset;
     uint64_t record_offset;
-    uint64_t reserved[6];
+    uint64_t reserved[5];
+    uint64_t event_offset; /* of limpet_event[LIMPET_EVENTS]; 0: a build made the region that kept none */
 } limpet_shared_header;
+
+/* The last events as they are told, a ring by number: so many, each of so many bytes. Written by the control event loop. */
+#define LIMPET_EVENTS 1024u
+#define LIMPET_EVENT_BYTES 1024u
+
+typedef struct {
+    uint64_t number; /* from 1 on; 0: none, or being written */
+    uint32_t length;
+    char text[LIMPET_EVENT_BYTES - 12];
+} limpet_event;
 
 #define LIMPET_RETURN_ADDRESSES 32
 
