@@ -106,12 +106,7 @@ struct Routes {
             return reply(ListenersReport(listeners: plane.listeners()))
         case "events":
             try request.allow(["since", "wait"])
-            let waits: Bool =
-                switch try request.value("wait") {
-                case nil, "yes": true
-                case "no": false
-                case let text?: throw ControlError(.badRequest, "wait: \"\(text)\" is not yes or no")
-                }
+            let waits = try request.choice("wait", try request.value("wait") ?? "yes")
             return .events(try EventReading(plane.events, since: try request.value("since"), waits: waits))
         case "where":
             return reply(try plane.locate(try whereRequest(request)))
