@@ -62,7 +62,8 @@ extension Controller {
         for start in stride(from: 0, to: left.count, by: perStep) {
             let part = Array(left[start..<min(start + perStep, left.count)])
             closing.tasks.append(
-                eventLoop.scheduleTask(in: Controller.closingStep * Int(step)) { [self] in post(part, .orderly, reason) })
+                eventLoop.scheduleTask(in: Controller.closingStep * Int(step)) { [self] in post(part, .orderly, reason)
+                })
             step += 1
         }
         // Not before the last step: an engine that takes over in between begins again.

@@ -34,7 +34,8 @@ public final class WorkerPool: Sendable {
     ///   - whenServing: called on the thread of the last worker that has come so far that all of them serve.
     public init(
         region: SharedRegion, table: ForwardingTable, accepted: [AcceptedSocket] = [], tally: Tally,
-        maximumPipes: Int, incidents: IncidentBoard, logWakeUp: WakeUp? = nil, whenServing: @escaping @Sendable () -> Void = {}
+        maximumPipes: Int, incidents: IncidentBoard, logWakeUp: WakeUp? = nil,
+        whenServing: @escaping @Sendable () -> Void = {}
     ) throws(SystemError) {
         region.recount()
         tally.begin(region, table)
