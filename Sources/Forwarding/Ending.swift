@@ -17,6 +17,16 @@ extension Worker {
         limpet_publish8(&record.pointee.end, reason.rawValue)
     }
 
+    /// One side has ended orderly, and the other may have before. Which was first is noted.
+    func noteFIN(_ slot: Int, _ direction: Int) {
+        let record = records + slot
+        guard record.pointee.end == 0, has(limpet_direction_of(record, Int32(direction)), LIMPET_DIRECTION_EOF) else {
+            return
+        }
+        let isSecond = has(limpet_direction_of(record, Int32(1 - direction)), LIMPET_DIRECTION_EOF)
+        note((direction == LIMPET_IN) != isSecond ? .clientFIN : .backendFIN, slot)
+    }
+
     /// What it means that a socket has given this error.
     static func reason(_ error: Errno, _ side: Int) -> EndReason {
         switch error {
@@ -28,6 +38,11 @@ extension Worker {
     }
 
     // MARK: The counters
+
+    @inline(__always)
+    func countSplice(_ result: SpliceResult) {
+        limpet_bump64(limpet_splice_calls(region.metrics(ofWorker: index), result.rawValue), 1)
+    }
 
     /// Counts an end and writes it into the access log's ring; before the record is given back. Done again after a death it
     /// does what is not done yet.

@@ -79,11 +79,11 @@ extension Worker {
         while way.pointee.pipe_bytes > 0 {
             switch Transfer.splice(from: way.pointee.pipe_read, to: sink, limit: Int(way.pointee.pipe_bytes)) {
             case .moved(let count):
-                countSplice(.moved)
                 inject(LIMPET_AT_SPLICED_OUT)
                 limpet_store32(&way.pointee.pipe_bytes, way.pointee.pipe_bytes - UInt32(count))
                 account(slot, direction, count - takeHeader(slot, direction, count))
                 inject(LIMPET_AT_SPLICED_OUT_COUNTED)
+                countSplice(.moved)
             case .wouldBlock:
                 countSplice(.again)
                 set(way, LIMPET_DIRECTION_BLOCKED)
@@ -271,10 +271,10 @@ extension Worker {
         inject(LIMPET_AT_PIPE_NAMED)
         switch Transfer.splice(from: source, to: pipe.write, limit: min(Int(pipe.capacity), bytesPerRound)) {
         case .moved(let count):
-            countSplice(.moved)
             inject(LIMPET_AT_SPLICED_IN)
             limpet_store32(&way.pointee.pipe_bytes, UInt32(count))
             inject(LIMPET_AT_SPLICED_IN_COUNTED)
+            countSplice(.moved)
             if count >= Worker.calmBytes {
                 way.pointee.calm = 0
             } else {
@@ -321,10 +321,7 @@ extension Worker {
         }
         if isFree(record) { return }
         let other = limpet_direction_of(record, Int32(1 - direction))
-        if has(way, LIMPET_DIRECTION_EOF), record.pointee.end == 0 {
-            let first = has(other, LIMPET_DIRECTION_EOF) ? 1 - direction : direction
-            note(first == LIMPET_IN ? .clientFIN : .backendFIN, slot)
-        }
+        noteFIN(slot, direction)
         if has(way, LIMPET_DIRECTION_EOF), has(other, LIMPET_DIRECTION_EOF), has(other, LIMPET_DIRECTION_SHUT) {
             finish(slot, resetting: [])
             return
@@ -363,11 +360,6 @@ extension Worker {
         let header = min(Int(record.pointee.header_left), bytes)
         record.pointee.header_left -= UInt8(header)
         return header
-    }
-
-    @inline(__always)
-    private func countSplice(_ result: SpliceResult) {
-        limpet_bump64(limpet_splice_calls(region.metrics(ofWorker: index), result.rawValue), 1)
     }
 
     /// Counts delivered bytes: the record's own figure and the backend's.
