@@ -9,10 +9,8 @@ import Forwarding
 struct EventRing: EventStore {
     private let base: UnsafeMutablePointer<limpet_event>
 
-    /// nil: the region has no room for events.
-    init?(_ region: SharedRegion) {
-        guard let base = region.events else { return nil }
-        self.base = base
+    init(_ region: SharedRegion) {
+        base = region.events
     }
 
     var longest: Int { MemoryLayout<limpet_event>.size - MemoryLayout<limpet_event>.offset(of: \.text)! }
@@ -42,12 +40,9 @@ struct EventRing: EventStore {
 }
 
 extension EventHub {
-    /// With what engines before have told. The numbers go on where the region keeps them, and begin anew where it does not.
+    /// With what engines before have told; their numbers go on.
     convenience init(in region: SharedRegion) {
-        if let ring = EventRing(region) {
-            self.init(version: runningVersion, epoch: region.header.pointee.started / 1_000_000, store: ring)
-        } else {
-            self.init(version: runningVersion)
-        }
+        self.init(
+            version: runningVersion, epoch: region.header.pointee.started / 1_000_000, store: EventRing(region))
     }
 }
