@@ -45,6 +45,7 @@ public protocol ControlPlane: AnyObject {
     var events: EventHub { get }
     /// Closes the connections that the selector matches.
     /// - Returns: how many were told to close.
+    /// - Throws: ``ControlError/Code/needsForce`` where that is more than one and the request does not force it.
     func close(_ request: CloseRequest, by caller: Caller) throws(ControlError) -> CloseReport
     /// Begins to close connections of clients that are away, at a pace and each at a quiet moment, where their homes would
     /// take them. What is under way for a service makes way.

@@ -196,12 +196,22 @@ final class FakePlane: ControlPlane, Sendable {
     }
 
     func close(_ request: CloseRequest, by caller: Caller) throws(ControlError) -> CloseReport {
-        with { state in
-            state.changes.append("close \(request.selector) reset \(request.reset)")
-            guard case .ids(let ids) = request.selector else { return CloseReport(closed: 2) }
-            let missing = ids.filter { id in !state.rows.contains { $0.id == id } }
-            return CloseReport(closed: ids.count - missing.count, missing: missing)
+        let outcome: Swift.Result<CloseReport, ControlError> = with { state in
+            var report = CloseReport(closed: 2)
+            var text = "\(request.selector)"
+            switch request.selector {
+            case .ids(let ids):
+                report.missing = ids.filter { id in !state.rows.contains { $0.id == id } }
+                report.closed = ids.count - report.missing.count
+            case .matching(let selector): text = "\(selector)"
+            }
+            if report.closed > 1 && !request.force {
+                return .failure(ControlError(.needsForce, "\(report.closed) connections would be closed"))
+            }
+            state.changes.append("close \(text) reset \(request.reset)")
+            return .success(report)
         }
+        return try outcome.get()
     }
 
     func rehome(_ request: RehomeRequest, by caller: Caller) throws(ControlError) -> RehomeReport {

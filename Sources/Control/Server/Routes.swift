@@ -217,42 +217,24 @@ struct Routes {
     }
 
     private func closeRequest(_ body: CloseBody) throws(ControlError) -> CloseRequest {
-        let reset = body.reset ?? false
+        let (reset, force) = (body.reset ?? false, body.force ?? false)
+        var selector = ConnectionSelector()
+        if let text = body.service { selector.service = try NameDirectory(plane.backends()).service(text) }
+        if let text = body.backend { selector.backend = try resolve(text, in: body.service, evenRemoved: true) }
+        if let text = body.client { selector.client = try ConnectionFilter.prefix(text) }
+        if let text = body.state { selector.state = try ConnectionFilter.state(text) }
+        selector.older = try duration("older_seconds", body.olderSeconds)
+        selector.idle = try duration("idle_seconds", body.idleSeconds)
         if let ids = body.ids {
-            guard body.backend == nil, body.service == nil, body.client == nil else {
-                throw ControlError(.badRequest, "ids come alone, without backend, service or client")
+            guard selector == ConnectionSelector() else {
+                throw ControlError(.badRequest, "ids come alone, without backend, service, client or another filter")
             }
-            return CloseRequest(selector: .ids(ids), reset: reset)
+            return CloseRequest(selector: .ids(ids), reset: reset, force: force)
         }
-        let rows = plane.backends()
-        let selector: CloseRequest.Selector
-        let count: Int?
-        switch (body.backend, body.service, body.client) {
-        case (let backend?, let service, nil):
-            let name = try resolve(backend, in: service, evenRemoved: true)
-            selector = .backend(name)
-            count = rows.filter { $0.fullName == name }.reduce(0) { $0 + $1.connections + $1.connecting }
-        case (nil, let service?, nil):
-            let name = try NameDirectory(rows).service(service)
-            selector = .service(name)
-            count = rows.filter { $0.service == name }.reduce(0) { $0 + $1.connections + $1.connecting }
-        case (nil, nil, let client?):
-            guard let prefix = Prefix(client) else {
-                throw ControlError(
-                    .badRequest, "client: \"\(client)\" is not an address or prefix such as 192.0.2.0/24")
-            }
-            selector = .client(prefix)
-            count = nil
-        case (nil, nil, nil): throw ControlError(.badRequest, "say which: ids, backend, service or client")
-        default: throw ControlError(.badRequest, "say one of backend, service and client")
+        guard selector != ConnectionSelector() else {
+            throw ControlError(.badRequest, "say which: ids, backend, service, client, state, older or idle")
         }
-        if body.force != true, count != 0 {
-            throw ControlError(
-                .needsForce,
-                count.map { "\(counted($0)) would be closed" }
-                    ?? "every connection from \(body.client ?? "") would be closed")
-        }
-        return CloseRequest(selector: selector, reset: reset)
+        return CloseRequest(selector: .matching(selector), reset: reset, force: force)
     }
 
     private func upgradeRequest(_ request: Request, _ caller: Caller) throws(ControlError) -> UpgradeRequest {

@@ -72,11 +72,16 @@ struct CloseBody: Codable {
     var backend: String?
     var service: String?
     var client: String?
+    var state: String?
+    var olderSeconds: Double?
+    var idleSeconds: Double?
     var reset: Bool?
     var force: Bool?
 
     enum CodingKeys: String, CodingKey, CaseIterable {
-        case ids, backend, service, client, reset, force
+        case ids, backend, service, client, state, reset, force
+        case olderSeconds = "older_seconds"
+        case idleSeconds = "idle_seconds"
     }
 }
 
