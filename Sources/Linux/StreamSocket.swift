@@ -161,9 +161,23 @@ public enum StreamSocket {
 
     /// Sets everything but the buffers: no delay, urgent bytes in line, keepalive, user timeout.
     public func apply(to descriptor: Int32) {
-        let tcp = Int32(IPPROTO_TCP)
-        StreamSocket.set(descriptor, tcp, TCP_NODELAY, 1)
+        applyFirst(to: descriptor)
+        applyLasting(to: descriptor)
+    }
+
+    /// Sets what counts from the first byte on: no delay, urgent bytes in line.
+    public func applyFirst(to descriptor: Int32) {
+        StreamSocket.set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
         StreamSocket.set(descriptor, SOL_SOCKET, SO_OOBINLINE, 1)
+    }
+
+    /// Whether ``applyLasting(to:)`` has anything to do.
+    public var areLasting: Bool { keepaliveIdle > 0 || userTimeout > 0 }
+
+    /// Sets what counts where a peer is silent for long: keepalive and user timeout. Five system calls, which a connection
+    /// that ends soon does not need.
+    public func applyLasting(to descriptor: Int32) {
+        let tcp = Int32(IPPROTO_TCP)
         if keepaliveIdle > 0 {
             StreamSocket.set(descriptor, SOL_SOCKET, SO_KEEPALIVE, 1)
             StreamSocket.set(descriptor, tcp, TCP_KEEPIDLE, keepaliveIdle)

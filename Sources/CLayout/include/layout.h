@@ -110,7 +110,8 @@ typedef struct {
     uint64_t delivered[2];   /* bytes handed to the receiving socket, per direction */
     uint64_t opened;         /* CLOCK_BOOTTIME ns of the accept */
     uint64_t active;         /* CLOCK_BOOTTIME ns of the last byte, or of the first FIN after it */
-    uint64_t deadline;       /* CLOCK_BOOTTIME ns of the state's own time-out (connect, half-close, reset); 0: none */
+    uint64_t deadline;       /* CLOCK_BOOTTIME ns of the state's own time-out (connect, close, reset); of an open connection: when its
+                              * backend's socket gets the options for what lasts; 0: none */
     uint64_t source_key;     /* the hashed key: where in the preference order the client stands can be told again */
     uint64_t id;             /* monotonic over all workers and never used again */
     uint32_t timer_next; /* links of the timer wheel: slot + 1; 0: end */
