@@ -32,9 +32,22 @@ public enum Threads {
         pthread_detach(try start(name, body))
     }
 
+    /// Lets the calling thread sleep.
+    public static func pause(milliseconds: Int32) {
+        _ = poll(nil, 0, milliseconds)
+    }
+
     /// Waits for the thread's end.
     public static func join(_ thread: pthread_t) {
         pthread_join(thread, nil)
+    }
+
+    /// ns that the thread has run so far; nil: it has ended. The thread must not have been joined.
+    public static func processorTime(_ thread: pthread_t) -> UInt64? {
+        var clock = clockid_t()
+        var time = timespec()
+        guard pthread_getcpuclockid(thread, &clock) == 0, clock_gettime(clock, &time) == 0 else { return nil }
+        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
     }
 
     /// Processors that the process may use, at least 1.
@@ -94,6 +107,12 @@ public struct WakeUp: Sendable {
     public func signal() {
         var one: UInt64 = 1
         _ = write(descriptor, &one, 8)
+    }
+
+    /// Waits until somebody signals, or for so long.
+    public func wait(milliseconds: Int32) {
+        var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        _ = poll(&entry, 1, milliseconds)
     }
 
     /// Takes the signals that came so far.
