@@ -101,6 +101,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
         // What an agent had asked for, and which no agent is asked for any more, may have gone before anybody listened.
         if hasStaleWeights { planRebuild() }
         noteStates()
+        tellStart()
         beginPassive()
         reviewDown()
         beginSlowStarts()
