@@ -214,6 +214,7 @@ extension Controller {
         let reason = report.reason ?? "the reason is not known"
         switch report.state {
         case .serving:
+            counts.upgrades += 1
             log.notice(
                 "upgraded",
                 metadata: [
@@ -221,10 +222,12 @@ extension Controller {
                     "connections": "\(report.connections ?? 0)", "pause_ms": "\(report.pauseMilliseconds ?? 0)",
                 ])
         case .rolledBack:
+            counts.upgradesRolledBack += 1
             log.error(
                 "the upgrade was rolled back: \(reason)",
                 metadata: ["from": "\(report.newVersion ?? "")", "to": "\(report.oldVersion)"])
         default:
+            counts.upgradesRefused += 1
             log.error("upgrade refused, and nothing has changed: \(reason)")
         }
     }

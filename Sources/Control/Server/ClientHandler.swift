@@ -194,6 +194,7 @@ final class ClientHandler: ChannelInboundHandler {
             guard let event else { return endEvents(context) }
             guard context.channel.isWritable else {
                 missedEvents += 1
+                hub.noteMissed()
                 return
             }
             send(event, context)

@@ -2,12 +2,17 @@
 public final class EventHub: @unchecked Sendable {
     private var listeners: [Int: (ControlEvent?) -> Void] = [:]
     private var nextID = 0
+    /// Events that were left out for somebody who did not read.
+    public private(set) var missed: UInt64 = 0
 
     public init() {}
 
     public func post(_ event: ControlEvent) {
         for listener in listeners.values { listener(event) }
     }
+
+    /// An event was left out for somebody who does not read.
+    func noteMissed() { missed += 1 }
 
     /// Nothing more is going to happen.
     func end() {
