@@ -1,6 +1,7 @@
 /* Holds the layouts to what they promise. A change that trips one of these needs a new LIMPET_LAYOUT_VERSION. */
 #include "layout.h"
 #include "access.h"
+#include "histogram.h"
 
 #include <stddef.h>
 
@@ -40,5 +41,17 @@ _Static_assert(sizeof(limpet_backend_counters) == 128, "backend counters");
 _Static_assert(sizeof(limpet_backend_state) == 64, "backend state");
 _Static_assert(sizeof(limpet_listener_state) == 320, "listener state");
 _Static_assert(sizeof(limpet_shared_header) == 192, "header");
+_Static_assert(offsetof(limpet_record_1, end) == 30 && offsetof(limpet_record_1, connect_time) == 254 &&
+                   offsetof(limpet_record_2, end) == 252 && offsetof(limpet_record_2, connect_time) == 254, "ends");
+_Static_assert(offsetof(limpet_shared_header, areas_offset) == 144, "header");
+_Static_assert(sizeof(limpet_areas) == 512, "areas");
+_Static_assert(sizeof(limpet_worker_metrics) == 512, "worker metrics");
+_Static_assert(sizeof(limpet_backend_metrics) == 128, "backend metrics");
+_Static_assert(sizeof(limpet_listener_metrics) == 256, "listener metrics");
+_Static_assert(sizeof(limpet_access_entry) == 128, "access entry");
+_Static_assert(offsetof(limpet_access_ring, tail) == 64 && offsetof(limpet_access_ring, entry) == 128, "access ring");
+_Static_assert(sizeof(limpet_log_state) == 128, "log state");
+_Static_assert(sizeof(limpet_control_counters) == 256, "control counters");
+_Static_assert(sizeof(limpet_backend_history) == 128, "backend history");
 _Static_assert(sizeof(limpet_continuity) <= 4096, "continuity has one page");
 _Static_assert(offsetof(limpet_continuity, upgrade) % 8 == 0, "words are aligned");

@@ -42,7 +42,7 @@ extension Controller {
         }
         var found: [ConnectionSnapshot] = []
         forEachConnection { if matches($0) { found.append($0) } }
-        post(found, request.reset ? Forwarding.CloseMode.reset : .orderly)
+        post(found, request.reset ? Forwarding.CloseMode.reset : .orderly, .operator)
         audit(
             "close \(text)" + (request.reset ? " --reset" : "")
                 + ": \(found.count == 1 ? "1 connection" : "\(found.count) connections")", caller)
@@ -65,10 +65,10 @@ extension Controller {
         return slot
     }
 
-    func post(_ connections: [ConnectionSnapshot], _ mode: Forwarding.CloseMode) {
+    func post(_ connections: [ConnectionSnapshot], _ mode: Forwarding.CloseMode, _ reason: EndReason) {
         for worker in 0..<workers.count {
             let commands = connections.filter { $0.worker == worker }.map {
-                WorkerCommand.close(slot: $0.slot, generation: $0.generation, mode)
+                WorkerCommand.close(slot: $0.slot, generation: $0.generation, mode, reason)
             }
             if !commands.isEmpty { workers.post(commands, to: worker) }
         }

@@ -1,3 +1,4 @@
+import Backends
 import CLayout
 import Forwarding
 import Linux
@@ -53,6 +54,7 @@ extension Controller {
                 "closing what is left of a backend",
                 metadata: ["backend": "\(topology.fullName(slot))", "connections": "\(left.count)"])
         }
+        let reason: EndReason = intent(slot) == .maintenance ? .disable : .drain
         left.shuffle()
         let perStep = max(1, (left.count + Controller.closingSteps - 1) / Controller.closingSteps)
         var closing = Closing(tasks: [], hasBegun: true)
@@ -60,7 +62,8 @@ extension Controller {
         for start in stride(from: 0, to: left.count, by: perStep) {
             let part = Array(left[start..<min(start + perStep, left.count)])
             closing.tasks.append(
-                eventLoop.scheduleTask(in: Controller.closingStep * Int(step)) { [self] in post(part, .orderly) })
+                eventLoop.scheduleTask(in: Controller.closingStep * Int(step)) { [self] in post(part, .orderly, reason)
+                })
             step += 1
         }
         // Not before the last step: an engine that takes over in between begins again.

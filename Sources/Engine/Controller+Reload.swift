@@ -181,6 +181,8 @@ extension Controller {
                 region.counters(worker, listener: slot).pointee = limpet_listener_counters()
             }
         }
+        for slot in assignment.recycledBackends { region.clearMetrics(ofBackend: slot) }
+        for slot in assignment.recycledListeners { region.clearMetrics(ofListener: slot) }
     }
 
     private func announce(_ plan: ReloadPlan, _ beaten: [(slot: Int, weight: OperatorWeight)]) {

@@ -47,7 +47,7 @@ extension Controller {
         let perStep = (left.count + Controller.steps - 1) / Controller.steps
         for (number, start) in stride(from: 0, to: left.count, by: perStep).enumerated() {
             let part = Array(left[start..<min(start + perStep, left.count)])
-            eventLoop.scheduleTask(in: Controller.step * number) { [self] in post(part, .orderly) }
+            eventLoop.scheduleTask(in: Controller.step * number) { [self] in post(part, .orderly, .removed) }
         }
     }
 

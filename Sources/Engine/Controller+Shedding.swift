@@ -152,6 +152,7 @@ extension Controller {
     private func step(_ purpose: SheddingPurpose) {
         guard var shedder = sheddings.running[purpose] else { return }
         let isMeant: (limpet_record) -> Bool
+        let reason: EndReason
         switch purpose {
         case .down(let slot):
             guard whenDown(slot) != .keep, health(slot) == .down else {
@@ -161,8 +162,10 @@ extension Controller {
             // Nobody is sent away who would have nowhere to go.
             if whenDown(slot) == .shed && isLastEligible(slot) { return }
             isMeant = { Int($0.backend) == slot }
+            reason = .down
         case .rehome(let service):
             isMeant = { self.mayGoHome($0, service) }
+            reason = .rehome
         }
         let now = Clock.now()
         let due = shedder.step(now: now) { candidate in
@@ -176,7 +179,7 @@ extension Controller {
         let meant = due.compactMap { candidate in
             table.snapshot(candidate.position).flatMap { $0.id == candidate.id && isMeant($0.record) ? $0 : nil }
         }
-        post(meant, .orderly)
+        post(meant, .orderly, reason)
         sheddings.running[purpose] = shedder.left > 0 ? shedder : nil
         if shedder.left == 0, case .rehome(let service) = purpose {
             log.notice(

@@ -76,7 +76,7 @@ extension Controller {
             }
             if now >= until {
                 log.notice("closing connections", metadata: ["connections": "\(open)"])
-                workers.postToAll(.closeAll(.orderly))
+                workers.postToAll(.closeAll(.orderly, .shutdown))
                 phase = .closing(until: now + Controller.closingGrace)
             }
         case .closing(let until):

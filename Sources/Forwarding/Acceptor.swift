@@ -69,19 +69,25 @@ extension Worker {
         let counters = region.counters(index, listener: Int(listener.listener))
         guard let peer = peerAddress.endpoint else {
             // It is gone already.
-            turnAway(descriptor, counters)
+            turnAway(descriptor, listener, nil, .clientReset)
             return
         }
         let clean = Endpoint(address: peer.address.unmapped, port: peer.port)
         if let limit = enter(listener.service, clean.address) {
             incidents.add(Incident(kind: limit, slot: listener.service, errno: .wouldBlock))
-            turnAway(descriptor, counters)
+            let reason: EndReason =
+                switch limit {
+                case .clientLimit: .clientLimit
+                case .clientRate: .clientRate
+                default: .serviceLimit
+                }
+            turnAway(descriptor, listener, clean, reason)
             return
         }
         guard let slot = free.take() else {
             // Cannot be: a slice covers the whole limit.
             leave(listener.service, clean.address)
-            turnAway(descriptor, counters)
+            turnAway(descriptor, listener, clean, .local)
             return
         }
         let record = records + slot
@@ -140,10 +146,11 @@ extension Worker {
     }
 
     /// Resets a connection that has not been given a record.
-    private func turnAway(_ descriptor: Int32, _ counters: UnsafeMutablePointer<limpet_listener_counters>) {
+    /// - Parameter client: who it is; nil: it has gone already.
+    func turnAway(_ descriptor: Int32, _ listener: WorkerListener, _ client: Endpoint?, _ reason: EndReason) {
         StreamSocket.resetOnClose(descriptor)
         Descriptor.close(descriptor)
-        limpet_bump64(&counters.pointee.refused, 1)
+        recordRefusal(reason, client, listener)
         releasePlace()
     }
 

@@ -52,12 +52,11 @@ extension Worker {
     /// No backend is left to try: the client is reset, so that it knows at once.
     mutating func exhausted(_ slot: Int) {
         incidents.add(Incident(kind: .exhausted, slot: records[slot].service, errno: .connectionRefused))
-        refuse(slot)
-    }
-
-    mutating func refuse(_ slot: Int) {
-        limpet_bump64(&region.counters(index, listener: Int(records[slot].listener)).pointee.refused, 1)
-        finish(slot, resetting: .client)
+        let reason: EndReason = records[slot].attempt == 0 ? .noBackend : .connectFailure
+        let listener = Int(records[slot].listener)
+        limpet_bump64(&region.counters(index, listener: listener).pointee.refused, 1)
+        limpet_bump64(limpet_refused(region.metrics(index, listener: listener), Int32(reason.rawValue)), 1)
+        finish(slot, resetting: .client, because: reason)
     }
 
     func reportLocal(_ error: Errno) {

@@ -176,6 +176,7 @@ extension Worker {
         record.pointee.backend_address.set(member.address.endpoint)
         record.pointee.backend_local.set(nil)
         record.pointee.deadline = service.connectTimeout == 0 ? 0 : now + service.connectTimeout
+        record.pointee.active = now
         limpet_order()
         record.pointee.descriptor.1 = descriptor
         limpet_write_end(&record.pointee.sequence)
@@ -225,7 +226,7 @@ extension Worker {
         let record = records + slot
         if side == 0 {
             // Nothing was asked for, so this is the client's reset (or both its ends shut): the dialling ends.
-            if event.failed || event.hungUp { finish(slot, resetting: .backend) }
+            if event.failed || event.hungUp { finish(slot, resetting: .backend, because: .clientReset) }
             return
         }
         // An error is told as one: there is none to be asked for where there is nothing but room to write.
@@ -267,7 +268,7 @@ extension Worker {
             let token = Token.record(slot, side: 0, generation: record.pointee.generation)
             if let failure = poller.ensure(record.pointee.descriptor.0, token: token, interest: []) {
                 reportLocal(failure)
-                finish(slot, resetting: .both)
+                finish(slot, resetting: .both, because: .local)
                 return
             }
             inject(LIMPET_AT_CLIENT_WATCHED)
@@ -301,6 +302,8 @@ extension Worker {
         }
         let counters = counters(record.pointee.backend)
         let isAway = record.pointee.backend != record.pointee.home
+        let began = record.pointee.active
+        record.pointee.connect_time = limpet_pack_time((now - min(now, record.pointee.opened)) / 1000)
         limpet_write_begin(&record.pointee.sequence)
         record.pointee.backend_local.set(local)
         limpet_store8(&record.pointee.state, UInt8(LIMPET_OPEN))
@@ -312,13 +315,14 @@ extension Worker {
         limpet_bump64(&counters.pointee.open, 1)
         limpet_bump64(&counters.pointee.total, 1)
         if isAway { limpet_bump64(&counters.pointee.away, 1) }
+        recordStart(record, began: began)
         inject(LIMPET_AT_ESTABLISHED_COUNTED)
         tally.connectSucceeded(Int(record.pointee.backend))
         forgetTried(slot)
         wheel.cancel(slot)
         armTimer(slot)
         if wasReset {
-            sideReset(slot, 1)
+            sideReset(slot, 1, .connectionReset)
             return
         }
         // Most clients have spoken by now: what they said goes on without epoll's having to tell of it.

@@ -62,7 +62,7 @@ extension Worker {
         if let failure {
             // Nobody would ever look at it again.
             reportLocal(failure)
-            finish(slot, resetting: .both)
+            finish(slot, resetting: .both, because: .local)
             return
         }
         inject(LIMPET_AT_INTEREST_CHANGED)

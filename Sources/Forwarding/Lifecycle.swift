@@ -23,8 +23,10 @@ extension Worker {
 
     /// A side was reset or vanished. What it had sent is delivered, for a second at most; then the other side gets RST
     /// as well, because it must be able to tell a crash from an end.
-    mutating func sideReset(_ slot: Int, _ side: Int) {
+    /// - Parameter error: what the socket has said of it; nil: it has not been asked.
+    mutating func sideReset(_ slot: Int, _ side: Int, _ error: Errno?) {
         let record = records + slot
+        if let error { note(Worker.reason(error, side), slot) }
         let other = 1 - side
         if record.pointee.flags & resetFlag(side) != 0 {
             finish(slot, resetting: side == 0 ? .client : .backend)
@@ -41,6 +43,11 @@ extension Worker {
         }
         limpet_publish8(&record.pointee.flags, record.pointee.flags | resetFlag(other))
         inject(LIMPET_AT_RESET_FLAGGED)
+        if error == nil {
+            // Only now: what is taken out of the socket is known to nobody but us.
+            let told = StreamSocket.takeError(limpet_descriptor(record, Int32(side)).pointee)
+            note(Worker.reason(told ?? .connectionReset, side), slot)
+        }
         abandonSide(slot, side)
         let way = limpet_direction_of(record, Int32(side))
         if wantsInput(way) {
@@ -87,7 +94,7 @@ extension Worker {
     /// A side from which nothing is read for now reports an error or both its ends shut. Neither can be masked.
     mutating func pausedSideShut(_ slot: Int, _ side: Int, failed: Bool) {
         if failed {
-            sideReset(slot, side)
+            sideReset(slot, side, nil)
         } else {
             unwatch(slot, side)
         }
@@ -95,9 +102,10 @@ extension Worker {
 
     // MARK: Order and time
 
-    mutating func closeByOrder(_ slot: Int, _ mode: CloseMode) {
+    mutating func closeByOrder(_ slot: Int, _ mode: CloseMode, _ reason: EndReason) {
         let record = records + slot
         if isFree(record) { return }
+        note(reason, slot)
         if mode == .reset || record.pointee.state == UInt8(LIMPET_CONNECTING) {
             finish(slot, resetting: mode == .reset ? .both : [])
             return
@@ -139,7 +147,7 @@ extension Worker {
             let sides = cutShort(records + slot)
             if sides.isEmpty { continue }
             takeInHand(slot, records[slot].generation)
-            finish(slot, resetting: sides)
+            finish(slot, resetting: sides, because: .shutdown)
             putDown()
         }
     }
@@ -172,10 +180,10 @@ extension Worker {
             let service = table.services[Int(record.pointee.service)]
             let quiet = now - min(now, record.pointee.active)
             let isHalfClosed = record.pointee.state == UInt8(LIMPET_HALF_CLOSED)
-            if service.idleTimeout != 0 && quiet >= service.idleTimeout
-                || isHalfClosed && service.halfCloseTimeout != 0 && quiet >= service.halfCloseTimeout
-            {
-                closeByOrder(slot, .orderly)
+            if isHalfClosed && service.halfCloseTimeout != 0 && quiet >= service.halfCloseTimeout {
+                closeByOrder(slot, .orderly, .halfClosed)
+            } else if service.idleTimeout != 0 && quiet >= service.idleTimeout {
+                closeByOrder(slot, .orderly, .idle)
             } else {
                 armTimer(slot)
             }
@@ -210,9 +218,12 @@ extension Worker {
     }
 
     /// Ends the connection: closes everything it has and frees its slot.
-    /// - Parameter resetting: sides that get RST; the others get FIN unless they have had it.
-    mutating func finish(_ slot: Int, resetting: Sides) {
+    /// - Parameters:
+    ///   - resetting: sides that get RST; the others get FIN unless they have had it.
+    ///   - reason: why, where that has not been noted yet.
+    mutating func finish(_ slot: Int, resetting: Sides, because reason: EndReason? = nil) {
         let record = records + slot
+        if let reason { note(reason, slot) }
         var flags = record.pointee.flags | UInt8(LIMPET_FINISHING)
         if resetting.contains(.client) { flags |= UInt8(LIMPET_FINISH_RESET_CLIENT) }
         if resetting.contains(.backend) { flags |= UInt8(LIMPET_FINISH_RESET_BACKEND) }
@@ -231,6 +242,7 @@ extension Worker {
         wheel.cancel(slot)
         forgetTried(slot)
         uncount(record)
+        recordEnd(record)
         // The kernel is told first how a socket is to end: what is closed without a name must not pass for a client that
         // was accepted just now.
         if client >= 0 {

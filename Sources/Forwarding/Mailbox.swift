@@ -3,9 +3,11 @@ import Linux
 /// What a worker is told.
 public enum WorkerCommand: Sendable {
     /// Ends one connection, unless its slot has another by now.
-    case close(slot: UInt32, generation: UInt32, CloseMode)
+    case close(slot: UInt32, generation: UInt32, CloseMode, EndReason)
     /// Ends all connections.
-    case closeAll(CloseMode)
+    case closeAll(CloseMode, EndReason)
+    /// Asks how long it takes until the worker comes to this command, which was posted at `sent` (ns of ``Clock``).
+    case probe(sent: UInt64)
     /// Takes in who waits at the listening sockets and closes them.
     case stopListening
     /// Another table, other listeners; see ``WorkerPool/configure(table:listeners:acknowledged:)``.

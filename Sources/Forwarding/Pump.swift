@@ -83,15 +83,18 @@ extension Worker {
                 limpet_store32(&way.pointee.pipe_bytes, way.pointee.pipe_bytes - UInt32(count))
                 account(slot, direction, count - takeHeader(slot, direction, count))
                 inject(LIMPET_AT_SPLICED_OUT_COUNTED)
+                countSplice(.moved)
             case .wouldBlock:
+                countSplice(.again)
                 set(way, LIMPET_DIRECTION_BLOCKED)
                 return false
             case .endOfFile:
                 // Cannot be: the pipe holds bytes and we hold its writing end.
-                sideReset(slot, 1 - direction)
+                sideReset(slot, 1 - direction, nil)
                 return false
-            case .failed:
-                sideReset(slot, 1 - direction)
+            case .failed(let error):
+                countSplice(.failed)
+                sideReset(slot, 1 - direction, error)
                 return false
             }
         }
@@ -120,11 +123,11 @@ extension Worker {
             set(way, LIMPET_DIRECTION_EOF)
             inject(LIMPET_AT_EOF_FLAGGED)
             return true
-        case .failed:
+        case .failed(let error):
             inject(LIMPET_AT_RESET_READ)
             releaseScratch()
             set(way, LIMPET_DIRECTION_EOF)
-            sideReset(slot, direction)
+            sideReset(slot, direction, error)
             return false
         }
         inject(LIMPET_AT_RECEIVED)
@@ -139,16 +142,16 @@ extension Worker {
             inject(LIMPET_AT_SENT_COUNTED)
         case .wouldBlock, .endOfFile:
             break
-        case .failed:
+        case .failed(let error):
             inject(LIMPET_AT_RESET_READ)
             releaseScratch()
-            sideReset(slot, 1 - direction)
+            sideReset(slot, 1 - direction, error)
             return false
         }
         if sent < length {
             let isKept = spill(way, from: sent, length)
             if !isKept {
-                finish(slot, resetting: .both)
+                finish(slot, resetting: .both, because: .local)
                 releaseScratch()
                 return false
             }
@@ -222,11 +225,11 @@ extension Worker {
             set(way, LIMPET_DIRECTION_EOF)
             inject(LIMPET_AT_EOF_FLAGGED)
             return true
-        case .failed:
+        case .failed(let error):
             inject(LIMPET_AT_RESET_READ)
             releaseScratch()
             set(way, LIMPET_DIRECTION_EOF)
-            sideReset(slot, direction)
+            sideReset(slot, direction, error)
             return false
         }
         inject(LIMPET_AT_PEEKED)
@@ -236,7 +239,7 @@ extension Worker {
             inject(LIMPET_AT_PEEKED_SENT)
             guard case .moved(sent) = Transfer.discard(source, limit: sent) else {
                 // What was sent is still in the source: going on would send it twice.
-                finish(slot, resetting: .both)
+                finish(slot, resetting: .both, because: .local)
                 releaseScratch()
                 return false
             }
@@ -248,10 +251,10 @@ extension Worker {
         case .wouldBlock, .endOfFile:
             releaseScratch()
             set(way, LIMPET_DIRECTION_BLOCKED)
-        case .failed:
+        case .failed(let error):
             inject(LIMPET_AT_RESET_READ)
             releaseScratch()
-            sideReset(slot, 1 - direction)
+            sideReset(slot, 1 - direction, error)
         }
         return false
     }
@@ -271,6 +274,7 @@ extension Worker {
             inject(LIMPET_AT_SPLICED_IN)
             limpet_store32(&way.pointee.pipe_bytes, UInt32(count))
             inject(LIMPET_AT_SPLICED_IN_COUNTED)
+            countSplice(.moved)
             if count >= Worker.calmBytes {
                 way.pointee.calm = 0
             } else {
@@ -281,16 +285,18 @@ extension Worker {
         case .wouldBlock, .endOfFile:
             // Empty, the end, or an urgent mark, at which splice stalls or tells of an end that is none: recv knows
             // which. After a round that moved bytes it is most likely empty: epoll will tell.
+            countSplice(.again)
             unname(way)
             pipes.giveBack(pipe)
             return isFirst && copyOnce(slot, direction, way, source, sink)
-        case .failed:
+        case .failed(let error):
+            countSplice(.failed)
             // The error has been taken out of the socket: a recv would now tell of an orderly end.
             inject(LIMPET_AT_RESET_READ)
             unname(way)
             pipes.giveBack(pipe)
             set(way, LIMPET_DIRECTION_EOF)
-            sideReset(slot, direction)
+            sideReset(slot, direction, error)
             return false
         }
     }
@@ -315,6 +321,7 @@ extension Worker {
         }
         if isFree(record) { return }
         let other = limpet_direction_of(record, Int32(1 - direction))
+        noteFIN(slot, direction)
         if has(way, LIMPET_DIRECTION_EOF), has(other, LIMPET_DIRECTION_EOF), has(other, LIMPET_DIRECTION_SHUT) {
             finish(slot, resetting: [])
             return

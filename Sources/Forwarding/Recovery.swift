@@ -75,14 +75,14 @@ extension Worker {
         if isPoisonous(slot) {
             report(.quarantined, record)
             own.pointee.fault_count = 0
-            finish(slot, resetting: .both)
+            finish(slot, resetting: .both, because: .fault)
         } else if record.pointee.flags & UInt8(LIMPET_FINISHING) != 0 {
             completeFinish(slot)
         } else if record.pointee.state == UInt8(LIMPET_CONNECTING) {
             repairConnect(slot)
         } else if !repairOpen(slot) {
             report(.unrecoverable, record)
-            finish(slot, resetting: .both)
+            finish(slot, resetting: .both, because: .unrecoverable)
         }
     }
 
@@ -111,7 +111,7 @@ extension Worker {
         let record = records + slot
         let way = limpet_direction_of(record, Int32(LIMPET_IN))
         guard restoreInterest(slot, 0) else {
-            finish(slot, resetting: .both)
+            finish(slot, resetting: .both, because: .local)
             return
         }
         let backend = record.pointee.descriptor.1
@@ -173,7 +173,11 @@ extension Worker {
         for direction in 0...1 { straightenPipe(limpet_direction_of(record, Int32(direction))) }
         let reset = record.pointee.flags & (resetFlag(0) | resetFlag(1))
         let isOrdered = reset == 0 && record.pointee.state == UInt8(LIMPET_CLOSING)
-        if reset != 0 { abandonSide(slot, reset & resetFlag(0) != 0 ? 1 : 0) }
+        if reset != 0 {
+            let side = reset & resetFlag(0) != 0 ? 1 : 0
+            note(side == 0 ? .clientReset : .backendReset, slot)
+            abandonSide(slot, side)
+        }
         if !isOrdered {
             for direction in 0...1 where !settleBytes(slot, direction) { return false }
         }
@@ -186,7 +190,7 @@ extension Worker {
             return true
         }
         for side in 0...1 where hasLostReset(slot, side) {
-            sideReset(slot, side)
+            sideReset(slot, side, .connectionReset)
             if isFree(record) { return true }
         }
         for direction in 0...1 where !has(limpet_direction_of(record, Int32(direction)), LIMPET_DIRECTION_DEAD) {

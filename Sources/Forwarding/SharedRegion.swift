@@ -15,6 +15,9 @@ public struct SharedRegion: @unchecked Sendable {
     public let backendSlots: Int
     public let listenerSlots: Int
 
+    /// Where each area lies.
+    let areas: UnsafeMutablePointer<limpet_areas>
+
     private let workerBase: UnsafeMutableRawPointer
     private let backendStateBase: UnsafeMutablePointer<limpet_backend_state>
     private let listenerStateBase: UnsafeMutablePointer<limpet_listener_state>
@@ -43,35 +46,38 @@ public struct SharedRegion: @unchecked Sendable {
             return UInt64(size)
         }
         var layout = limpet_shared_header()
+        layout.workers = UInt32(workers)
+        layout.records_per_worker = UInt32(records)
+        layout.backends = UInt32(backends)
+        layout.listeners = UInt32(listeners)
         layout.continuity_offset = reserve(MemoryLayout<limpet_continuity>.stride)
         layout.worker_offset = reserve(workers * MemoryLayout<limpet_worker>.stride)
         layout.backend_state_offset = reserve(backends * MemoryLayout<limpet_backend_state>.stride)
         layout.listener_state_offset = reserve(listeners * MemoryLayout<limpet_listener_state>.stride)
         layout.backend_counter_offset = reserve(workers * backends * MemoryLayout<limpet_backend_counters>.stride)
         layout.listener_counter_offset = reserve(workers * listeners * MemoryLayout<limpet_listener_counters>.stride)
+        var areas = limpet_areas()
+        SharedRegion.placeAreas(&layout, &areas, from: &size)
         layout.scratch_offset = reserve(workers * Int(LIMPET_SCRATCH_BYTES))
         layout.record_offset = reserve(workers * records * MemoryLayout<limpet_record>.stride)
         layout.size = UInt64(size)
         layout.magic = LIMPET_LAYOUT_MAGIC
         layout.version = LIMPET_LAYOUT_VERSION
         layout.record_bytes = UInt32(MemoryLayout<limpet_record>.stride)
-        layout.workers = UInt32(workers)
-        layout.records_per_worker = UInt32(records)
-        layout.backends = UInt32(backends)
-        layout.listeners = UInt32(listeners)
         layout.next_id = 1
         layout.limit = UInt64(limit)
         layout.started = Clock.wall()
 
         let memory = try SharedMemory(name: "limpet", size: size)
         memory.base.assumingMemoryBound(to: limpet_shared_header.self).pointee = layout
+        (memory.base + Int(layout.areas_offset)).assumingMemoryBound(to: limpet_areas.self).pointee = areas
         self.init(memory: memory)
         nameNothing()
     }
 
     /// Maps a region that another process has made.
     /// - Parameter descriptor: its memfd; stays open.
-    /// - Throws: where it is none of ours or of another layout than ``LIMPET_LAYOUT_VERSION``.
+    /// - Throws: where it is none of ours or of another layout than ``LIMPET_LAYOUT_VERSION``, or lacks an area, see areas.h.
     public init(adopting descriptor: Int32) throws(SystemError) {
         try self.init(adopting: try SharedMemory(adopting: descriptor))
     }
@@ -81,7 +87,8 @@ public struct SharedRegion: @unchecked Sendable {
         let header = memory.base.assumingMemoryBound(to: limpet_shared_header.self)
         guard memory.size >= 4096, header.pointee.magic == LIMPET_LAYOUT_MAGIC,
             header.pointee.version == LIMPET_LAYOUT_VERSION, header.pointee.size == UInt64(memory.size),
-            header.pointee.record_bytes == UInt32(MemoryLayout<limpet_record>.stride)
+            header.pointee.record_bytes == UInt32(MemoryLayout<limpet_record>.stride),
+            SharedRegion.hasAllAreas(memory)
         else { throw SystemError("adopt the shared region", .invalidArgument) }
         self.init(memory: memory)
     }
@@ -91,6 +98,7 @@ public struct SharedRegion: @unchecked Sendable {
         let base = memory.base
         header = base.assumingMemoryBound(to: limpet_shared_header.self)
         let layout = header.pointee
+        areas = (base + Int(layout.areas_offset)).assumingMemoryBound(to: limpet_areas.self)
         continuity = (base + Int(layout.continuity_offset)).assumingMemoryBound(to: limpet_continuity.self)
         workerBase = base + Int(layout.worker_offset)
         backendStateBase = (base + Int(layout.backend_state_offset)).assumingMemoryBound(to: limpet_backend_state.self)

@@ -18,6 +18,8 @@ struct Worker: ~Copyable {
     let tally: Tally
     /// The mailboxes of all workers: whoever frees a place at the limit wakes those that wait for one.
     let allWakeUps: [WakeUp]
+    /// Wakes whoever writes the access log; nil: nobody does.
+    let logWakeUp: WakeUp?
 
     var poller: Poller
     var pipes: PipePool
@@ -77,6 +79,7 @@ struct Worker: ~Copyable {
         incidents = setup.incidents
         tally = setup.tally
         allWakeUps = setup.allWakeUps
+        logWakeUp = setup.logWakeUp
         listeners = region.listeners(of: setup.index)
         now = Clock.now()
         poller = Poller(adopting: own.pointee.poller, capacity: 256)
@@ -176,11 +179,14 @@ struct Worker: ~Copyable {
         mailbox.wakeUp.clear()
         for command in mailbox.takeAll() {
             switch command {
-            case .close(let slot, let generation, let mode):
+            case .close(let slot, let generation, let mode, let reason):
                 let slot = Int(slot)
-                if records[slot].generation == generation { closeInHand(slot, mode) }
-            case .closeAll(let mode):
-                for slot in 0..<free.highWater { closeInHand(slot, mode) }
+                if records[slot].generation == generation { closeInHand(slot, mode, reason) }
+            case .closeAll(let mode, let reason):
+                for slot in 0..<free.highWater { closeInHand(slot, mode, reason) }
+            case .probe(let sent):
+                let read = Clock.now()
+                limpet_store64(&region.metrics(ofWorker: index).pointee.lag, read - min(read, sent))
             case .configure(let change):
                 take(change)
             case .park(let gate):
@@ -189,16 +195,17 @@ struct Worker: ~Copyable {
                 stopListening()
             case .stop:
                 endCutShort()
+                recordEndsOfAll(.shutdown)
                 running = false
             }
         }
         if listening == .atLimit { resumeListening() }
     }
 
-    private mutating func closeInHand(_ slot: Int, _ mode: CloseMode) {
+    private mutating func closeInHand(_ slot: Int, _ mode: CloseMode, _ reason: EndReason) {
         if isFree(records + slot) { return }
         takeInHand(slot, records[slot].generation)
-        closeByOrder(slot, mode)
+        closeByOrder(slot, mode, reason)
         putDown()
     }
 }

@@ -12,6 +12,7 @@ struct WorkerSetup {
     let incidents: IncidentBoard
     let tally: Tally
     let allWakeUps: [WakeUp]
+    let logWakeUp: WakeUp?
     let maximumPipes: Int
 }
 
@@ -29,10 +30,12 @@ public final class WorkerPool: Sendable {
     ///   - accepted: sockets that an earlier engine had accepted and not recorded, from the sweep.
     ///   - tally: what they count together.
     ///   - maximumPipes: per worker.
+    ///   - logWakeUp: wakes whoever writes the access log, where it sleeps; nil: nobody does.
     ///   - whenServing: called on the thread of the last worker that has come so far that all of them serve.
     public init(
         region: SharedRegion, table: ForwardingTable, accepted: [AcceptedSocket] = [], tally: Tally,
-        maximumPipes: Int, incidents: IncidentBoard, whenServing: @escaping @Sendable () -> Void = {}
+        maximumPipes: Int, incidents: IncidentBoard, logWakeUp: WakeUp? = nil,
+        whenServing: @escaping @Sendable () -> Void = {}
     ) throws(SystemError) {
         region.recount()
         tally.begin(region, table)
@@ -47,7 +50,7 @@ public final class WorkerPool: Sendable {
         for index in mailboxes.indices {
             let setup = WorkerSetup(
                 index: index, region: region, table: table, mailbox: mailboxes[index], incidents: incidents,
-                tally: tally, allWakeUps: wakeUps, maximumPipes: maximumPipes)
+                tally: tally, allWakeUps: wakeUps, logWakeUp: logWakeUp, maximumPipes: maximumPipes)
             homes.append(try WorkerHome(setup))
         }
         let recovering = Locked(homes.count)
@@ -119,6 +122,11 @@ public final class WorkerPool: Sendable {
             gate?.open()
             gate = nil
         }
+    }
+
+    /// ns of processor time that a worker's thread has used since this engine began; 0 once it has ended.
+    public func processorTime(ofWorker index: Int) -> UInt64 {
+        threads.with { Threads.processorTime($0[index]) ?? 0 }
     }
 
     /// Waits until all have stopped; `stop` must have been posted.

@@ -37,6 +37,14 @@ public enum Threads {
         pthread_join(thread, nil)
     }
 
+    /// ns that the thread has run so far; nil: it has ended. The thread must not have been joined.
+    public static func processorTime(_ thread: pthread_t) -> UInt64? {
+        var clock = clockid_t()
+        var time = timespec()
+        guard pthread_getcpuclockid(thread, &clock) == 0, clock_gettime(clock, &time) == 0 else { return nil }
+        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+    }
+
     /// Processors that the process may use, at least 1.
     public static var usableProcessors: Int { Int(limpet_usable_processors()) }
 

@@ -41,19 +41,16 @@ import Testing
         #expect(new.client.endpoint == old.client.endpoint && new.peer.endpoint == old.peer.endpoint)
     }
 
-    /// Every byte that is not kept for later comes back.
+    /// Every byte comes back.
     @Test func nothingIsLostThereAndBack() {
         var numbers = SystemRandomNumberGenerator()
         for _ in 0..<100 {
             var old = limpet_record_1()
             withUnsafeMutableBytes(of: &old) { for index in $0.indices { $0[index] = numbers.next() } }
-            old.reserved = (0, 0)
-            old.reserved_half = 0
             #expect(bytes(of: limpet_record_1(limpet_record_2(old))) == bytes(of: old))
 
             var new = limpet_record_2()
             withUnsafeMutableBytes(of: &new) { for index in $0.indices { $0[index] = numbers.next() } }
-            new.reserved_words = 0
             #expect(bytes(of: limpet_record_2(limpet_record_1(new))) == bytes(of: new))
         }
     }
@@ -117,6 +114,48 @@ import Testing
         again.forgetInherited()
         #expect(region.continuity.pointee.safe == again.region.continuity.pointee.safe)
         #expect(try Layouts.restore(region, as: Layouts.own).base == region.memory.base)
+    }
+
+    /// As an older build has made it: without areas, or with fewer, or with one that has another size by now.
+    @Test(arguments: ["none", "fewer", "another size"]) func whatARegionLacksItHasAfterwards(_ what: String) throws {
+        let region = try SharedRegion(workers: 2, records: 100, limit: 100)
+        let records = try fixture(2, as: limpet_record_2.self)
+        for slot in 0..<3 { region.records(1)[slot] = records[slot] }
+        region.counters(1, backend: 16383).pointee.total = 12
+        region.scratch(1).storeBytes(of: 0x5a, toByteOffset: 7, as: UInt8.self)
+        limpet_closed(region.metrics(ofWorker: 1), 3).pointee = 33
+        region.accessRing(0).pointee.head = 5
+        region.logState.pointee.log_dropped = 44
+        let offset = Int(region.header.pointee.areas_offset)
+        let areas = (region.memory.base + offset).assumingMemoryBound(to: limpet_areas.self)
+        switch what {
+        case "none": region.header.pointee.areas_offset = 0
+        case "fewer": limpet_area_of(areas, Int32(LIMPET_AREA_ACCESS)).pointee = limpet_area()
+        default: limpet_area_of(areas, Int32(LIMPET_AREA_ACCESS)).pointee.bytes += 8
+        }
+        let original = contents(region.memory)
+        #expect(throws: SystemError.self) { try SharedRegion(adopting: region.memory.descriptor) }
+
+        let again = try Layouts.adopt(region.memory.descriptor)
+        #expect(again.isConverted && contents(region.memory) == original, "the original is left as it was")
+        let copy = again.region
+        #expect(copy.header.pointee.size == UInt64(copy.memory.size))
+        for slot in 0..<3 { #expect(bytes(of: copy.records(1)[slot]) == bytes(of: records[slot])) }
+        #expect(copy.records(1)[3].generation == 0 && copy.counters(1, backend: 16383).pointee.total == 12)
+        #expect(copy.scratch(1).load(fromByteOffset: 7, as: UInt8.self) == 0x5a)
+        #expect(copy.accessRing(0).pointee.head == 0 && copy.accessRing(1).pointee.tail == 0)
+        #expect(copy.closed(.clientReset) == (what == "none" ? 0 : 33))
+        #expect(copy.logDropped() == (what == "none" ? 0 : 44))
+        limpet_entry(copy.accessRing(1), UInt64(LIMPET_ACCESS_ENTRIES) - 1).pointee.id = .max
+        #expect(bytes(of: copy.records(0)[0]) == [UInt8](repeating: 0, count: 256))
+
+        // It is complete from now on, and goes back and forth between layouts as it is.
+        #expect(try !Layouts.adopt(copy.memory.descriptor).isConverted)
+        let old = try Layouts.restore(copy, as: 1)
+        let back = try Layouts.adopt(old.descriptor).region
+        #expect(back.closed(.clientReset) == copy.closed(.clientReset))
+        #expect(limpet_entry(back.accessRing(1), UInt64(LIMPET_ACCESS_ENTRIES) - 1).pointee.id == .max)
+        for slot in 0..<3 { #expect(bytes(of: back.records(1)[slot]) == bytes(of: records[slot])) }
     }
 
     /// A region has room for every connection that could be and costs what there is; so does its copy.

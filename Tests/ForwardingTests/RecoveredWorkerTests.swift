@@ -261,7 +261,7 @@ import Testing
         let before = scene.own.pointee.heartbeat
         #expect(scene.client.send(text(100)))
         #expect(scene.arrived(0, 100))
-        scene.workers.post([.close(slot: 0, generation: 1, .reset)], to: 0)
+        scene.workers.post([.close(slot: 0, generation: 1, .reset, .operator)], to: 0)
         #expect(scene.own.pointee.heartbeat == before)
         #expect(try TCPCounters(scene.toClient).unread == 100)
         scene.workers.resume()

@@ -82,6 +82,11 @@ enum {
     LIMPET_AT_RELOAD_BOUND,     /* new listeners are named; the old configuration counts */
     LIMPET_AT_RELOAD_PUBLISHED, /* the new configuration counts, and nothing else has changed yet */
     LIMPET_AT_RELOAD_SETTLED,   /* the region says so too; the workers have not been told */
+    /* What is written down of a start and an end. */
+    LIMPET_AT_START_LOGGED,     /* the line is in the ring, and the record does not say so yet */
+    LIMPET_AT_END_FLAGGED,      /* the record says that its end is counted, and it is not yet */
+    LIMPET_AT_END_COUNTED,
+    LIMPET_AT_END_LOGGED,       /* as with the start */
     LIMPET_POINTS
 };
 

@@ -11,6 +11,39 @@ static inline int32_t *_Nonnull limpet_descriptor(limpet_record *_Nonnull record
 static inline limpet_direction *_Nonnull limpet_direction_of(limpet_record *_Nonnull record, int direction) {
     return &record->direction[direction];
 }
+static inline limpet_area *_Nonnull limpet_area_of(limpet_areas *_Nonnull areas, int number) {
+    return &areas->area[number];
+}
+static inline uint64_t *_Nonnull limpet_bucket(limpet_histogram *_Nonnull histogram, int bucket) {
+    return &histogram->count[bucket];
+}
+static inline uint64_t *_Nonnull limpet_closed(limpet_worker_metrics *_Nonnull metrics, int reason) {
+    return &metrics->closed[reason];
+}
+static inline uint64_t *_Nonnull limpet_splice_calls(limpet_worker_metrics *_Nonnull metrics, int result) {
+    return &metrics->splice[result];
+}
+static inline uint64_t *_Nonnull limpet_refused(limpet_listener_metrics *_Nonnull metrics, int reason) {
+    return &metrics->refused[reason];
+}
+static inline limpet_access_entry *_Nonnull limpet_entry(limpet_access_ring *_Nonnull ring, uint64_t number) {
+    return &ring->entry[number % LIMPET_ACCESS_ENTRIES];
+}
+static inline uint64_t *_Nonnull limpet_state_changes(limpet_backend_history *_Nonnull history, int state) {
+    return &history->state_changes[state];
+}
+/* Microseconds in 16 bits: 11 of the number, 5 of the power of two that it is to be multiplied with. Exact to a part in
+ * 1,000 and up to an hour; not 0, which says that there is none. */
+static inline uint16_t limpet_pack_time(uint64_t microseconds) {
+    uint64_t number = microseconds ? microseconds : 1;
+    unsigned power = 0;
+    while (number > 0x7ff) {
+        number >>= 1;
+        power++;
+    }
+    return power > 31 ? 0xffff : (uint16_t)(power << 11 | number);
+}
+static inline uint64_t limpet_unpack_time(uint16_t packed) { return (uint64_t)(packed & 0x7ff) << (packed >> 11); }
 static inline uint8_t *_Nonnull limpet_log_level(limpet_continuity *_Nonnull continuity) { return &continuity->log_level; }
 static inline uint8_t *_Nonnull limpet_log_format(limpet_continuity *_Nonnull continuity) {
     return &continuity->log_format;

@@ -61,6 +61,8 @@ static inline void limpet_publish32(uint32_t *_Nonnull word, uint32_t value) {
 static inline void limpet_publish64(uint64_t *_Nonnull word, uint64_t value) {
     __atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
+/* Makes all that was stored before visible before anything after it is read. */
+static inline void limpet_fence(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 /* Keeps the compiler from moving any store over this point, either way. */
 static inline void limpet_order(void) { __atomic_signal_fence(__ATOMIC_SEQ_CST); }
 /* Takes a word from 0 to 1. Returns whether it was this caller that did. */

@@ -71,6 +71,13 @@ enum {
     LIMPET_FINISH_RESET_BACKEND = 1 << 6 /* with it: the backend gets RST */
 };
 
+/* Bits of limpet_record.end_flags. */
+enum {
+    LIMPET_END_COUNTED = 1 << 0, /* its end is among the counters */
+    LIMPET_END_LOGGED = 1 << 1,  /* its end is in the access log's ring */
+    LIMPET_START_LOGGED = 1 << 2 /* so is its start */
+};
+
 /* One direction of a connection: what recovery must know about bytes on their way. */
 typedef struct {
     int32_t pipe_read __attribute__((aligned(8))); /* the pipe that holds bytes on their way; -1: none */
@@ -115,7 +122,9 @@ typedef struct {
     limpet_address backend_address;
     limpet_address backend_local;
     uint32_t timer_slot; /* slot of the wheel + 1; 0: not armed */
-    uint32_t reserved_words;
+    uint8_t end;           /* EndReason.rawValue: why it ends, from the moment at which that is known; 0: it does not */
+    uint8_t end_flags;     /* LIMPET_END_x */
+    uint16_t connect_time; /* limpet_pack_time of the time from accept to backend; 0: there is none yet */
 } limpet_record_2;
 
 #include "layout_1.h"
@@ -252,7 +261,8 @@ typedef struct {
     uint64_t listener_counter_offset;
     uint64_t scratch_offset;
     uint64_t record_offset;
-    uint64_t reserved[6];
+    uint64_t areas_offset; /* limpet_areas: what else there is; 0: nothing, an older build has made the region */
+    uint64_t reserved[5];
 } limpet_shared_header;
 
 #define LIMPET_RETURN_ADDRESSES 32
@@ -352,5 +362,7 @@ typedef struct {
     limpet_death death;
     limpet_upgrade upgrade;
 } limpet_continuity;
+
+#include "areas.h"
 
 #endif

@@ -18,7 +18,8 @@ typedef struct {
     uint8_t attempt;       /* connects started so far */
     uint8_t away_reason;   /* AwayReason.rawValue of the home backend at accept; 0: at home */
     uint8_t events[2];     /* what epoll watches for each side: bit 0 in, bit 1 out */
-    uint8_t reserved[2];
+    uint8_t end;           /* these and connect_time as in layout 2: words that were kept for later, and always 0 */
+    uint8_t end_flags;
     limpet_direction direction[2]; /* in: client to backend; out: backend to client */
     /* line 1 */
     uint64_t delivered[2];   /* bytes handed to the receiving socket, per direction */
@@ -41,7 +42,7 @@ typedef struct {
     uint32_t timer_slot; /* slot of the wheel + 1; 0: not armed */
     uint8_t header;      /* PROXY header, as in layout 2 */
     uint8_t header_left;
-    uint16_t reserved_half;
+    uint16_t connect_time;
 } limpet_record_1;
 
 #endif

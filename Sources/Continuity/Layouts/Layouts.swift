@@ -28,6 +28,11 @@ public enum Layouts {
         ]
     #endif
 
+    /// From our own to our own: with the areas that a region of an older build lacks.
+    private static let completion = conversion(to: own) { (record: limpet_record) in
+        record.generation == 0 ? nil : record
+    }
+
     /// Layouts that a region may have for this build to take it over, our own among them; ascending.
     public static var readable: [UInt32] { (Array(older.keys) + [own]).sorted() }
     /// Layouts in which this build can give a region back, our own among them; ascending.
@@ -38,14 +43,14 @@ public enum Layouts {
     /// - Throws: where it is no region or of a layout that this build does not read.
     public static func adopt(_ descriptor: Int32) throws(SystemError) -> AdoptedRegion {
         let version = try version(of: descriptor)
-        if version == own {
-            let region = try SharedRegion(adopting: descriptor)
-            return AdoptedRegion(region: region, inherited: region.memory, isConverted: false)
-        }
-        guard let conversion = older[version] else {
+        guard let conversion = version == own ? completion : older[version] else {
             throw SystemError("take over a shared region of layout \(version)", .invalidArgument)
         }
         let inherited = try SharedMemory(adopting: descriptor)
+        if version == own, SharedRegion.hasAllAreas(inherited) {
+            return AdoptedRegion(
+                region: try SharedRegion(adopting: inherited), inherited: inherited, isConverted: false)
+        }
         let copy = try conversion.run(inherited)
         return AdoptedRegion(region: try SharedRegion(adopting: copy), inherited: inherited, isConverted: true)
     }

@@ -37,6 +37,9 @@
             backend_address = old.backend_address
             backend_local = old.backend_local
             timer_slot = old.timer_slot
+            end = old.end
+            end_flags = old.end_flags
+            connect_time = old.connect_time
         }
     }
 
@@ -73,6 +76,9 @@
             timer_slot = new.timer_slot
             header = new.header
             header_left = new.header_left
+            end = new.end
+            end_flags = new.end_flags
+            connect_time = new.connect_time
         }
     }
 #endif

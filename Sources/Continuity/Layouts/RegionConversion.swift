@@ -2,7 +2,7 @@ internal import CLayout
 internal import Forwarding
 internal import Linux
 
-/// A copy of a shared region in another layout of its records. The region that it was made from stays as it is: until the
+/// A copy of a shared region in another layout of its records, or with areas (areas.h) that it did not have. The region that it was made from stays as it is: until the
 /// image that wants the copy is safe, the one before it may have to go on with the original.
 struct RegionConversion: Sendable {
     /// The version that the copy says it has.
@@ -18,13 +18,22 @@ struct RegionConversion: Sendable {
         let before = original.header.pointee
         let start = Int(before.record_offset)
         let count = Int(before.workers) * Int(before.records_per_worker)
-        let copy = try SharedMemory(name: "limpet", size: start + (count * recordBytes.after + 4095) / 4096 * 4096)
+        var header = before
+        var areas = SharedRegion.areas(original)
+        // New areas come between all the rest and the records.
+        var recordStart = start
+        SharedRegion.placeAreas(&header, &areas, from: &recordStart)
+        let copy = try SharedMemory(
+            name: "limpet", size: recordStart + (count * recordBytes.after + 4095) / 4096 * 4096)
 
         // All but the records lies the same in every layout. Pages that were never touched stay so.
         for extent in try original.extents(in: 0..<start) {
             (copy.base + extent.lowerBound).copyMemory(
                 from: original.base + extent.lowerBound, byteCount: extent.count)
         }
+        copy.header.pointee.areas_offset = header.areas_offset
+        copy.header.pointee.record_offset = UInt64(recordStart)
+        (copy.base + Int(header.areas_offset)).assumingMemoryBound(to: limpet_areas.self).pointee = areas
         copy.header.pointee.version = version
         copy.header.pointee.record_bytes = UInt32(recordBytes.after)
         copy.header.pointee.size = UInt64(copy.size)
@@ -34,7 +43,7 @@ struct RegionConversion: Sendable {
             let first = worker * Int(before.records_per_worker)
             for slot in first..<(first + Int(before.records_per_worker)) {
                 let from = original.base + start + slot * recordBytes.before
-                guard convert(from, copy.base + start + slot * recordBytes.after) else { break }
+                guard convert(from, copy.base + recordStart + slot * recordBytes.after) else { break }
             }
         }
         return copy

@@ -1,0 +1,122 @@
+/* What the shared region holds beside the structures that every build knows: areas, found by their number in one table.
+ *
+ * A build that knows more areas than the one before finds them missing in a region that it takes over, and works on a
+ * copy that has them, empty (Continuity/Layouts). One that knows fewer leaves the others as they are. A structure that
+ * changes its size begins empty, too; so it may only grow into words that are kept for that, if what it says is to stay. */
+#ifndef LIMPET_AREAS_H
+#define LIMPET_AREAS_H
+
+#ifndef LIMPET_LAYOUT_H
+#error "include layout.h"
+#endif
+
+/* Numbers of areas; never used for anything else. */
+enum {
+    LIMPET_AREA_WORKERS = 0,   /* limpet_worker_metrics by worker */
+    LIMPET_AREA_BACKENDS = 1,  /* limpet_backend_metrics by worker and slot */
+    LIMPET_AREA_LISTENERS = 2, /* limpet_listener_metrics by worker and slot */
+    LIMPET_AREA_ACCESS = 3,    /* limpet_access_ring by worker */
+    LIMPET_AREA_LOG = 4,       /* limpet_log_state */
+    LIMPET_AREA_CONTROL = 5,   /* limpet_control_counters */
+    LIMPET_AREA_HISTORY = 6,   /* limpet_backend_history by slot */
+    LIMPET_AREAS = 32
+};
+
+typedef struct {
+    uint64_t offset; /* bytes from the start of the region; 0: there is none */
+    uint64_t bytes;
+} limpet_area;
+
+typedef struct {
+    limpet_area area[LIMPET_AREAS];
+} limpet_areas;
+
+/* A histogram: how often each bucket was met, the last being what is above all bounds, and the sum in microseconds. */
+#define LIMPET_BUCKETS 15
+typedef struct {
+    uint64_t count[LIMPET_BUCKETS];
+    uint64_t sum;
+} limpet_histogram;
+
+/* Reasons are EndReason.rawValue. */
+#define LIMPET_END_REASONS 32
+
+enum { LIMPET_SPLICE_MOVED = 0, LIMPET_SPLICE_AGAIN = 1, LIMPET_SPLICE_FAILED = 2, LIMPET_SPLICE_RESULTS = 3 };
+
+/* Written by the worker alone. */
+typedef struct {
+    uint64_t closed[LIMPET_END_REASONS]; /* connections that have ended */
+    limpet_histogram duration;           /* of these: how long they lasted */
+    uint64_t splice[LIMPET_SPLICE_RESULTS];
+    uint64_t lag; /* ns that the last command which asked for it waited in the mailbox */
+    uint64_t reserved[12];
+} limpet_worker_metrics;
+
+typedef struct {
+    limpet_histogram connect; /* from the start of the connect to its success */
+} limpet_backend_metrics;
+
+typedef struct {
+    uint64_t refused[LIMPET_END_REASONS]; /* clients that were reset without having been given a backend */
+} limpet_listener_metrics;
+
+enum { LIMPET_ACCESS_START = 1, LIMPET_ACCESS_END = 2 };
+
+/* A line of the access log, before it is written. Names are found by slot when it is. */
+typedef struct {
+    uint64_t id;
+    uint64_t time;     /* CLOCK_BOOTTIME ns */
+    uint64_t duration; /* ns; of a start: 0 */
+    uint64_t bytes[2];
+    limpet_address client;
+    limpet_address peer;
+    uint16_t service;
+    uint16_t listener;
+    uint16_t backend; /* UINT16_MAX: none */
+    uint16_t home;
+    uint8_t kind;        /* LIMPET_ACCESS_x */
+    uint8_t end;         /* EndReason.rawValue */
+    uint8_t attempt;     /* connects started */
+    uint8_t away_reason; /* as in limpet_record */
+    uint32_t connect;    /* microseconds from accept to backend; 0: none was reached */
+    uint64_t reserved[3];
+} limpet_access_entry;
+
+#define LIMPET_ACCESS_ENTRIES 8192
+
+/* The worker writes entries and `head`, the thread that writes the log `tail`. */
+typedef struct {
+    uint64_t head;    /* entries so far; the next lies at head % LIMPET_ACCESS_ENTRIES */
+    uint64_t dropped; /* entries for which there was no room */
+    uint64_t reserved_head[6];
+    uint64_t tail; /* entries that were written out */
+    uint64_t reserved_tail[7];
+    limpet_access_entry entry[LIMPET_ACCESS_ENTRIES];
+} limpet_access_ring;
+
+enum { LIMPET_ACCESS_OFF = 0, LIMPET_ACCESS_ENDS = 1, LIMPET_ACCESS_BOTH = 2 };
+
+typedef struct {
+    uint8_t access; /* LIMPET_ACCESS_x: which lines workers are to make */
+    uint8_t reserved_bytes[3];
+    uint32_t asleep;      /* 1: whoever writes the log waits to be woken */
+    uint64_t access_told; /* of the entries that were dropped, how many the log has told of */
+    uint64_t log_dropped; /* lines of the log itself that nobody read in time */
+    uint64_t reserved[13];
+} limpet_log_state;
+
+/* Written by the control plane alone. */
+typedef struct {
+    uint64_t reloads[2];  /* succeeded, refused or failed */
+    uint64_t upgrades[3]; /* served, refused, rolled back */
+    uint64_t events_dropped;
+    uint64_t reserved[26];
+} limpet_control_counters;
+
+/* The same. */
+typedef struct {
+    uint64_t state_changes[8]; /* by BackendState.rawValue: how often it came to that */
+    uint64_t reserved[8];
+} limpet_backend_history;
+
+#endif

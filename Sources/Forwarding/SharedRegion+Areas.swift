@@ -1,0 +1,113 @@
+public import CLayout
+public import Linux
+
+/// The areas of the region, see areas.h: where each lies, and what there is in it.
+extension SharedRegion {
+    /// Bytes of each area that this build knows, by its number.
+    static func areaSizes(workers: Int, backends: Int, listeners: Int) -> [(number: Int, bytes: Int)] {
+        [
+            (LIMPET_AREA_WORKERS, workers * MemoryLayout<limpet_worker_metrics>.stride),
+            (LIMPET_AREA_BACKENDS, workers * backends * MemoryLayout<limpet_backend_metrics>.stride),
+            (LIMPET_AREA_LISTENERS, workers * listeners * MemoryLayout<limpet_listener_metrics>.stride),
+            (LIMPET_AREA_ACCESS, workers * MemoryLayout<limpet_access_ring>.stride),
+            (LIMPET_AREA_LOG, MemoryLayout<limpet_log_state>.stride),
+            (LIMPET_AREA_CONTROL, MemoryLayout<limpet_control_counters>.stride),
+            (LIMPET_AREA_HISTORY, backends * MemoryLayout<limpet_backend_history>.stride),
+        ]
+    }
+
+    /// Where areas that a region lacks go: into what is free from `start` on.
+    /// - Parameters:
+    ///   - header: of the region. Its offset of the table is set, where it had none.
+    ///   - areas: the region's table; all zero: it had none.
+    ///   - start: the first free byte; moved on behind what is placed.
+    public static func placeAreas(
+        _ header: inout limpet_shared_header, _ areas: inout limpet_areas, from start: inout Int
+    ) {
+        func reserve(_ bytes: Int) -> UInt64 {
+            defer { start += (bytes + 4095) / 4096 * 4096 }
+            return UInt64(start)
+        }
+        if header.areas_offset == 0 { header.areas_offset = reserve(MemoryLayout<limpet_areas>.stride) }
+        for (number, bytes) in missingAreas(header, &areas) {
+            limpet_area_of(&areas, Int32(number)).pointee = limpet_area(offset: reserve(bytes), bytes: UInt64(bytes))
+        }
+    }
+
+    /// Whether a region has all areas that this build works with, each of the size that it works with.
+    public static func hasAllAreas(_ memory: SharedMemory) -> Bool {
+        let header = memory.base.assumingMemoryBound(to: limpet_shared_header.self)
+        if header.pointee.areas_offset == 0 { return false }
+        var areas = areas(memory)
+        return missingAreas(header.pointee, &areas).isEmpty
+    }
+
+    /// The table of a region's areas; all zero where it has none.
+    public static func areas(_ memory: SharedMemory) -> limpet_areas {
+        let offset = memory.base.assumingMemoryBound(to: limpet_shared_header.self).pointee.areas_offset
+        return offset == 0
+            ? limpet_areas() : (memory.base + Int(offset)).assumingMemoryBound(to: limpet_areas.self).pointee
+    }
+
+    private static func missingAreas(
+        _ header: limpet_shared_header, _ areas: inout limpet_areas
+    ) -> [(number: Int, bytes: Int)] {
+        let sizes = areaSizes(
+            workers: Int(header.workers), backends: Int(header.backends), listeners: Int(header.listeners))
+        return sizes.filter { limpet_area_of(&areas, Int32($0.number)).pointee.bytes != UInt64($0.bytes) }
+    }
+
+    // MARK: What there is
+
+    /// Written by that worker alone.
+    @inline(__always)
+    public func metrics(ofWorker index: Int) -> UnsafeMutablePointer<limpet_worker_metrics> {
+        base(LIMPET_AREA_WORKERS, of: limpet_worker_metrics.self) + index
+    }
+
+    @inline(__always)
+    public func metrics(_ worker: Int, backend slot: Int) -> UnsafeMutablePointer<limpet_backend_metrics> {
+        base(LIMPET_AREA_BACKENDS, of: limpet_backend_metrics.self) + worker * backendSlots + slot
+    }
+
+    @inline(__always)
+    public func metrics(_ worker: Int, listener slot: Int) -> UnsafeMutablePointer<limpet_listener_metrics> {
+        base(LIMPET_AREA_LISTENERS, of: limpet_listener_metrics.self) + worker * listenerSlots + slot
+    }
+
+    /// Lines of the access log that wait to be written: the worker adds, the log's thread takes.
+    @inline(__always)
+    public func accessRing(_ worker: Int) -> UnsafeMutablePointer<limpet_access_ring> {
+        base(LIMPET_AREA_ACCESS, of: limpet_access_ring.self) + worker
+    }
+
+    @inline(__always)
+    public var logState: UnsafeMutablePointer<limpet_log_state> { base(LIMPET_AREA_LOG, of: limpet_log_state.self) }
+
+    /// What the control plane counts; its thread alone writes it.
+    public var controlCounters: UnsafeMutablePointer<limpet_control_counters> {
+        base(LIMPET_AREA_CONTROL, of: limpet_control_counters.self)
+    }
+
+    /// How often a backend came to each state; the control plane's thread alone writes it.
+    public func history(_ slot: Int) -> UnsafeMutablePointer<limpet_backend_history> {
+        base(LIMPET_AREA_HISTORY, of: limpet_backend_history.self) + slot
+    }
+
+    @inline(__always)
+    private func base<Area>(_ number: Int, of: Area.Type) -> UnsafeMutablePointer<Area> {
+        let offset = limpet_area_of(areas, Int32(number)).pointee.offset
+        return (memory.base + Int(offset)).assumingMemoryBound(to: Area.self)
+    }
+
+    /// Makes the metrics of a backend's slot begin anew: it is another's now, and no worker knows it yet.
+    public func clearMetrics(ofBackend slot: Int) {
+        for worker in 0..<workerCount { metrics(worker, backend: slot).pointee = limpet_backend_metrics() }
+        history(slot).pointee = limpet_backend_history()
+    }
+
+    /// The same for a listener.
+    public func clearMetrics(ofListener slot: Int) {
+        for worker in 0..<workerCount { metrics(worker, listener: slot).pointee = limpet_listener_metrics() }
+    }
+}
