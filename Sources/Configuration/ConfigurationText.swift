@@ -38,6 +38,7 @@ extension DaemonConfiguration {
             group.map { Setting(ConfigurationKeys.group, $0) },
             Setting(ConfigurationKeys.logLevel, logLevel.rawValue),
             Setting(ConfigurationKeys.logFormat, logFormat.rawValue),
+            Setting(ConfigurationKeys.accessLog, accessLog.rawValue),
             hashKeyFile.map { Setting(ConfigurationKeys.hashKeyFile, $0) },
         ]
         return settings.compactMap { $0 }

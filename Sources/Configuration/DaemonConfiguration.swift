@@ -26,6 +26,7 @@ public struct DaemonConfiguration: Sendable, Equatable {
     public var group: String?
     public var logLevel: LogLevel = .info
     public var logFormat: LogFormat = .text
+    public var accessLog: AccessLog = .off
     /// The key of all hashes. Published default unless `hash-key-file` names another.
     public var hashKey: HashKey = .published
     /// The file that the key came from; nil when it is the published default.
@@ -44,6 +45,11 @@ public enum LogLevel: String, Sendable, CaseIterable {
 /// How a line of the log looks.
 public enum LogFormat: String, Sendable, CaseIterable {
     case text, json
+}
+
+/// Of what in the life of a connection the log has a line.
+public enum AccessLog: String, Sendable, CaseIterable {
+    case off, end, both
 }
 
 /// One or more listening addresses and the backends behind them.

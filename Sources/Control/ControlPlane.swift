@@ -55,6 +55,8 @@ public protocol ControlPlane: AnyObject {
     /// other.
     /// - Returns: what has changed, once every worker goes by it; fails with a ``ControlError`` where nothing has.
     func reload(_ request: ReloadRequest, by caller: Caller) throws(ControlError) -> EventLoopFuture<ReloadReport>
+    /// All metrics in Prometheus' text format, see limpet-metrics(7).
+    func metrics() -> String
     /// The effective configuration as TOML.
     func configuration() -> String
     func readiness() -> ReadyReport

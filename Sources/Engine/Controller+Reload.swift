@@ -107,18 +107,26 @@ extension Controller {
         _ outcome: Result<ReloadPlan, ControlError>, _ isDryRun: Bool, _ promise: EventLoopPromise<ReloadReport>
     ) {
         switch outcome {
-        case .failure(let error): ended(promise, .failure(error))
+        case .failure(let error):
+            if !isDryRun { counts.reloadsFailed += 1 }
+            ended(promise, .failure(error))
         case .success(let plan):
-            guard let change = plan.change, !isDryRun else { return ended(promise, .success(plan.report)) }
+            guard !isDryRun else { return ended(promise, .success(plan.report)) }
+            guard let change = plan.change else {
+                counts.reloads += 1
+                return ended(promise, .success(plan.report))
+            }
             do throws(ControlError) {
                 guard isServing else { throw ControlError(.busy, "limpetd is shutting down: nothing has changed") }
                 try apply(plan, change) { [self] in
                     topology.closeRetiredListeners(in: region)
                     noteRemoved()
+                    counts.reloads += 1
                     ended(promise, .success(plan.report))
                 }
             } catch {
                 ListenerSet.unbind(change.bound, in: region)
+                counts.reloadsFailed += 1
                 ended(promise, .failure(error))
             }
         }
@@ -182,6 +190,7 @@ extension Controller {
     private func clearRecycled(_ assignment: SlotAssignment) {
         for worker in 0..<region.workerCount {
             for slot in assignment.recycledBackends {
+                counts.forget(slot)
                 region.counters(worker, backend: slot).pointee = limpet_backend_counters()
             }
             for slot in assignment.recycledListeners {

@@ -220,6 +220,7 @@ extension Controller {
                 count: report.connections))
         switch report.state {
         case .serving:
+            counts.upgrades += 1
             log.notice(
                 "upgraded",
                 metadata: [
@@ -227,10 +228,12 @@ extension Controller {
                     "connections": "\(report.connections ?? 0)", "pause_ms": "\(report.pauseMilliseconds ?? 0)",
                 ])
         case .rolledBack:
+            counts.upgradesRolledBack += 1
             log.error(
                 "the upgrade was rolled back: \(reason)",
                 metadata: ["from": "\(report.newVersion ?? "")", "to": "\(report.oldVersion)"])
         default:
+            counts.upgradesRefused += 1
             log.error("upgrade refused, and nothing has changed: \(reason)")
         }
     }

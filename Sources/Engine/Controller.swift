@@ -31,6 +31,8 @@ final class Controller: ControlPlane, @unchecked Sendable {
     /// Ends the process. Called once, when nothing is left to do.
     let finished: @Sendable () -> Void
 
+    /// For the metrics.
+    var counts = ControlCounts()
     let incidents: IncidentLog
     let healthKeeper: HealthKeeper
     /// A rebuild for the weights that agents have changed is to come.
@@ -40,6 +42,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
     var fileReading: ConfigurationLoader.FileReading?
     /// What operators have set, on its way to the disk.
     let intents: IntentKeeper
+    let logThread: LogThread
     /// By backend slot.
     var closings: [Int: Closing] = [:]
     /// By backend slot: when a check was asked for last because a connection was reset at once, in ns of ``Clock``.
@@ -66,7 +69,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
     init(
         active: ActiveConfiguration, request: EngineRequest, topology: Topology, region: SharedRegion,
         workers: WorkerPool, tally: Tally, listeners: ListenerSet, budget: DescriptorBudget,
-        incidents: IncidentLog, health: HealthKeeper, intents: IntentKeeper, userName: String,
+        incidents: IncidentLog, health: HealthKeeper, intents: IntentKeeper, logThread: LogThread, userName: String,
         eventLoop: any EventLoop, log: Logger,
         finished: @escaping @Sendable () -> Void
     ) {
@@ -81,6 +84,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
         self.incidents = incidents
         healthKeeper = health
         self.intents = intents
+        self.logThread = logThread
         self.userName = userName
         self.eventLoop = eventLoop
         self.log = log
@@ -170,6 +174,8 @@ final class Controller: ControlPlane, @unchecked Sendable {
             let now = state(slot).rawValue
             let seen = region.backend(slot)
             if now != limpet_load8(&seen.pointee.state) {
+                // The first state of all is no change.
+                if seen.pointee.state != 0 { counts.noteState(slot, state(slot)) }
                 limpet_publish64(&seen.pointee.since, Clock.wall())
                 limpet_publish8(&seen.pointee.state, now)
             }

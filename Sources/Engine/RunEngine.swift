@@ -96,6 +96,13 @@ private struct EngineRun {
         IntentRestore(path: statePath, log: log).run(named, region)
         let topology = try Topology(
             request.configuration, active.slots, after: named, weight: region.effectiveWeight)
+        let logThread: LogThread
+        do throws(SystemError) {
+            logThread = try LogThread(region, topology, log)
+            try logThread.start()
+        } catch {
+            throw StartError("\(error)")
+        }
         // Clients first: the control plane is started once they are served, and then asked to look at the board.
         let readBoard = Locked<(@Sendable () -> Void)?>(nil)
         let board = IncidentBoard(notify: { readBoard.with { $0 }?() })
@@ -104,7 +111,7 @@ private struct EngineRun {
         let early = isFirst ? startChecks(topology, events) : nil
         early?.waitForFirstRound()
         let tally = Tally(backendSlots: region.backendSlots)
-        let workers = try startWorkers(topology, accepted, board, tally, budget)
+        let workers = try startWorkers(topology, accepted, board, tally, budget, logThread.wakeUp)
 
         let health = early ?? startChecks(topology, events)
         let eventLoop = health.eventLoop
@@ -121,7 +128,7 @@ private struct EngineRun {
         let controller = Controller(
             active: active, request: request, topology: topology, region: region, workers: workers,
             tally: tally, listeners: listeners, budget: budget, incidents: incidents, health: health,
-            intents: intents, userName: active.user, eventLoop: eventLoop, log: log,
+            intents: intents, logThread: logThread, userName: active.user, eventLoop: eventLoop, log: log,
             finished: { ending.complete() })
         try? eventLoop.submit { controller.begin() }.wait()
         let read: @Sendable () -> Void = { eventLoop.execute { controller.take(board.takeAll()) } }
@@ -135,6 +142,7 @@ private struct EngineRun {
             controller.noteClosings()
             controller.notePassives()
             controller.noteRemoved()
+            workers.postToAll(.probe(sent: Clock.now()))
         }
         try takeSignals { number in eventLoop.execute { controller.signalled(number) } }
         Rehearsal.pass(.serving, region)
@@ -146,6 +154,7 @@ private struct EngineRun {
         workers.join()
         server.stop()
         intents.finish(within: .seconds(5))
+        logThread.finish()
         log.notice("ended")
     }
 
@@ -165,13 +174,14 @@ private struct EngineRun {
     /// - Returns: when they have recovered what an engine before has left, and serve.
     private func startWorkers(
         _ topology: Topology, _ accepted: [AcceptedSocket], _ board: IncidentBoard, _ tally: Tally,
-        _ budget: DescriptorBudget
+        _ budget: DescriptorBudget, _ logWakeUp: WakeUp
     ) throws(StartError) -> WorkerPool {
         let serving = Completion()
         do throws(SystemError) {
             let workers = try WorkerPool(
                 region: region, table: topology.forwardingTable(), accepted: accepted, tally: tally,
                 maximumPipes: max(4, budget.pipeCap / region.workerCount), incidents: board,
+                logWakeUp: logWakeUp,
                 whenServing: { [region] in
                     region.continuity.pointee.resumed = Clock.now()
                     RollBack.noteServing(region)

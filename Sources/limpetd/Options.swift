@@ -121,6 +121,9 @@ struct DaemonOptions: ParsableArguments {
     @Option(help: help(ConfigurationKeys.logFormat, "text|json"))
     var logFormat: String?
 
+    @Option(help: help(ConfigurationKeys.accessLog, "off|end|both"))
+    var accessLog: String?
+
     func set(on flags: inout FlagValues) {
         flags.set(ConfigurationKeys.hashKeyFile, hashKeyFile)
         flags.set(ConfigurationKeys.workers, workers)
@@ -132,6 +135,7 @@ struct DaemonOptions: ParsableArguments {
         flags.set(ConfigurationKeys.group, group)
         flags.set(ConfigurationKeys.logLevel, logLevel)
         flags.set(ConfigurationKeys.logFormat, logFormat)
+        flags.set(ConfigurationKeys.accessLog, accessLog)
     }
 }
 

@@ -221,6 +221,8 @@ final class FakePlane: ControlPlane, Sendable {
         }
     }
 
+    func metrics() -> String { "# HELP limpet_ready Whether.\n# TYPE limpet_ready gauge\nlimpet_ready 1\n" }
+
     func configuration() -> String { "[service.chat]\nlisten = \"0.0.0.0:80\"\n" }
 
     func readiness() -> ReadyReport {

@@ -1,6 +1,7 @@
 import Configuration
 import Control
 import Foundation
+import Observability
 import Testing
 
 // What one of them has and the other lacks fails here: flags, verbs, keys, exit statuses.
@@ -53,6 +54,16 @@ struct PagesAgreeTests {
             Comparison.differences(of: "key", code: names, page: page.commands.compactMap(\.literal)) == [])
     }
 
+    @Test("limpet-metrics(7): metrics with their kinds and labels")
+    func metrics() throws {
+        let page = try Pages.read("limpet-metrics.7").commands.map { item in
+            let labels = item.head.filter { $0.macro == "Pq" }.flatMap(\.words)
+            return "\(item.literal ?? "") \(item.body.first?.words.first ?? "") \(labels)"
+        }
+        let code = MetricCatalogue.all.map { "\($0.name) \($0.kind.rawValue.capitalized). \($0.labels)" }
+        #expect(Comparison.differences(of: "metric", code: code, page: page) == [])
+    }
+
     @Test("Exit statuses", arguments: ["limpetd", "limpetctl"])
     func exitStatuses(program: String) throws {
         let help = try CommandHelp(of: program)
@@ -101,7 +112,7 @@ struct PagesAgreeTests {
 
 /// The pages of the source tree.
 enum Pages {
-    static let names = ["limpetd.8", "limpetctl.8", "limpet.toml.5"]
+    static let names = ["limpetd.8", "limpetctl.8", "limpet.toml.5", "limpet-metrics.7"]
 
     static func path(of name: String) -> String {
         URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
@@ -114,6 +125,7 @@ enum Pages {
 
     static func required(of name: String) -> [String] {
         switch name {
+        case "limpet-metrics.7": ["NAME", "DESCRIPTION", "EXAMPLES", "SEE ALSO"]
         case "limpet.toml.5": ["NAME", "DESCRIPTION", "EXAMPLES", "DIAGNOSTICS", "SEE ALSO"]
         default: ["NAME", "SYNOPSIS", "DESCRIPTION", "EXIT STATUS", "EXAMPLES", "DIAGNOSTICS", "SEE ALSO"]
         }

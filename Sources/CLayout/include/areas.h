@@ -103,7 +103,8 @@ typedef struct {
     uint32_t asleep;      /* 1: whoever writes the log waits to be woken */
     uint64_t access_told; /* of the entries that were dropped, how many the log has told of */
     uint64_t log_dropped; /* lines of the log itself that nobody read in time */
-    uint64_t reserved[13];
+    uint64_t log_waiting; /* lines that wait in the memory of the engine: lost, should it die */
+    uint64_t reserved[12];
 } limpet_log_state;
 
 /* Written by the control plane alone. */

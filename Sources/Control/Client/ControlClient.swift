@@ -66,6 +66,13 @@ public final class ControlClient {
             version: head.daemonVersion, time: head.time, body: ConfigurationReport(toml: String(buffer: bytes)))
     }
 
+    /// All metrics.
+    public func metrics() throws(ControlError) -> Reply<MetricsReport> {
+        let (head, bytes) = try whole(.GET, "metrics", nil)
+        guard head.status == .ok else { throw try failure(bytes) }
+        return Reply(version: head.daemonVersion, time: head.time, body: MetricsReport(metrics: String(buffer: bytes)))
+    }
+
     public func drain(_ backend: String, deadline: Duration?, force: Bool) throws(ControlError) -> Reply<BackendChange>
     {
         try post("drain", DrainBody(backend: backend, service: nil, deadlineSeconds: deadline?.inSeconds, force: force))

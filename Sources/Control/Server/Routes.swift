@@ -47,6 +47,7 @@ struct Routes {
                 rest.isEmpty
                 ? [
                     "status", "backends", "connections", "listeners", "where", "config", "ready", "version", "events",
+                    "metrics",
                 ].contains(route)
                 : route == "backends" && rest.count <= 2 || route == "upgrades" && rest.count == 1
             guard isShown || isChange && rest.isEmpty else { throw unknownPath(request) }
@@ -113,6 +114,9 @@ struct Routes {
         case "config":
             try request.allow([])
             return .whole(status: .ok, type: "application/toml", body: ByteBuffer(string: plane.configuration()))
+        case "metrics":
+            try request.allow([])
+            return .whole(status: .ok, type: metricsMediaType, body: ByteBuffer(string: plane.metrics()))
         case "ready":
             try request.allow([])
             let report = plane.readiness()
