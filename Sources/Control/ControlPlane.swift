@@ -13,6 +13,11 @@ public protocol ControlPlane: AnyObject {
     /// All backends, service by service in the order of the configuration.
     func backends() -> [BackendRow]
     func listeners() -> [ListenerRow]
+    /// What changes fast.
+    func top() -> TopReport
+    func logLevel() -> LogReport
+    /// Sets the level of the log, until the next reload or restart.
+    func setLogLevel(_ level: LogReport.Level, by caller: Caller) -> LogReport
     /// Starts a walk over the connection table. Rows are consistent one by one, not as a whole.
     func connections() -> any ConnectionCursor
     /// The preference order of a client's address.

@@ -31,6 +31,15 @@ public final class ControlClient {
 
     public func listeners() throws(ControlError) -> Reply<ListenersReport> { try get("listeners") }
 
+    public func top() throws(ControlError) -> Reply<TopReport> { try get("top") }
+
+    public func logLevel() throws(ControlError) -> Reply<LogReport> { try get("log") }
+
+    /// - Parameter level: a word of ``LogReport/Level``.
+    public func setLogLevel(_ level: String) throws(ControlError) -> Reply<LogReport> {
+        try post("log", LogBody(level: level))
+    }
+
     public func version() throws(ControlError) -> Reply<EmptyBody> { try get("version") }
 
     /// - Parameter service: nil: of all services.

@@ -18,7 +18,7 @@ enum Answer {
 struct Routes {
     /// What POST takes, by the first part of the path.
     private static let changes: Set = [
-        "drain", "undrain", "disable", "enable", "weight", "check", "close", "rehome", "reload", "upgrade", "shutdown",
+        "drain", "undrain", "disable", "enable", "weight", "check", "close", "rehome", "reload", "upgrade", "shutdown", "log",
     ]
 
     private let plane: any ControlPlane
@@ -42,12 +42,13 @@ struct Routes {
         do throws(ControlError) {
             guard request.path.first == "v1", request.path.count > 1 else { throw unknownPath(request) }
             let (route, rest) = (request.path[1], Array(request.path.dropFirst(2)))
-            let isChange = Routes.changes.contains(route)
+            // The level of the log is asked for and set by one name.
+            let isChange = Routes.changes.contains(route) && !(route == "log" && request.method == .GET)
             let isShown =
                 rest.isEmpty
                 ? [
                     "status", "backends", "connections", "listeners", "where", "config", "ready", "version", "events",
-                    "metrics",
+                    "metrics", "top", "log",
                 ].contains(route)
                 : route == "backends" && rest.count <= 2 || route == "upgrades" && rest.count == 1
             guard isShown || isChange && rest.isEmpty else { throw unknownPath(request) }
@@ -102,6 +103,12 @@ struct Routes {
                 throw ControlError(.badRequest, "\"\(rest[0])\" is not the number of an upgrade")
             }
             return reply(try plane.upgrade(id))
+        case "top":
+            try request.allow([])
+            return reply(plane.top())
+        case "log":
+            try request.allow([])
+            return reply(plane.logLevel())
         case "listeners":
             try request.allow([])
             return reply(ListenersReport(listeners: plane.listeners()))
@@ -163,6 +170,9 @@ struct Routes {
                 throw ControlError(.badRequest, "rate: \(rate) is not a whole number from 0 to 100000")
             }
             return reply(try plane.rehome(RehomeRequest(service: service, rate: body.rate), by: caller))
+        case "log":
+            let body = try request.json(LogBody.self, fields: LogBody.CodingKeys.self)
+            return reply(plane.setLogLevel(try ConnectionFilter.choice("level", body.level), by: caller))
         case "reload":
             let body = try request.json(ReloadBody.self, fields: ReloadBody.CodingKeys.self)
             return later(try plane.reload(ReloadRequest(dryRun: body.dryRun ?? false), by: caller))

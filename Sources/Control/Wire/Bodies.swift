@@ -112,6 +112,14 @@ struct UpgradeBody: Codable {
     }
 }
 
+struct LogBody: Codable {
+    var level: String
+
+    enum CodingKeys: String, CodingKey, CaseIterable {
+        case level
+    }
+}
+
 struct ShutdownBody: Codable {
     var drainSeconds: Double?
     var force: Bool?
