@@ -1,4 +1,5 @@
 import CLayout
+import Configuration
 import Continuity
 import Control
 import Forwarding

@@ -30,14 +30,26 @@ public enum Screen {
     }
 
     public static func key(within milliseconds: Int) -> Input {
+        guard isReady(within: milliseconds) else { return .none }
+        guard let first = next() else { return Errno.last == .interrupted ? .none : .gone }
+        guard first == 0x1B else { return .key(first) }
+        // What arrows and others send: escape, [ or O, and then up to the first letter or ~.
+        guard isReady(within: 0), let second = next(), second == UInt8(ascii: "[") || second == UInt8(ascii: "O") else {
+            return .none
+        }
+        while isReady(within: 0), let byte = next(), !(0x40...0x7E).contains(byte) {}
+        return .none
+    }
+
+    private static func isReady(within milliseconds: Int) -> Bool {
         var entry = pollfd(fd: 0, events: Int16(POLLIN), revents: 0)
-        guard poll(&entry, 1, Int32(clamping: milliseconds)) > 0 else { return .none }
-        var bytes: (UInt64, UInt64) = (0, 0)
-        let count = withUnsafeMutableBytes(of: &bytes) { read(0, $0.baseAddress!, $0.count) }
-        if count < 0 && Errno.last == .interrupted { return .none }
-        if count <= 0 { return .gone }
-        let first = UInt8(truncatingIfNeeded: bytes.0)
-        // Escape begins what arrows and others send.
-        return first == 0x1B ? .none : .key(first)
+        return poll(&entry, 1, Int32(clamping: milliseconds)) > 0
+    }
+
+    /// nil: none came.
+    private static func next() -> UInt8? {
+        var byte: UInt8 = 0
+        errno = 0
+        return read(0, &byte, 1) == 1 ? byte : nil
     }
 }
