@@ -32,7 +32,7 @@ struct TopTests {
         // An arrow is no key of its.
         terminal.type("\u{1B}[A")
         terminal.type("s")
-        try eventually("it sorts by something else") { terminal.text.contains("sort: connections") }
+        try eventually("it sorts by something else") { terminal.text.contains("s by connections") }
         terminal.type(" ")
         try eventually("it stands still") { terminal.text.contains("space go on") }
         terminal.clear()

@@ -17,8 +17,13 @@ enum Answer {
 /// Paths, methods, names and force: everything between a request and the plane. Lives on the control event loop.
 struct Routes {
     /// What POST takes, by the first part of the path.
-    private static let changes: Set = [
+    static let changes = [
         "drain", "undrain", "disable", "enable", "weight", "check", "close", "rehome", "reload", "upgrade", "shutdown", "log",
+    ]
+    /// What GET takes, by the first part of the path, where that is all of it.
+    static let shows = [
+        "status", "backends", "connections", "listeners", "where", "config", "ready", "version", "events", "metrics",
+        "top", "log",
     ]
 
     private let plane: any ControlPlane
@@ -42,14 +47,11 @@ struct Routes {
         do throws(ControlError) {
             guard request.path.first == "v1", request.path.count > 1 else { throw unknownPath(request) }
             let (route, rest) = (request.path[1], Array(request.path.dropFirst(2)))
-            // The level of the log is asked for and set by one name.
-            let isChange = Routes.changes.contains(route) && !(route == "log" && request.method == .GET)
+            let isChange =
+                Routes.changes.contains(route) && !(request.method == .GET && Routes.shows.contains(route))
             let isShown =
                 rest.isEmpty
-                ? [
-                    "status", "backends", "connections", "listeners", "where", "config", "ready", "version", "events",
-                    "metrics", "top", "log",
-                ].contains(route)
+                ? Routes.shows.contains(route)
                 : route == "backends" && rest.count <= 2 || route == "upgrades" && rest.count == 1
             guard isShown || isChange && rest.isEmpty else { throw unknownPath(request) }
             guard request.method == (isChange ? .POST : .GET) else {
@@ -309,5 +311,13 @@ struct Routes {
             return .whole(
                 status: .internalServerError, type: "text/plain", body: ByteBuffer(string: "limpetd: \(error)\n"))
         }
+    }
+}
+
+/// All that the control socket answers, as limpet-control(7) lists it: a method and a path each.
+public enum ControlRoutes {
+    public static var all: [String] {
+        let named = ["backends/NAME", "backends/SERVICE/NAME", "upgrades/ID"]
+        return (Routes.shows + named).map { "GET /v1/\($0)" } + Routes.changes.map { "POST /v1/\($0)" }
     }
 }

@@ -96,7 +96,7 @@ final class TopScreen {
             text += Printable.line(line, withColours: style.isOn) + "\u{1B}[K\r\n"
         }
         let help =
-            "q quit  b backends  c connections  l listeners  s sort: \(sortText)  space "
+            "q quit  b backends  c connections  l listeners  s by \(sortText)  space "
             + (isPaused ? "go on" : "stop")
         text += "\u{1B}[J\u{1B}[\(size.rows);1H" + style.paint(String(help.prefix(size.columns - 1)), .strong)
         _ = Terminal.write(Array(text.utf8), to: 1)
