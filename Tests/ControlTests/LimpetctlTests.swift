@@ -151,7 +151,8 @@ import Testing
         try TestDaemon.run { (daemon) throws in
             let ids = (0x100001...0x102328).map { String($0, radix: 16) }
             let result = try run(
-                LimpetctlTests.program, ["--plain", "close", "--force", "1"] + ids, environment: ["LIMPET_CONTROL": daemon.path])
+                LimpetctlTests.program, ["--plain", "close", "--force", "1"] + ids,
+                environment: ["LIMPET_CONTROL": daemon.path])
             #expect(result.status == 4)
             #expect(result.output == (["1"] + ids).joined(separator: "\t") + "\n")
             let refused = try run(
@@ -251,7 +252,8 @@ import Testing
             #expect(
                 lines[1].split(separator: "\t").map(String.init) == [
                     "2", "chat", "0.0.0.0:80", "ws1", "ws1", "203.0.113.8:40001", "203.0.113.8:40001", "192.0.2.1:80",
-                    "127.0.0.1:9001", "-", "half_closed", "725.000", "725.000", "2000", "24", "0", "-", "-", "-", "-", "-",
+                    "127.0.0.1:9001", "-", "half_closed", "725.000", "725.000", "2000", "24", "0", "-", "-", "-", "-",
+                    "-",
                     "-", "-", "-", "-", "-", "-",
                 ])
             let wide = try ctl(daemon, "--plain", "connections", "--wide", "--limit", "2").output.split(separator: "\n")

@@ -125,7 +125,8 @@ import Testing
                 #expect(try daemon.ask("POST", "/v1/close", body: body).status == 400, "\(body)")
             }
             #expect(try daemon.ask("POST", "/v1/close", body: #"{"ids":["1","1a2f"]}"#).status == 409)
-            let some = try daemon.ask("POST", "/v1/close", body: #"{"ids":["1","1a2f","77"],"reset":true,"force":true}"#)
+            let some = try daemon.ask(
+                "POST", "/v1/close", body: #"{"ids":["1","1a2f","77"],"reset":true,"force":true}"#)
             #expect(some.json["closed"] as? Int == 2)
             let filter = #"{"service":"chat","client":"10.0.0.0/8","state":"open","older_seconds":90,"idle_seconds":60"#
             #expect(try daemon.ask("POST", "/v1/close", body: filter + #","force":true}"#).status == 200)

@@ -138,7 +138,8 @@ enum Pages {
 
     static func required(of name: String) -> [String] {
         switch name {
-        case "limpet-control.7": ["NAME", "DESCRIPTION", "TO SHOW", "TO ACT", "REFUSALS", "FILES", "EXAMPLES", "SEE ALSO"]
+        case "limpet-control.7":
+            ["NAME", "DESCRIPTION", "TO SHOW", "TO ACT", "REFUSALS", "FILES", "EXAMPLES", "SEE ALSO"]
         case "limpet-metrics.7": ["NAME", "DESCRIPTION", "EXAMPLES", "SEE ALSO"]
         case "limpet.toml.5": ["NAME", "DESCRIPTION", "EXAMPLES", "DIAGNOSTICS", "SEE ALSO"]
         default: ["NAME", "SYNOPSIS", "DESCRIPTION", "EXIT STATUS", "EXAMPLES", "DIAGNOSTICS", "SEE ALSO"]

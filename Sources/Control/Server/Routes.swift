@@ -18,7 +18,8 @@ enum Answer {
 struct Routes {
     /// What POST takes, by the first part of the path.
     static let changes = [
-        "drain", "undrain", "disable", "enable", "weight", "check", "close", "rehome", "reload", "upgrade", "shutdown", "log",
+        "drain", "undrain", "disable", "enable", "weight", "check", "close", "rehome", "reload", "upgrade", "shutdown",
+        "log",
     ]
     /// What GET takes, by the first part of the path, where that is all of it.
     static let shows = [

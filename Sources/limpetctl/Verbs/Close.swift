@@ -12,20 +12,23 @@ struct Close: ActingVerb {
 
     @OptionGroup var options: GlobalOptions
 
-    @Argument(help: ArgumentHelp("Numbers as limpetctl connections prints them.", valueName: "id"))
+    @Argument(
+        help: ArgumentHelp("Numbers as limpetctl connections prints them.", valueName: "id"),
+        completion: Completions.connection)
     var ids: [String] = []
 
-    @Option(help: ArgumentHelp("Connections of this service.", valueName: "name"))
+    @Option(help: ArgumentHelp("Connections of this service.", valueName: "name"), completion: Completions.service)
     var service: String?
 
-    @Option(help: ArgumentHelp("Connections of this backend.", valueName: "backend"))
+    @Option(help: ArgumentHelp("Connections of this backend.", valueName: "backend"), completion: Completions.backend)
     var backend: String?
 
     @Option(help: ArgumentHelp("Connections from this address or prefix.", valueName: "cidr"))
     var client: String?
 
     @Option(
-        help: ArgumentHelp("Connections in this state: connecting, open, half_closed, closing.", valueName: "state"))
+        help: ArgumentHelp("Connections in this state: connecting, open, half_closed, closing.", valueName: "state"),
+        completion: Completions.state)
     var state: String?
 
     @Option(

@@ -9,7 +9,9 @@ struct Log: ActingVerb {
 
     @OptionGroup var options: GlobalOptions
 
-    @Argument(help: "The least that is logged: trace, debug, info, notice, warning, error or critical.")
+    @Argument(
+        help: "The least that is logged: trace, debug, info, notice, warning, error or critical.",
+        completion: Completions.level)
     var level: String?
 
     func act(_ client: ControlClient, _ output: Output) throws {
