@@ -33,6 +33,18 @@ public enum ConfigurationKeys {
     public static let logFormat = daemon(
         "log-format", .choice(LogFormat.allCases.map(\.rawValue)), LogFormat.text.rawValue, flag: true,
         "Form of the lines of the log.")
+    public static let metrics = daemon(
+        "metrics", .endpointOr(word: "off"), "off", flag: true,
+        "Where /metrics, /ready and /live are served over HTTP.")
+    public static let statusPage = daemon(
+        "status-page", .boolean, "false", flag: false,
+        "Whether a page for people is served beside the metrics.")
+    public static let statusPageClients = daemon(
+        "status-page-clients", .boolean, "false", flag: false,
+        "Whether that page shows addresses of clients.")
+    public static let statusPageHosts = daemon(
+        "status-page-hosts", .hosts, "[]", flag: false,
+        "Names, beside addresses and localhost, by which that page may be asked for.")
     public static let hashKeyFile = daemon(
         "hash-key-file", .path(limit: 4000), "the published key", flag: true,
         "File of the secret key of all hashes: 32 hexadecimal digits.")
@@ -208,7 +220,7 @@ public enum ConfigurationKeys {
     /// Every key, section by section, in the order of the manual and of the rendered configuration.
     public static let all: [ConfigurationKey] = [
         workers, maxConnections, shutdownDrain, removedDeadline, control, stateDirectory, user, group, logLevel,
-        logFormat, hashKeyFile,
+        logFormat, metrics, statusPage, statusPageClients, statusPageHosts, hashKeyFile,
         defaults, service,
         serviceName, listen, backend,
         hashOn, ipv4Prefix, ipv6Prefix, connectTimeout, connectAttempts, passiveFall, slowStart, whenDown, whenAllDown,

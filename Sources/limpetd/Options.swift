@@ -121,7 +121,11 @@ struct DaemonOptions: ParsableArguments {
     @Option(help: help(ConfigurationKeys.logFormat, "text|json"))
     var logFormat: String?
 
+    @Option(help: help(ConfigurationKeys.metrics, "addr:port|off"))
+    var metrics: String?
+
     func set(on flags: inout FlagValues) {
+        flags.set(ConfigurationKeys.metrics, metrics)
         flags.set(ConfigurationKeys.hashKeyFile, hashKeyFile)
         flags.set(ConfigurationKeys.workers, workers)
         flags.set(ConfigurationKeys.maxConnections, maxConnections)

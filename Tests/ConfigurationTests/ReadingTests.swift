@@ -25,7 +25,10 @@ import Testing
         (ConfigurationKeys.control, "\"/run/x.sock\""),
         (ConfigurationKeys.stateDirectory, "\"/var/lib/x\""), (ConfigurationKeys.user, "\"nobody\""),
         (ConfigurationKeys.group, "\"nogroup\""), (ConfigurationKeys.logLevel, "\"debug\""),
-        (ConfigurationKeys.logFormat, "\"json\""), (ConfigurationKeys.hashKeyFile, "\"/etc/key\""),
+        (ConfigurationKeys.logFormat, "\"json\""), (ConfigurationKeys.metrics, "\"127.0.0.1:9464\""),
+        (ConfigurationKeys.statusPage, "true"), (ConfigurationKeys.statusPageClients, "true"),
+        (ConfigurationKeys.statusPageHosts, "[\"status.example.org\", \"lb1\"]"),
+        (ConfigurationKeys.hashKeyFile, "\"/etc/key\""),
         (ConfigurationKeys.hashOn, "\"source-port\""), (ConfigurationKeys.ipv4Prefix, "24"),
         (ConfigurationKeys.ipv6Prefix, "56"), (ConfigurationKeys.connectTimeout, "\"250ms\""),
         (ConfigurationKeys.connectAttempts, "5"), (ConfigurationKeys.passiveFall, "\"off\""),
@@ -163,6 +166,10 @@ import Testing
                 control = "a\\\\b\\"c"
                 log-level = "info"
                 log-format = "text"
+                metrics = "off"
+                status-page = false
+                status-page-clients = false
+                status-page-hosts = []
 
                 [[service]]
                 name = "chat"
@@ -203,7 +210,7 @@ import Testing
 
     @Test func theHashIsFNVOfTheText() throws {
         // The hash of this very text by another implementation of FNV-1a (64 bits).
-        #expect(try read(document()).configHash == "ff6d865ebbf31116")
+        #expect(try read(document()).configHash == "e0063b8ec48faae5")
     }
 }
 
@@ -211,7 +218,7 @@ extension ConfigurationKey {
     /// False where the default is told in words that are not a value.
     fileprivate var isDefaultWritable: Bool {
         switch kind {
-        case .path, .table, .account, .text, .ipAddress: false
+        case .path, .table, .account, .text, .ipAddress, .hosts: false
         case .check, .choice, .integer, .duration:
             // Of those of a check, the ones that hold for every type.
             section != .health && self != ConfigurationKeys.backendHealth

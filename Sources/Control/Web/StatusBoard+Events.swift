@@ -1,0 +1,4 @@
+/// The events that the status page shows.
+extension StatusBoard {
+    func events() -> [StatusDocument.Event] { [] }
+}
