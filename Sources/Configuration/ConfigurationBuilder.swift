@@ -70,6 +70,7 @@ struct ConfigurationBuilder {
         reader.read(ConfigurationKeys.group, into: &configuration.group)
         reader.read(ConfigurationKeys.logLevel, into: &configuration.logLevel)
         reader.read(ConfigurationKeys.logFormat, into: &configuration.logFormat)
+        reader.read(ConfigurationKeys.accessLog, into: &configuration.accessLog)
         readMetrics(reader, into: &configuration.metrics)
         reader.read(ConfigurationKeys.statusPage, into: &configuration.statusPage.isServed)
         reader.read(ConfigurationKeys.statusPageClients, into: &configuration.statusPage.showsClients)

@@ -33,6 +33,9 @@ public enum ConfigurationKeys {
     public static let logFormat = daemon(
         "log-format", .choice(LogFormat.allCases.map(\.rawValue)), LogFormat.text.rawValue, flag: true,
         "Form of the lines of the log.")
+    public static let accessLog = daemon(
+        "access-log", .choice(AccessLog.allCases.map(\.rawValue)), AccessLog.off.rawValue, flag: true,
+        "Whether the log has a line for the end of each connection, or one for its start, too.")
     public static let metrics = daemon(
         "metrics", .endpointOr(word: "off"), "off", flag: true,
         "Where /metrics, /ready and /live are served over HTTP.")
@@ -220,7 +223,7 @@ public enum ConfigurationKeys {
     /// Every key, section by section, in the order of the manual and of the rendered configuration.
     public static let all: [ConfigurationKey] = [
         workers, maxConnections, shutdownDrain, removedDeadline, control, stateDirectory, user, group, logLevel,
-        logFormat, metrics, statusPage, statusPageClients, statusPageHosts, hashKeyFile,
+        logFormat, accessLog, metrics, statusPage, statusPageClients, statusPageHosts, hashKeyFile,
         defaults, service,
         serviceName, listen, backend,
         hashOn, ipv4Prefix, ipv6Prefix, connectTimeout, connectAttempts, passiveFall, slowStart, whenDown, whenAllDown,

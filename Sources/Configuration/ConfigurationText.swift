@@ -38,6 +38,7 @@ extension DaemonConfiguration {
             group.map { Setting(ConfigurationKeys.group, $0) },
             Setting(ConfigurationKeys.logLevel, logLevel.rawValue),
             Setting(ConfigurationKeys.logFormat, logFormat.rawValue),
+            Setting(ConfigurationKeys.accessLog, accessLog.rawValue),
             Setting(ConfigurationKeys.metrics, metrics?.description ?? "off"),
             Setting(ConfigurationKeys.statusPage, raw: "\(statusPage.isServed)"),
             Setting(ConfigurationKeys.statusPageClients, raw: "\(statusPage.showsClients)"),

@@ -26,6 +26,7 @@ public struct DaemonConfiguration: Sendable, Equatable {
     public var group: String?
     public var logLevel: LogLevel = .info
     public var logFormat: LogFormat = .text
+    public var accessLog: AccessLog = .off
     /// Where metrics and readiness are served over HTTP; nil: nowhere. Port 0 asks the kernel for a free port.
     public var metrics: Endpoint?
     /// The page for people, at the same address.
@@ -70,6 +71,11 @@ public enum LogLevel: String, Sendable, CaseIterable {
 /// How a line of the log looks.
 public enum LogFormat: String, Sendable, CaseIterable {
     case text, json
+}
+
+/// Of what in the life of a connection the log has a line.
+public enum AccessLog: String, Sendable, CaseIterable {
+    case off, end, both
 }
 
 /// One or more listening addresses and the backends behind them.

@@ -55,6 +55,8 @@ extension Controller {
         }
         text.write(MetricCatalogue.pipePoolLimit) { $0.add(budget.pipeCap) }
         text.write(MetricCatalogue.pipesRefused) { $0.add(sum.pipes_refused) }
+        text.write(MetricCatalogue.accessLogDropped) { $0.add(region.accessLogDropped()) }
+        text.write(MetricCatalogue.logDropped) { $0.add(region.logDropped()) }
         text.write(MetricCatalogue.eventsDropped) { $0.add(events.missed) }
     }
 
@@ -120,9 +122,6 @@ extension Controller {
             }
         }
     }
-
-    /// Lets the workers say how long a command has to wait for them. Once a second.
-    func probeWorkers() { workers.postToAll(.probe(sent: Clock.now())) }
 
     // MARK: Services and backends
 

@@ -19,6 +19,7 @@ extension Controller {
     func goOver(to next: Topology, listeners: ListenerSet? = nil, done: @escaping @Sendable () -> Void) {
         topology = next
         incidents.topology = next
+        logThread.follow(next)
         healthKeeper.follow(next)
         if let listeners { listenerSet = listeners }
         workers.configure(

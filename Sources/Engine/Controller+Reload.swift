@@ -25,13 +25,13 @@ extension Controller {
 
     func reload(_ request: ReloadRequest, by caller: Caller) throws(ControlError) -> EventLoopFuture<ReloadReport> {
         audit("reload" + (request.dryRun ? " --dry-run" : ""), caller)
-        return reload(isDryRun: request.dryRun)
+        return reload(isDryRun: request.dryRun, by: caller)
     }
 
     /// SIGHUP came: there is nobody to answer but the log.
     func reloadOnSignal() {
         log.notice("SIGHUP: reading the configuration again")
-        reload(isDryRun: false).whenComplete { [log] result in
+        reload(isDryRun: false, by: nil).whenComplete { [log] result in
             switch result {
             case .success(let report):
                 for warning in report.warnings { log.warning("\(warning)") }
@@ -46,11 +46,27 @@ extension Controller {
         }
     }
 
-    private func reload(isDryRun: Bool) -> EventLoopFuture<ReloadReport> {
+    private func reload(isDryRun: Bool, by caller: Caller?) -> EventLoopFuture<ReloadReport> {
         let promise = eventLoop.makePromise(of: ReloadReport.self)
+        if !isDryRun { promise.futureResult.whenComplete { [self] in tell($0, caller) } }
         reloads.waiting.append((isDryRun, promise))
         nextReload()
         return promise.futureResult
+    }
+
+    /// What came of a reload, for those who follow the events.
+    private func tell(_ result: Result<ReloadReport, any Error>, _ caller: Caller?) {
+        var event = ControlEvent(.reload, uid: caller?.uid)
+        switch result {
+        case .success(let report):
+            event.new = report.changes.isEmpty ? "unchanged" : "applied"
+            event.count = report.changes.count
+        case .failure(let error):
+            event.new = "refused"
+            let lines = (error as? ControlError).map { [$0.message] + ($0.further ?? []) }
+            event.cause = lines?.joined(separator: "; ") ?? "\(error)"
+        }
+        events.post(event)
     }
 
     private func nextReload() {
@@ -201,6 +217,12 @@ extension Controller {
                     "configured_then": "\(weight.base)",
                     "configured": "\(topology.backends[slot].configuration.weight)",
                 ])
+            let backend = topology.backends[slot]
+            events.post(
+                ControlEvent(
+                    .weight, service: backend.serviceName, backend: backend.configuration.name, old: "\(weight.value)",
+                    new: "\(backend.configuration.weight)",
+                    cause: "its weight in the configuration has changed"))
         }
         log.notice(
             "reloaded",

@@ -212,6 +212,12 @@ extension Controller {
 
     private func tell(_ report: UpgradeReport) {
         let reason = report.reason ?? "the reason is not known"
+        let isDone = report.state == .serving
+        events.post(
+            ControlEvent(
+                .upgrade, old: report.oldVersion, new: isDone ? runningVersion : report.oldVersion,
+                cause: isDone ? nil : report.state == .rolledBack ? "rolled back: \(reason)" : "refused: \(reason)",
+                count: report.connections))
         switch report.state {
         case .serving:
             counts.noteUpgrade(.served)

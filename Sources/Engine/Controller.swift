@@ -45,6 +45,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
     var fileReading: ConfigurationLoader.FileReading?
     /// What operators have set, on its way to the disk.
     let intents: IntentKeeper
+    let logThread: LogThread
     /// By backend slot.
     var closings: [Int: Closing] = [:]
     /// By backend slot: when a check was asked for last because a connection was reset at once, in ns of ``Clock``.
@@ -71,7 +72,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
     init(
         active: ActiveConfiguration, request: EngineRequest, topology: Topology, region: SharedRegion,
         workers: WorkerPool, tally: Tally, listeners: ListenerSet, budget: DescriptorBudget,
-        incidents: IncidentLog, health: HealthKeeper, intents: IntentKeeper, userName: String,
+        incidents: IncidentLog, health: HealthKeeper, intents: IntentKeeper, logThread: LogThread, userName: String,
         eventLoop: any EventLoop, log: Logger,
         finished: @escaping @Sendable () -> Void
     ) {
@@ -86,6 +87,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
         self.incidents = incidents
         healthKeeper = health
         self.intents = intents
+        self.logThread = logThread
         self.userName = userName
         self.eventLoop = eventLoop
         self.log = log
@@ -105,6 +107,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
         // What an agent had asked for, and which no agent is asked for any more, may have gone before anybody listened.
         if hasStaleWeights { planRebuild() }
         noteStates()
+        tellStart()
         beginPassive()
         reviewDown()
         beginSlowStarts()

@@ -80,13 +80,20 @@ enum Log {
     /// Makes the log be written as a configuration says, by whoever writes it.
     static func configure(_ configuration: DaemonConfiguration, in region: SharedRegion) {
         settings(region).set(level: level(configuration), format: format(configuration))
+        let access =
+            switch configuration.accessLog {
+            case .off: LIMPET_ACCESS_OFF
+            case .end: LIMPET_ACCESS_ENDS
+            case .both: LIMPET_ACCESS_BOTH
+            }
+        limpet_store8(&region.logState.pointee.access, UInt8(access))
     }
 
     private static func make(_ settings: LogSettings) -> Logger {
         Logger(label: "limpetd") { _ in StandardErrorLog(settings) }
     }
 
-    private static func settings(_ region: SharedRegion) -> LogSettings {
+    static func settings(_ region: SharedRegion) -> LogSettings {
         LogSettings(
             level: limpet_log_level(region.continuity), format: limpet_log_format(region.continuity))
     }

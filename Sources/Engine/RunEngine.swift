@@ -97,18 +97,26 @@ private struct EngineRun {
         IntentRestore(path: statePath, log: log).run(named, region)
         let topology = try Topology(
             request.configuration, active.slots, after: named, weight: region.effectiveWeight)
+        let logThread: LogThread
+        do throws(SystemError) {
+            logThread = try LogThread(region, topology, log)
+            try logThread.start()
+        } catch {
+            throw StartError("\(error)")
+        }
         // Clients first: the control plane is started once they are served, and then asked to look at the board.
         let readBoard = Locked<(@Sendable () -> Void)?>(nil)
         let board = IncidentBoard(notify: { readBoard.with { $0 }?() })
         // At the first start there are no clients to wait for it, and they come when it is known which backends are well.
-        let early = isFirst ? startChecks(topology) : nil
+        let events = EventHub(in: region)
+        let early = isFirst ? startChecks(topology, events) : nil
         early?.waitForFirstRound()
         let tally = Tally(backendSlots: region.backendSlots)
-        let workers = try startWorkers(topology, accepted, board, tally, budget)
+        let workers = try startWorkers(topology, accepted, board, tally, budget, logThread.wakeUp)
 
-        let health = early ?? startChecks(topology)
+        let health = early ?? startChecks(topology, events)
         let eventLoop = health.eventLoop
-        let incidents = IncidentLog(topology: topology, log: log, eventLoop: eventLoop)
+        let incidents = IncidentLog(topology: topology, events: events, log: log, eventLoop: eventLoop)
         let intents = IntentKeeper(
             writer: IntentWriter(path: statePath), eventLoop: eventLoop, log: log, userName: active.user)
         do throws(SystemError) {
@@ -121,7 +129,7 @@ private struct EngineRun {
         let controller = Controller(
             active: active, request: request, topology: topology, region: region, workers: workers,
             tally: tally, listeners: listeners, budget: budget, incidents: incidents, health: health,
-            intents: intents, userName: active.user, eventLoop: eventLoop, log: log,
+            intents: intents, logThread: logThread, userName: active.user, eventLoop: eventLoop, log: log,
             finished: { ending.complete() })
         try? eventLoop.submit { controller.begin() }.wait()
         let read: @Sendable () -> Void = { eventLoop.execute { controller.take(board.takeAll()) } }
@@ -136,7 +144,7 @@ private struct EngineRun {
             controller.noteClosings()
             controller.notePassives()
             controller.noteRemoved()
-            controller.probeWorkers()
+            workers.postToAll(.probe(sent: Clock.now()))
         }
         try takeSignals { number in eventLoop.execute { controller.signalled(number) } }
         Rehearsal.pass(.serving, region)
@@ -149,13 +157,15 @@ private struct EngineRun {
         server.stop()
         try? eventLoop.flatSubmit { controller.stopWeb() }.wait()
         intents.finish(within: .seconds(5))
+        logThread.finish()
         log.notice("ended")
     }
 
     /// Starts the control event loop, and the checks on it.
-    private func startChecks(_ topology: Topology) -> HealthKeeper {
+    private func startChecks(_ topology: Topology, _ events: EventHub) -> HealthKeeper {
         let keeper = HealthKeeper(
-            topology: topology, region: region, group: MultiThreadedEventLoopGroup(numberOfThreads: 1), log: log)
+            topology: topology, region: region, events: events, group: MultiThreadedEventLoopGroup(numberOfThreads: 1),
+            log: log)
         keeper.eventLoop.execute {
             limpet_fault_thread(-1)
             keeper.begin()
@@ -167,13 +177,14 @@ private struct EngineRun {
     /// - Returns: when they have recovered what an engine before has left, and serve.
     private func startWorkers(
         _ topology: Topology, _ accepted: [AcceptedSocket], _ board: IncidentBoard, _ tally: Tally,
-        _ budget: DescriptorBudget
+        _ budget: DescriptorBudget, _ logWakeUp: WakeUp
     ) throws(StartError) -> WorkerPool {
         let serving = Completion()
         do throws(SystemError) {
             let workers = try WorkerPool(
                 region: region, table: topology.forwardingTable(), accepted: accepted, tally: tally,
                 maximumPipes: max(4, budget.pipeCap / region.workerCount), incidents: board,
+                logWakeUp: logWakeUp,
                 whenServing: { [region] in
                     region.continuity.pointee.resumed = Clock.now()
                     RollBack.noteServing(region)

@@ -182,19 +182,19 @@ extension Worker {
         limpet_write_end(&record.pointee.sequence)
         inject(LIMPET_AT_BACKEND_NAMED)
         service.options.applyBuffers(to: descriptor)
-        service.options.apply(to: descriptor)
+        service.options.applyFirst(to: descriptor)
         if let failure = StreamSocket.connect(descriptor, to: member.address), failure != .inProgress {
             closeBackend(record)
             return failure
         }
         inject(LIMPET_AT_CONNECT_STARTED)
         if let failure = poller.add(
-            descriptor, token: Token.record(slot, side: 1, generation: record.pointee.generation), interest: .write)
+            descriptor, token: Token.record(slot, side: 1, generation: record.pointee.generation), interest: Worker.dialInterest)
         {
             closeBackend(record)
             return failure
         }
-        record.pointee.events.1 = Poller.Interest.write.rawValue
+        record.pointee.events.1 = Worker.dialInterest.rawValue
         inject(LIMPET_AT_BACKEND_WATCHED)
         armDialTimer(slot)
         limpet_bump64(&counters(member.slot).pointee.connecting, 1)
@@ -235,7 +235,7 @@ extension Worker {
         inject(LIMPET_AT_CONNECT_TOLD)
         switch outcome {
         case nil:
-            if event.writable { established(slot) }
+            if event.writable { established(slot, hasSpoken: event.readable) }
         case .connectionReset?, .brokenPipe?:
             // A refused connect is ECONNREFUSED: this one was accepted and reset before we looked. The client is told just
             // that; what came before the RST is still in the socket, the error no longer is.
@@ -244,6 +244,9 @@ extension Worker {
             connectEnded(slot, failure)
         }
     }
+
+    /// A connection that is this old, in ns, is taken for one that lasts.
+    private static let lastsAfter: UInt64 = 1_000_000_000
 
     /// Until a connect takes this long its client is not watched, in ns: most are over much sooner, and the client's reset is
     /// found then.
@@ -278,8 +281,10 @@ extension Worker {
     }
 
     /// The backend has accepted.
-    /// - Parameter wasReset: and has reset the connection since.
-    mutating func established(_ slot: Int, wasReset: Bool = false) {
+    /// - Parameters:
+    ///   - hasSpoken: and there is something to be read already. No further edge may tell of it.
+    ///   - wasReset: and has reset the connection since.
+    mutating func established(_ slot: Int, hasSpoken: Bool = false, wasReset: Bool = false) {
         let record = records + slot
         let local = StreamSocket.localEndpoint(record.pointee.descriptor.1)
         if let local, local == record.pointee.backend_address.endpoint {
@@ -300,6 +305,7 @@ extension Worker {
                 return
             }
         }
+        let lasting = table.services[Int(record.pointee.service)].options.areLasting
         let counters = counters(record.pointee.backend)
         let isAway = record.pointee.backend != record.pointee.home
         let began = record.pointee.active
@@ -308,7 +314,7 @@ extension Worker {
         record.pointee.backend_local.set(local)
         limpet_store8(&record.pointee.state, UInt8(LIMPET_OPEN))
         record.pointee.active = now
-        record.pointee.deadline = 0
+        record.pointee.deadline = lasting ? now + Worker.lastsAfter : 0
         limpet_write_end(&record.pointee.sequence)
         inject(LIMPET_AT_ESTABLISHED)
         limpet_bump64(&counters.pointee.connecting, .max)
@@ -329,6 +335,10 @@ extension Worker {
         let generation = record.pointee.generation
         pump(slot, LIMPET_IN)
         if record.pointee.generation != generation || isFree(record) { return }
+        if hasSpoken, wantsInput(limpet_direction_of(record, Int32(LIMPET_OUT))) {
+            pump(slot, LIMPET_OUT)
+            if record.pointee.generation != generation || isFree(record) { return }
+        }
         updateInterest(slot)
     }
 

@@ -25,7 +25,8 @@ extension Worker {
         edges.sockets.clear()
         for slot in edges.next..<end where !isFree(records + slot) {
             for side in 0...1 where isWatchedByEdges(slot, side) {
-                edges.sockets.add(limpet_descriptor(records + slot, Int32(side)).pointee)
+                let isConnecting = records[slot].state == UInt8(LIMPET_CONNECTING)
+                edges.sockets.add(limpet_descriptor(records + slot, Int32(side)).pointee, orHasRoom: isConnecting)
             }
         }
         // In the same order once more.

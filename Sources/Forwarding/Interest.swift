@@ -4,6 +4,10 @@ import Linux
 
 /// What epoll watches each side of an open connection for.
 extension Worker {
+    /// What the socket of a connect under way is watched for: already as it will be when messages come. The edge of room to
+    /// write comes once, with the connection; after that only where a send has found no room, and then the set is made anew.
+    static let dialInterest: Poller.Interest = [.read, .write, .edge]
+
     /// Makes epoll watch each side for what its directions wait for. Costs a system call only where that has changed. Ends
     /// the connection where the kernel refuses.
     /// - Parameter side: whose event was served. Where it told of its end for the first time it stays watched until it does
@@ -20,12 +24,18 @@ extension Worker {
         let wanted = wanted(record, side)
         let watched = limpet_events(record, Int32(side))
         if watched.pointee == wanted.rawValue { return }
-        if isFirst, wanted.isEmpty, watched.pointee & ~Poller.Interest.edge.rawValue == Poller.Interest.read.rawValue,
+        if wanted == [.read, .edge], watched.pointee == Worker.dialInterest.rawValue { return }
+        if isFirst, wanted.isEmpty, isForReading(watched.pointee),
             has(limpet_direction_of(record, Int32(side)), LIMPET_DIRECTION_EOF)
         {
             return
         }
         changeInterest(slot, side, wanted)
+    }
+
+    private func isForReading(_ watched: UInt8) -> Bool {
+        watched == Poller.Interest.read.rawValue || watched == Poller.Interest([.read, .edge]).rawValue
+            || watched == Worker.dialInterest.rawValue
     }
 
     /// What an open connection waits for on one side. Messages are watched for by edges: whoever serves one reads all that

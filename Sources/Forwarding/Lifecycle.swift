@@ -160,11 +160,21 @@ extension Worker {
         if record.pointee.state == UInt8(LIMPET_HALF_CLOSED), service.halfCloseTimeout != 0 {
             limit = limit == 0 ? service.halfCloseTimeout : min(limit, service.halfCloseTimeout)
         }
-        if limit == 0 {
+        let quiet = limit == 0 ? UInt64.max : record.pointee.active + limit
+        let lasting = record.pointee.deadline == 0 ? UInt64.max : record.pointee.deadline
+        let next = min(quiet, lasting)
+        if next == .max {
             wheel.cancel(slot)
         } else {
-            wheel.arm(slot, at: record.pointee.active + limit, now: now)
+            wheel.arm(slot, at: next, now: now)
         }
+    }
+
+    /// An open connection has turned out to last: its backend's socket gets what was spared until now. The client's has
+    /// it from its listener.
+    private func takeForLasting(_ record: UnsafeMutablePointer<limpet_record>) {
+        table.services[Int(record.pointee.service)].options.applyLasting(to: record.pointee.descriptor.1)
+        record.pointee.deadline = 0
     }
 
     mutating func timerFired(_ slot: Int) {
@@ -177,6 +187,7 @@ extension Worker {
         case LIMPET_CLOSING:
             closingTimerFired(slot)
         case LIMPET_OPEN, LIMPET_HALF_CLOSED:
+            if record.pointee.deadline != 0, now >= record.pointee.deadline { takeForLasting(record) }
             let service = table.services[Int(record.pointee.service)]
             let quiet = now - min(now, record.pointee.active)
             let isHalfClosed = record.pointee.state == UInt8(LIMPET_HALF_CLOSED)

@@ -1,4 +1,5 @@
-internal import Glibc
+import CLinux
+import Glibc
 
 /// What this process uses, as the kernel counts it. Any thread may ask.
 public enum ProcessUsage {

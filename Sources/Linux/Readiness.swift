@@ -18,10 +18,11 @@ public struct Readiness: ~Copyable {
 
     public mutating func clear() { count = 0 }
 
+    /// - Parameter orHasRoom: whether it is ready as well when it can be written to, as it is once a connect has succeeded.
     /// - Precondition: there are fewer than the capacity.
-    public mutating func add(_ descriptor: Int32) {
+    public mutating func add(_ descriptor: Int32, orHasRoom: Bool) {
         precondition(count < capacity)
-        entries[count] = pollfd(fd: descriptor, events: Int16(POLLIN | POLLPRI), revents: 0)
+        entries[count] = pollfd(fd: descriptor, events: Int16(POLLIN | POLLPRI | (orHasRoom ? POLLOUT : 0)), revents: 0)
         count += 1
     }
 

@@ -136,6 +136,12 @@ public enum StreamSocket {
         max(0, Int(limpet_unacknowledged(descriptor)))
     }
 
+    /// How many bytes have to be there for the kernel to tell that the socket can be read (SO_RCVLOWAT, socket(7)). The end,
+    /// an error and a full buffer are told of all the same.
+    public static func setLowWater(_ descriptor: Int32, _ bytes: Int32) {
+        set(descriptor, SOL_SOCKET, SO_RCVLOWAT, bytes)
+    }
+
     /// setsockopt(2) with an int. nil: done.
     @discardableResult
     @inline(__always)
@@ -168,9 +174,23 @@ public enum StreamSocket {
 
     /// Sets everything but the buffers: no delay, urgent bytes in line, keepalive, user timeout.
     public func apply(to descriptor: Int32) {
-        let tcp = Int32(IPPROTO_TCP)
-        StreamSocket.set(descriptor, tcp, TCP_NODELAY, 1)
+        applyFirst(to: descriptor)
+        applyLasting(to: descriptor)
+    }
+
+    /// Sets what counts from the first byte on: no delay, urgent bytes in line.
+    public func applyFirst(to descriptor: Int32) {
+        StreamSocket.set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
         StreamSocket.set(descriptor, SOL_SOCKET, SO_OOBINLINE, 1)
+    }
+
+    /// Whether ``applyLasting(to:)`` has anything to do.
+    public var areLasting: Bool { keepaliveIdle > 0 || userTimeout > 0 }
+
+    /// Sets what counts where a peer is silent for long: keepalive and user timeout. Five system calls, which a connection
+    /// that ends soon does not need.
+    public func applyLasting(to descriptor: Int32) {
+        let tcp = Int32(IPPROTO_TCP)
         if keepaliveIdle > 0 {
             StreamSocket.set(descriptor, SOL_SOCKET, SO_KEEPALIVE, 1)
             StreamSocket.set(descriptor, tcp, TCP_KEEPIDLE, keepaliveIdle)

@@ -32,6 +32,11 @@ public enum Threads {
         pthread_detach(try start(name, body))
     }
 
+    /// Lets the calling thread sleep.
+    public static func pause(milliseconds: Int32) {
+        _ = poll(nil, 0, milliseconds)
+    }
+
     /// Waits for the thread's end.
     public static func join(_ thread: pthread_t) {
         pthread_join(thread, nil)
@@ -102,6 +107,12 @@ public struct WakeUp: Sendable {
     public func signal() {
         var one: UInt64 = 1
         _ = write(descriptor, &one, 8)
+    }
+
+    /// Waits until somebody signals, or for so long.
+    public func wait(milliseconds: Int32) {
+        var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        _ = poll(&entry, 1, milliseconds)
     }
 
     /// Takes the signals that came so far.

@@ -4,8 +4,10 @@ internal import Linux
 /// Wall-clock time as logs print it.
 enum Moment {
     /// RFC 3339 in UTC with milliseconds: `2026-11-23T11:42:22.017Z`.
-    static var now: String {
-        let wall = Clock.wall()
+    static var now: String { text(Clock.wall()) }
+
+    /// - Parameter wall: ns since 1970.
+    static func text(_ wall: UInt64) -> String {
         var seconds = time_t(wall / 1_000_000_000)
         var parts = tm()
         gmtime_r(&seconds, &parts)

@@ -1,4 +1,3 @@
-internal import CLinux
 internal import Glibc
 internal import Linux
 public import Logging
@@ -9,22 +8,14 @@ public import Logging
 /// is connected to journald (JOURNAL_STREAM, systemd.exec(5)), text lines begin with their priority (`<6>`,
 /// sd-daemon(3)) and leave the time to the journal. Control plane and keeper only: a worker never writes a line.
 ///
-/// Nobody waits long for a reader of the log: where it takes nothing for ``patience``, lines are dropped, and how many is
-/// said once it reads again. A keeper that waited would start no engine, and an engine that waited would be taken for one
-/// that stands still.
+/// Nobody waits long for a reader of the log, see ``LogOutput``. A keeper that waited would start no engine, and an engine
+/// that waited would be taken for one that stands still.
 public struct StandardErrorLog: LogHandler {
     public enum Format: Sendable {
         case text, json
     }
 
     public var metadata: Logger.Metadata = [:]
-    /// Milliseconds.
-    private static let patience: Int32 = 200
-    /// Longer lines are written in pieces of this size: so much goes into a pipe that has room at all (pipe(7)).
-    private static let piece = 4096
-    /// Lines that were dropped since the last one that was written.
-    private static let dropped = Locked(0)
-
     private let settings: LogSettings
     private let isJournal: Bool
 
@@ -52,43 +43,10 @@ public struct StandardErrorLog: LogHandler {
             case .json: json(event.level, "\(event.message)", all)
             }
         line.append("\n")
-        StandardErrorLog.dropped.with { dropped in
-            // Who has waited once in vain does not wait again.
-            guard StandardErrorLog.hasRoom(within: dropped == 0 ? StandardErrorLog.patience : 0) else {
-                dropped += 1
-                return
-            }
-            if dropped > 0 {
-                let text = "\(dropped) lines of the log are lost: nobody read it"
-                dropped = 0
-                var line = settings.currentFormat == .text ? self.text(.warning, text, [:]) : json(.warning, text, [:])
-                line.append("\n")
-                StandardErrorLog.write(line)
-            }
-            StandardErrorLog.write(line)
+        LogOutput.write(line) { count in
+            let text = "\(count) lines of the log are lost: nobody read it"
+            return (settings.currentFormat == .text ? self.text(.warning, text, [:]) : json(.warning, text, [:])) + "\n"
         }
-    }
-
-    private static func write(_ line: String) {
-        var line = line
-        line.withUTF8 { bytes in
-            var rest = bytes[...]
-            while !rest.isEmpty {
-                guard rest.count <= piece || hasRoom(within: patience) else { return }
-                let part = rest.prefix(piece)
-                let count = Glibc.write(
-                    2, UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: part)).baseAddress, part.count)
-                if count < 0 && Errno.last == .interrupted { continue }
-                if count <= 0 { return }
-                rest = rest.dropFirst(count)
-            }
-        }
-    }
-
-    private static func hasRoom(within milliseconds: Int32) -> Bool {
-        var output = pollfd(fd: 2, events: Int16(POLLOUT), revents: 0)
-        // Where it cannot be told, or nobody will ever read, write(2) does not wait.
-        return poll(&output, 1, milliseconds) != 0
     }
 
     private func text(_ level: Logger.Level, _ message: String, _ metadata: Logger.Metadata) -> String {
@@ -155,7 +113,7 @@ public struct StandardErrorLog: LogHandler {
 
     /// JOURNAL_STREAM holds device and inode of the stream; a child whose standard error was redirected inherits the
     /// variable all the same, hence the comparison.
-    private static func standardErrorIsJournal() -> Bool {
+    static func standardErrorIsJournal() -> Bool {
         guard let value = getenv("JOURNAL_STREAM") else { return false }
         var status = stat()
         guard fstat(2, &status) == 0 else { return false }

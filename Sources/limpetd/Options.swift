@@ -121,6 +121,8 @@ struct DaemonOptions: ParsableArguments {
     @Option(help: help(ConfigurationKeys.logFormat, "text|json"))
     var logFormat: String?
 
+    @Option(help: help(ConfigurationKeys.accessLog, "off|end|both"))
+    var accessLog: String?
     @Option(help: help(ConfigurationKeys.metrics, "addr:port|off"))
     var metrics: String?
 
@@ -136,6 +138,7 @@ struct DaemonOptions: ParsableArguments {
         flags.set(ConfigurationKeys.group, group)
         flags.set(ConfigurationKeys.logLevel, logLevel)
         flags.set(ConfigurationKeys.logFormat, logFormat)
+        flags.set(ConfigurationKeys.accessLog, accessLog)
     }
 }
 

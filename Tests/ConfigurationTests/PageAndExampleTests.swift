@@ -105,5 +105,6 @@ import Testing
         #expect(settings.shutdownDrain == plain.shutdownDrain)
         #expect(settings.logLevel == plain.logLevel)
         #expect(settings.logFormat == plain.logFormat)
+        #expect(settings.accessLog == plain.accessLog)
     }
 }

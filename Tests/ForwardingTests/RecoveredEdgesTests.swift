@@ -59,6 +59,29 @@ import Testing
         scene.end()
     }
 
+    /// Told once, too: that a connect has succeeded.
+    @Test func aConnect() throws {
+        let scene = try Scene()
+        scene.makeConnecting()
+        #expect(scene.takeEvent())
+        try scene.revive()
+        #expect(eventually { scene.state == LIMPET_OPEN })
+        scene.expectCarries()
+        scene.end()
+    }
+
+    @Test func aConnectAndBytesAndAnEnd() throws {
+        let scene = try Scene()
+        scene.makeConnecting()
+        #expect(scene.server.send(text))
+        StreamSocket.shutdownWrite(scene.server.descriptor)
+        #expect(scene.arrived(1, text.count))
+        #expect(scene.takeEvent())
+        try scene.revive()
+        #expect(scene.client.receiveToEnd() == (text, .fin))
+        scene.end()
+    }
+
     @Test func whoSaysNothingIsLeftAlone() throws {
         let scene = try scene()
         try scene.revive()

@@ -100,6 +100,40 @@ import Testing
         scene.end()
     }
 
+    /// What a short connection does not need is set once it has turned out to be none, also by the engine after.
+    @Test(arguments: [false, true]) func aConnectionThatLastsGetsItsOptions(afterADeath: Bool) throws {
+        let scene = try Scene()
+        scene.options.keepaliveIdle = 7
+        scene.options.keepaliveInterval = 3
+        scene.options.keepaliveCount = 2
+        scene.options.userTimeout = 12_345
+        let pair = try Pair(listener: scene.listener)
+        try scene.revive(accepted: [AcceptedSocket(descriptor: pair.accepted, listener: 0)])
+        let record = scene.region.records(0) + 1
+        #expect(eventually { record.pointee.state == UInt8(LIMPET_OPEN) })
+        let socket = record.pointee.descriptor.1
+        if afterADeath {
+            scene.stop()
+            #expect(record.pointee.deadline != 0 && option(socket, SOL_SOCKET, SO_KEEPALIVE) == 0)
+            try scene.revive()
+        }
+        #expect(eventually { record.pointee.deadline == 0 })
+        #expect(option(socket, SOL_SOCKET, SO_KEEPALIVE) == 1)
+        #expect(option(socket, Int32(IPPROTO_TCP), TCP_KEEPIDLE) == 7)
+        #expect(option(socket, Int32(IPPROTO_TCP), TCP_KEEPINTVL) == 3)
+        #expect(option(socket, Int32(IPPROTO_TCP), TCP_KEEPCNT) == 2)
+        #expect(option(socket, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT) == 12_345)
+        #expect(record.pointee.state == UInt8(LIMPET_OPEN))
+        Descriptor.close(pair.connected)
+        scene.end()
+    }
+
+    private func option(_ descriptor: Int32, _ level: Int32, _ name: Int32) -> Int32 {
+        var value: Int32 = -1
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        return getsockopt(descriptor, level, name, &value, &length) == 0 ? value : -1
+    }
+
     @Test func aRecordThatWasBeingFilledInCountsForNothing() throws {
         let scene = try Scene()
         let record = scene.region.records(0) + 1

@@ -81,6 +81,13 @@ struct PagesAgreeTests {
         }
     }
 
+    @Test("limpetctl(8): events")
+    func events() throws {
+        let page = try Pages.read("limpetctl.8").items(in: "EVENTS").compactMap(\.literal)
+        #expect(
+            Comparison.differences(of: "event", code: ControlEvent.Kind.allCases.map(\.rawValue), page: page) == [])
+    }
+
     @Test("Sections that every page has, in the order of mdoc(7)", arguments: Pages.names)
     func sections(page name: String) throws {
         let page = try Pages.read(name)

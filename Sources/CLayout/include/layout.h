@@ -57,7 +57,8 @@ enum limpet_direction_bit {
     LIMPET_DIRECTION_BULK = 1 << 2,    /* splice instead of the scratch */
     LIMPET_DIRECTION_BLOCKED = 1 << 3, /* the writing side takes no more for now: waiting for EPOLLOUT */
     LIMPET_DIRECTION_DEAD = 1 << 4,    /* nothing more is carried this way */
-    LIMPET_DIRECTION_DISCARD = 1 << 5  /* closing by order: what still arrives is read and dropped */
+    LIMPET_DIRECTION_DISCARD = 1 << 5, /* closing by order: what still arrives is read and dropped */
+    LIMPET_DIRECTION_PATIENT = 1 << 6  /* the reading side's SO_RCVLOWAT may be raised */
 };
 
 /* Bits of limpet_record.flags. */
@@ -110,7 +111,8 @@ typedef struct {
     uint64_t delivered[2];   /* bytes handed to the receiving socket, per direction */
     uint64_t opened;         /* CLOCK_BOOTTIME ns of the accept */
     uint64_t active;         /* CLOCK_BOOTTIME ns of the last byte, or of the first FIN after it */
-    uint64_t deadline;       /* CLOCK_BOOTTIME ns of the state's own time-out (connect, half-close, reset); 0: none */
+    uint64_t deadline;       /* CLOCK_BOOTTIME ns of the state's own time-out (connect, close, reset); of an open connection: when its
+                              * backend's socket gets the options for what lasts; 0: none */
     uint64_t source_key;     /* the hashed key: where in the preference order the client stands can be told again */
     uint64_t id;             /* monotonic over all workers and never used again */
     uint32_t timer_next; /* links of the timer wheel: slot + 1; 0: end */

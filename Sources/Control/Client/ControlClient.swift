@@ -142,9 +142,13 @@ public final class ControlClient {
     }
 
     /// Starts a stream of events.
-    public func events() throws(ControlError) -> EventLines {
-        try EventLines { () throws(ControlError) in
-            let exchange = try self.exchange(.GET, "events", nil)
+    /// - Parameters:
+    ///   - since: a cursor, or `start`; nil: from now on.
+    ///   - waits: false: it ends after what there is.
+    public func events(since: String? = nil, waits: Bool = true) throws(ControlError) -> EventLines {
+        try EventLines(since: since, waits: waits) { (since) throws(ControlError) in
+            let query = (since.map { [("since", $0)] } ?? []) + (waits ? [] : [("wait", "no")])
+            let exchange = try self.exchange(.GET, "events" + self.queryText(query), nil)
             guard case .head(let head) = try exchange.next() else { throw self.garbled }
             guard head.status == .ok else { throw try self.failure(try self.rest(of: exchange)) }
             return exchange

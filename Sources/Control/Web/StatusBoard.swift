@@ -13,7 +13,6 @@ public final class StatusBoard {
     private static let look = 2
     /// Backends that are listed; more than a page can show.
     private static let mostBackends = 500
-    private static let shownEvents = 30
     private static let shownClients = 20
     /// Looks from one count of the clients to the next: it walks over all connections.
     private static let clientLooks = 5
@@ -21,7 +20,7 @@ public final class StatusBoard {
     private static let mostClients = 100_000
 
     private let eventLoop: any EventLoop
-    private unowned let plane: any ControlPlane
+    unowned let plane: any ControlPlane
     private let version: String
     private let encoder = JSONEncoder()
     private let allocator = ByteBufferAllocator()

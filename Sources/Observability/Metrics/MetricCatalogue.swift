@@ -51,6 +51,10 @@ public enum MetricCatalogue {
     public static let workerCPU = MetricFamily(
         "limpet_worker_cpu_seconds_total", .counter, ["worker"],
         "Processor time of the worker's thread: its rate is the share of the time that the worker is busy.")
+    public static let accessLogDropped = MetricFamily(
+        "limpet_access_log_dropped_total", .counter, "Lines of the access log for which there was no room.")
+    public static let logDropped = MetricFamily(
+        "limpet_log_dropped_total", .counter, "Lines of the log that nobody read in time.")
     public static let eventsDropped = MetricFamily(
         "limpet_events_dropped_total", .counter,
         "Events that were not sent to one who follows them because it did not read.")
@@ -150,7 +154,7 @@ public enum MetricCatalogue {
     public static let all: [MetricFamily] = [
         buildInfo, startTime, ready, configHash, mappingHash, reloads, upgrades, crashes, workers, connections,
         connectionsLimit, connectionsClosed, connectionDuration, descriptorFailures, localFailures, pipePool,
-        pipePoolLimit, pipesRefused, spliceCalls, eventLoopLag, workerCPU, eventsDropped,
+        pipePoolLimit, pipesRefused, spliceCalls, eventLoopLag, workerCPU, accessLogDropped, logDropped, eventsDropped,
         listenerConnections, listenerAccepted, listenerRefused, listenerAccepting, serviceBackendsUp, servicePanic,
         backendUp,
         backendState, backendStateChanges, backendWeight, backendConnections, backendConnecting, backendAway,

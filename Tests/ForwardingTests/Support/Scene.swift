@@ -24,6 +24,7 @@ final class Scene {
     let toServer: Int32
     var sendProxy: ProxyHeader.Version?
     var idleTimeout: UInt64 = 0
+    var options = SocketOptions()
     var maximumPipes = 8
     private var pool: WorkerPool?
     private var isServing = Locked(false)
@@ -121,7 +122,7 @@ final class Scene {
         record.pointee.state = UInt8(LIMPET_CONNECTING)
         record.pointee.backend_local.set(nil)
         let poller = Poller(adopting: own.pointee.poller, capacity: 1)
-        for (side, interest) in [(0, Poller.Interest()), (1, Poller.Interest.write)] {
+        for (side, interest) in [(0, Poller.Interest()), (1, Worker.dialInterest)] {
             let token = Token.record(0, side: side, generation: record.pointee.generation)
             #expect(poller.modify(side == 0 ? toClient : toServer, token: token, interest: interest) == nil)
             limpet_events(record, Int32(side)).pointee = interest.rawValue
@@ -203,7 +204,7 @@ final class Scene {
                 keyer: SourceKeyer(key: key, mask: SourceMask(), input: .source),
                 rendezvous: Rendezvous(key: key, members: [Rendezvous.Member(name: "b1")]),
                 members: [ForwardingTable.Member(slot: 0, address: SocketAddress(backendAddress))],
-                options: SocketOptions(), connectTimeout: 5_000_000_000, idleTimeout: idleTimeout,
+                options: options, connectTimeout: 5_000_000_000, idleTimeout: idleTimeout,
                 halfCloseTimeout: 0, connectAttempts: 3, sendProxy: sendProxy)
         ])
     }
