@@ -164,6 +164,7 @@ import Testing
                 control = "a\\\\b\\"c"
                 log-level = "info"
                 log-format = "text"
+                access-log = "off"
 
                 [[service]]
                 name = "chat"
@@ -204,7 +205,7 @@ import Testing
 
     @Test func theHashIsFNVOfTheText() throws {
         // The hash of this very text by another implementation of FNV-1a (64 bits).
-        #expect(try read(document()).configHash == "ff6d865ebbf31116")
+        #expect(try read(document()).configHash == "33c3adeb30726053")
     }
 }
 
