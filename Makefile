@@ -141,7 +141,7 @@ bench-continuity: $(STAMPS)/release
 # The unit tests once more, watched by each sanitizer. Those that start limpetctl are left out: a process that exits at
 # once leaks what it holds, and says so in place of its exit status. ThreadSanitizer makes a fork of every vfork, and the
 # canary's failures come by the memory that a vfork shares.
-UNIT_TESTS = --filter '^(Addressing|Stickiness|Backends|Configuration|Forwarding|Continuity|Health|Engine|Control)Tests[.]' \
+UNIT_TESTS = --filter '^(Addressing|Stickiness|Backends|Configuration|Forwarding|Continuity|Health|Observability|Engine|Control)Tests[.]' \
     --skip LimpetctlTests
 sanitize: $(STAMPS)/deps-build
 	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path .build-asan $(UNIT_TESTS) $(SWIFTFLAGS)
@@ -178,8 +178,8 @@ run: all
 # Both programs are for the person who runs the machine: sbin, and section 8 of the manual. Nothing is written outside
 # DESTDIR, no service is started or stopped, and a configuration that is there stays as it is.
 install: all
-	$(INSTALL) -d "$(DESTDIR)$(sbindir)" "$(DESTDIR)$(mandir)/man5" "$(DESTDIR)$(mandir)/man8" \
-	    "$(DESTDIR)$(sysconfdir)/limpet" "$(DESTDIR)$(docdir)/examples"
+	$(INSTALL) -d "$(DESTDIR)$(sbindir)" "$(DESTDIR)$(mandir)/man5" "$(DESTDIR)$(mandir)/man7" \
+	    "$(DESTDIR)$(mandir)/man8" "$(DESTDIR)$(sysconfdir)/limpet" "$(DESTDIR)$(docdir)/examples"
 	$(INSTALL_PROGRAM) $(BIN)/limpetd $(BIN)/limpetctl "$(DESTDIR)$(sbindir)"
 	for page in $(PAGES); do \
 	    section=$${page##*.}; \
@@ -209,7 +209,7 @@ uninstall:
 	for directory in "$(docdir)/examples" "$(docdir)" "$(sysconfdir)/limpet"; do \
 	    rmdir "$(DESTDIR)$$directory" 2>/dev/null || :; done
 	if test -n "$(DESTDIR)" && cd "$(DESTDIR)" 2>/dev/null; then \
-	    for directory in "$(sbindir)" "$(mandir)/man5" "$(mandir)/man8" "$(dir $(docdir))" "$(sysconfdir)"; do \
+	    for directory in "$(sbindir)" "$(mandir)/man5" "$(mandir)/man7" "$(mandir)/man8" "$(dir $(docdir))" "$(sysconfdir)"; do \
 	        test ! -d ".$$directory" || rmdir -p ".$$directory" 2>/dev/null || :; done; fi
 
 clean:

@@ -142,6 +142,8 @@ let package = Package(
             ],
             swiftSettings: common),
         .testTarget(
+            name: "ObservabilityTests", dependencies: ["Observability"], swiftSettings: common),
+        .testTarget(
             name: "EngineTests",
             dependencies: [
                 "Engine", "Observability", "Configuration", "Addressing", "Backends", "CLayout", "Control",
@@ -154,7 +156,8 @@ let package = Package(
             dependencies: ["Control", "limpetctl", "Addressing", "Linux", nio("NIOCore"), nio("NIOPosix")],
             swiftSettings: common),
         .testTarget(
-            name: "ManualTests", dependencies: ["Configuration", "Control", "limpetd", "limpetctl"],
+            name: "ManualTests",
+            dependencies: ["Configuration", "Control", "Forwarding", "Observability", "limpetd", "limpetctl"],
             swiftSettings: common),
         .testTarget(
             name: "IntegrationTests", dependencies: ["limpetd", "limpetctl", "EchoBackend", "Checker"],

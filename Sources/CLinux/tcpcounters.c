@@ -19,9 +19,22 @@ struct limpet_tcp_counters {
 };
 int limpet_tcp_counters(int fd, struct limpet_tcp_counters *counters);
 
+struct limpet_tcp_path {
+    uint32_t rtt;
+    uint32_t rtt_variance;
+    uint32_t retransmits;
+    uint32_t unread;
+    uint32_t unacknowledged;
+    uint8_t state;
+};
+int limpet_tcp_path(int fd, struct limpet_tcp_path *path);
+
 /* The kernel's ABI: what it answers is cut or filled up to the length that is asked for, never arranged anew. */
 _Static_assert(offsetof(struct tcp_info, tcpi_bytes_acked) == 120, "tcp_info.tcpi_bytes_acked");
 _Static_assert(offsetof(struct tcp_info, tcpi_bytes_received) == 128, "tcp_info.tcpi_bytes_received");
+
+_Static_assert(offsetof(struct tcp_info, tcpi_rtt) == 68 && offsetof(struct tcp_info, tcpi_rttvar) == 72 &&
+                   offsetof(struct tcp_info, tcpi_total_retrans) == 100, "tcp_info: the path");
 
 #define NEEDED (offsetof(struct tcp_info, tcpi_bytes_received) + sizeof(uint64_t))
 
@@ -55,4 +68,17 @@ int limpet_tcp_counters(int fd, struct limpet_tcp_counters *counters) {
     }
     errno = EAGAIN;
     return -1;
+}
+
+int limpet_tcp_path(int fd, struct limpet_tcp_path *path) {
+    struct tcp_info info;
+    int unread = 0, unacknowledged = 0;
+    if (ask(fd, &info) != 0 || ioctl(fd, SIOCINQ, &unread) != 0 || ioctl(fd, SIOCOUTQ, &unacknowledged) != 0) return -1;
+    path->rtt = info.tcpi_rtt;
+    path->rtt_variance = info.tcpi_rttvar;
+    path->retransmits = info.tcpi_total_retrans;
+    path->unread = (uint32_t)unread;
+    path->unacknowledged = (uint32_t)unacknowledged;
+    path->state = info.tcpi_state;
+    return 0;
 }

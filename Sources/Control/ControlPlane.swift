@@ -54,6 +54,8 @@ public protocol ControlPlane: AnyObject {
     /// other.
     /// - Returns: what has changed, once every worker goes by it; fails with a ``ControlError`` where nothing has.
     func reload(_ request: ReloadRequest, by caller: Caller) throws(ControlError) -> EventLoopFuture<ReloadReport>
+    /// All metrics in Prometheus' text format, see limpet-metrics(7).
+    func metrics() -> String
     /// The effective configuration as TOML.
     func configuration() -> String
     func readiness() -> ReadyReport
@@ -72,6 +74,8 @@ public protocol ConnectionCursor: AnyObject {
     /// The next rows, in slot order; nil at the end. A slice may be empty although more follow.
     /// - Parameter limit: slots to look at, at most.
     func next(limit: Int) -> [ConnectionRow]?
+    /// What the kernel says of the connection of a row; nil where it has gone meanwhile.
+    func kernel(_ row: ConnectionRow) -> ConnectionRow.Kernel?
 }
 
 /// Who is on the other side of the control socket, from SO_PEERCRED and SO_PEERGROUPS (unix(7), socket(7)).

@@ -46,6 +46,9 @@ extension Controller {
         audit(
             "close \(text)" + (request.reset ? " --reset" : "")
                 + ": \(found.count == 1 ? "1 connection" : "\(found.count) connections")", caller)
+        events.post(
+            ControlEvent(
+                .close, cause: text + (request.reset ? " --reset" : ""), count: found.count, uid: caller.uid))
         guard case .ids(let ids) = request.selector else { return CloseReport(closed: found.count) }
         let met = Set(found.map(\.id))
         return CloseReport(closed: found.count, missing: ids.filter { !met.contains($0.value) })
@@ -53,7 +56,7 @@ extension Controller {
 
     func shutdown(_ request: ShutdownRequest, by caller: Caller) throws(ControlError) {
         audit("shutdown" + (request.drain.map { " --drain \(seconds($0))" } ?? ""), caller)
-        beginShutdown(drain: request.drain ?? self.request.configuration.shutdownDrain)
+        beginShutdown(drain: request.drain ?? self.request.configuration.shutdownDrain, by: caller)
     }
 
     // MARK: Parts

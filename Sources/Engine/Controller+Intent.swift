@@ -15,7 +15,7 @@ extension Controller {
             throw ControlError(.needsForce, "drain of \(request.backend) would leave \(bereft(slot))")
         }
         audit("drain \(request.backend)" + (request.deadline.map { " --deadline \(seconds($0))" } ?? ""), caller)
-        setIntent(.drain, slot, closingTime: request.deadline.map { Clock.now() + max(1, $0.nanoseconds) })
+        setIntent(.drain, slot, closingTime: request.deadline.map { Clock.now() + max(1, $0.nanoseconds) }, by: caller)
         return saved(slot)
     }
 
@@ -25,7 +25,7 @@ extension Controller {
             throw ControlError(.refused, "\(request.backend) is in maintenance and does not drain; enable ends that")
         }
         audit("undrain \(request.backend)", caller)
-        setIntent(.ready, slot, closingTime: nil)
+        setIntent(.ready, slot, closingTime: nil, by: caller)
         return saved(slot)
     }
 
@@ -45,7 +45,7 @@ extension Controller {
             }
         }
         audit("disable \(request.backend)" + (request.close ? " --close" : ""), caller)
-        setIntent(.maintenance, slot, closingTime: request.close ? Clock.now() : nil)
+        setIntent(.maintenance, slot, closingTime: request.close ? Clock.now() : nil, by: caller)
         return saved(slot)
     }
 
@@ -55,7 +55,7 @@ extension Controller {
             throw ControlError(.refused, "\(request.backend) drains and is not in maintenance; undrain ends that")
         }
         audit("enable \(request.backend)", caller)
-        setIntent(.ready, slot, closingTime: nil)
+        setIntent(.ready, slot, closingTime: nil, by: caller)
         return saved(slot)
     }
 
@@ -67,6 +67,7 @@ extension Controller {
         set.weight = request.weight.map { OperatorWeight(value: $0, base: configured, since: Clock.wall()) }
         _ = set.settle(configuredWeight: configured)
         let before = region.operatorWeight(slot)
+        let old = before.map { Int($0.value) } ?? configured
         region.setOperatorWeight(set.weight, slot)
         let taken = eventLoop.makePromise(of: Void.self)
         do throws(StartError) {
@@ -75,6 +76,14 @@ extension Controller {
             taken.succeed()
             region.setOperatorWeight(before, slot)
             throw ControlError(.failed, "\(error)")
+        }
+        let new = set.weight.map { Int($0.value) } ?? configured
+        if new != old {
+            let backend = topology.backends[slot]
+            events.post(
+                ControlEvent(
+                    .weight, service: backend.serviceName, backend: backend.configuration.name, old: "\(old)",
+                    new: "\(new)", uid: caller.uid))
         }
         return saved(slot, and: taken.futureResult)
     }
@@ -99,8 +108,16 @@ extension Controller {
             })
     }
 
-    private func setIntent(_ intent: Backends.Intent, _ slot: Int, closingTime: UInt64?) {
+    private func setIntent(_ intent: Backends.Intent, _ slot: Int, closingTime: UInt64?, by caller: Caller) {
         forgetClosing(slot)
+        let former = self.intent(slot)
+        if former != intent {
+            let backend = topology.backends[slot]
+            events.post(
+                ControlEvent(
+                    .intent, service: backend.serviceName, backend: backend.configuration.name, old: former.word,
+                    new: intent.word, uid: caller.uid))
+        }
         region.setIntent(intent, slot, since: Clock.wall(), closingTime: closingTime)
         armClosing(slot)
         healthKeeper.noteIntent(slot)

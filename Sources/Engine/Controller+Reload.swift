@@ -25,13 +25,13 @@ extension Controller {
 
     func reload(_ request: ReloadRequest, by caller: Caller) throws(ControlError) -> EventLoopFuture<ReloadReport> {
         audit("reload" + (request.dryRun ? " --dry-run" : ""), caller)
-        return reload(isDryRun: request.dryRun)
+        return reload(isDryRun: request.dryRun, by: caller)
     }
 
     /// SIGHUP came: there is nobody to answer but the log.
     func reloadOnSignal() {
         log.notice("SIGHUP: reading the configuration again")
-        reload(isDryRun: false).whenComplete { [log] result in
+        reload(isDryRun: false, by: nil).whenComplete { [log] result in
             switch result {
             case .success(let report):
                 for warning in report.warnings { log.warning("\(warning)") }
@@ -46,11 +46,27 @@ extension Controller {
         }
     }
 
-    private func reload(isDryRun: Bool) -> EventLoopFuture<ReloadReport> {
+    private func reload(isDryRun: Bool, by caller: Caller?) -> EventLoopFuture<ReloadReport> {
         let promise = eventLoop.makePromise(of: ReloadReport.self)
+        if !isDryRun { promise.futureResult.whenComplete { [self] in tell($0, caller) } }
         reloads.waiting.append((isDryRun, promise))
         nextReload()
         return promise.futureResult
+    }
+
+    /// What came of a reload, for those who follow the events.
+    private func tell(_ result: Result<ReloadReport, any Error>, _ caller: Caller?) {
+        var event = ControlEvent(.reload, uid: caller?.uid)
+        switch result {
+        case .success(let report):
+            event.new = report.changes.isEmpty ? "unchanged" : "applied"
+            event.count = report.changes.count
+        case .failure(let error):
+            event.new = "refused"
+            let lines = (error as? ControlError).map { [$0.message] + ($0.further ?? []) }
+            event.cause = lines?.joined(separator: "; ") ?? "\(error)"
+        }
+        events.post(event)
     }
 
     private func nextReload() {
@@ -91,18 +107,26 @@ extension Controller {
         _ outcome: Result<ReloadPlan, ControlError>, _ isDryRun: Bool, _ promise: EventLoopPromise<ReloadReport>
     ) {
         switch outcome {
-        case .failure(let error): ended(promise, .failure(error))
+        case .failure(let error):
+            if !isDryRun { counts.reloadsFailed += 1 }
+            ended(promise, .failure(error))
         case .success(let plan):
-            guard let change = plan.change, !isDryRun else { return ended(promise, .success(plan.report)) }
+            guard !isDryRun else { return ended(promise, .success(plan.report)) }
+            guard let change = plan.change else {
+                counts.reloads += 1
+                return ended(promise, .success(plan.report))
+            }
             do throws(ControlError) {
                 guard isServing else { throw ControlError(.busy, "limpetd is shutting down: nothing has changed") }
                 try apply(plan, change) { [self] in
                     topology.closeRetiredListeners(in: region)
                     noteRemoved()
+                    counts.reloads += 1
                     ended(promise, .success(plan.report))
                 }
             } catch {
                 ListenerSet.unbind(change.bound, in: region)
+                counts.reloadsFailed += 1
                 ended(promise, .failure(error))
             }
         }
@@ -166,6 +190,7 @@ extension Controller {
     private func clearRecycled(_ assignment: SlotAssignment) {
         for worker in 0..<region.workerCount {
             for slot in assignment.recycledBackends {
+                counts.forget(slot)
                 region.counters(worker, backend: slot).pointee = limpet_backend_counters()
             }
             for slot in assignment.recycledListeners {
@@ -186,6 +211,12 @@ extension Controller {
                     "configured_then": "\(weight.base)",
                     "configured": "\(topology.backends[slot].configuration.weight)",
                 ])
+            let backend = topology.backends[slot]
+            events.post(
+                ControlEvent(
+                    .weight, service: backend.serviceName, backend: backend.configuration.name, old: "\(weight.value)",
+                    new: "\(backend.configuration.weight)",
+                    cause: "its weight in the configuration has changed"))
         }
         log.notice(
             "reloaded",

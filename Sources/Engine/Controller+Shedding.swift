@@ -70,6 +70,11 @@ extension Controller {
                 "backend": "\(topology.fullName(slot))", "connections": "\(candidates.count)",
                 "over": "\(Int(seconds))s",
             ])
+        let backend = topology.backends[slot]
+        events.post(
+            ControlEvent(
+                .shed, service: backend.serviceName, backend: backend.configuration.name, new: "begun",
+                cause: "it is down, over \(Int(seconds)) s", count: candidates.count))
         begin(
             .down(slot),
             Shedder(
@@ -98,6 +103,10 @@ extension Controller {
                 now: Clock.now())
         }
         noteSheddings()
+        events.post(
+            ControlEvent(
+                .shed, service: request.service, new: rate == 0 ? "ended" : "begun", cause: "rehome, \(rate)/s",
+                count: total, uid: caller.uid))
         return RehomeReport(connections: total, rate: rate)
     }
 
@@ -182,8 +191,9 @@ extension Controller {
         post(meant, .orderly, reason)
         sheddings.running[purpose] = shedder.left > 0 ? shedder : nil
         if shedder.left == 0, case .rehome(let service) = purpose {
-            log.notice(
-                "rehome: done", metadata: ["service": "\(topology.services[service].configuration.name)"])
+            let name = topology.services[service].configuration.name
+            log.notice("rehome: done", metadata: ["service": "\(name)"])
+            events.post(ControlEvent(.shed, service: name, new: "done", cause: "rehome"))
         }
     }
 }

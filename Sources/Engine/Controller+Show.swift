@@ -163,7 +163,9 @@ extension Controller {
             peer: peer, clientLocal: snapshot.clientLocal ?? listener, backendAddress: backendAddress,
             backendLocal: snapshot.backendLocal, state: wire(record.state),
             ageSeconds: seconds(since: record.opened, now), idleSeconds: seconds(since: record.active, now),
-            bytesIn: snapshot.bytesIn, bytesOut: snapshot.bytesOut, worker: snapshot.worker)
+            bytesIn: snapshot.bytesIn, bytesOut: snapshot.bytesOut, worker: snapshot.worker,
+            awayReason: record.away_reason == 0 ? nil : AwayReason(rawValue: record.away_reason)?.word,
+            position: snapshot.worker * region.recordsPerWorker + Int(snapshot.slot))
     }
 
     private func seconds(since moment: UInt64, _ now: UInt64) -> Double {
@@ -291,35 +293,5 @@ extension Controller {
         case LIMPET_CLOSING: .closing
         default: .open
         }
-    }
-}
-
-/// A walk over the table for the control server.
-private final class TableCursor: ConnectionCursor {
-    private let controller: Controller
-    private var position = 0
-    private let now = Clock.now()
-
-    init(_ controller: Controller) {
-        self.controller = controller
-    }
-
-    func next(limit: Int) -> [ConnectionRow]? {
-        let table = controller.table
-        guard position < table.slotCount else { return nil }
-        var rows: [ConnectionRow] = []
-        var looked = 0
-        while position < table.slotCount, looked < limit {
-            looked += 1
-            if table.isUntouched(position) {
-                position = table.endOfWorker(position)
-                continue
-            }
-            if let snapshot = table.snapshot(position), let row = controller.row(snapshot, now: now) {
-                rows.append(row)
-            }
-            position += 1
-        }
-        return rows
     }
 }

@@ -1,5 +1,6 @@
 import CLayout
 import Configuration
+import Control
 import Forwarding
 import Linux
 import Logging
@@ -21,19 +22,22 @@ extension Controller {
             log.notice("interrupted again: ending at once")
             end()
         default:
-            beginShutdown(drain: request.configuration.shutdownDrain)
+            beginShutdown(drain: request.configuration.shutdownDrain, by: nil)
         }
     }
 
     /// Stops accepting, waits up to `drain` for connections to end by themselves, closes the rest and ends the process.
     /// Called again, it can only shorten the wait.
-    func beginShutdown(drain: Duration) {
+    func beginShutdown(drain: Duration, by caller: Caller?) {
         let until = Clock.now() + drain.nanoseconds
         switch phase {
         case .serving:
             log.notice(
                 "shutting down",
                 metadata: ["connections": "\(region.open)", "drain_seconds": "\(drain.components.seconds)"])
+            events.post(
+                ControlEvent(
+                    .shutdown, new: "begun", cause: "\(seconds(drain)) to drain", count: region.open, uid: caller?.uid))
             stopListening(until: until)
         case .draining(let earlier):
             phase = .draining(until: min(earlier, until))

@@ -212,8 +212,15 @@ extension Controller {
 
     private func tell(_ report: UpgradeReport) {
         let reason = report.reason ?? "the reason is not known"
+        let isDone = report.state == .serving
+        events.post(
+            ControlEvent(
+                .upgrade, old: report.oldVersion, new: isDone ? runningVersion : report.oldVersion,
+                cause: isDone ? nil : report.state == .rolledBack ? "rolled back: \(reason)" : "refused: \(reason)",
+                count: report.connections))
         switch report.state {
         case .serving:
+            counts.upgrades += 1
             log.notice(
                 "upgraded",
                 metadata: [
@@ -221,10 +228,12 @@ extension Controller {
                     "connections": "\(report.connections ?? 0)", "pause_ms": "\(report.pauseMilliseconds ?? 0)",
                 ])
         case .rolledBack:
+            counts.upgradesRolledBack += 1
             log.error(
                 "the upgrade was rolled back: \(reason)",
                 metadata: ["from": "\(report.newVersion ?? "")", "to": "\(report.oldVersion)"])
         default:
+            counts.upgradesRefused += 1
             log.error("upgrade refused, and nothing has changed: \(reason)")
         }
     }

@@ -31,6 +31,8 @@ final class Controller: ControlPlane, @unchecked Sendable {
     /// Ends the process. Called once, when nothing is left to do.
     let finished: @Sendable () -> Void
 
+    /// For the metrics.
+    var counts = ControlCounts()
     let incidents: IncidentLog
     let healthKeeper: HealthKeeper
     /// A rebuild for the weights that agents have changed is to come.
@@ -101,6 +103,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
         // What an agent had asked for, and which no agent is asked for any more, may have gone before anybody listened.
         if hasStaleWeights { planRebuild() }
         noteStates()
+        tellStart()
         beginPassive()
         reviewDown()
         beginSlowStarts()
@@ -171,6 +174,8 @@ final class Controller: ControlPlane, @unchecked Sendable {
             let now = state(slot).rawValue
             let seen = region.backend(slot)
             if now != limpet_load8(&seen.pointee.state) {
+                // The first state of all is no change.
+                if seen.pointee.state != 0 { counts.noteState(slot, state(slot)) }
                 limpet_publish64(&seen.pointee.since, Clock.wall())
                 limpet_publish8(&seen.pointee.state, now)
             }

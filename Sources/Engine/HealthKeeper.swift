@@ -33,7 +33,7 @@ final class HealthKeeper: @unchecked Sendable {
     static let longestFirstRound = Duration.seconds(5)
 
     init(
-        topology: Topology, region: SharedRegion, events: EventHub = EventHub(), group: any EventLoopGroup, log: Logger
+        topology: Topology, region: SharedRegion, events: EventHub, group: any EventLoopGroup, log: Logger
     ) {
         self.topology = topology
         self.region = region
@@ -183,8 +183,12 @@ final class HealthKeeper: @unchecked Sendable {
         let isUnknown = service.slots.contains { region.health($0) == .checking }
         if !isUp, !isUnknown, bereft.insert(name).inserted {
             log.critical("no backend of the service is up", metadata: ["service": "\(name)"])
+            events.post(
+                ControlEvent(.service, service: name, old: "up", new: "down", cause: "no backend of it is up"))
         } else if isUp, bereft.remove(name) != nil {
             log.notice("a backend of the service is up again", metadata: ["service": "\(name)"])
+            events.post(
+                ControlEvent(.service, service: name, old: "down", new: "up", cause: "a backend of it is up again"))
         }
     }
 

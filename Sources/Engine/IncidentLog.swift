@@ -15,13 +15,15 @@ final class IncidentLog: @unchecked Sendable {
 
     /// The one in force.
     var topology: Topology
+    private let events: EventHub
     private let log: Logger
     private let eventLoop: any EventLoop
     /// Incidents whose window is open, with how many came since the last line.
     private var suppressed: [Incident: UInt64] = [:]
 
-    init(topology: Topology, log: Logger, eventLoop: any EventLoop) {
+    init(topology: Topology, events: EventHub, log: Logger, eventLoop: any EventLoop) {
         self.topology = topology
+        self.events = events
         self.log = log
         self.eventLoop = eventLoop
     }
@@ -58,6 +60,7 @@ final class IncidentLog: @unchecked Sendable {
         var metadata: Logger.Metadata = [:]
         if !isFirst { metadata["again"] = "\(count)" }
         let slot = Int(incident.slot)
+        tell(incident, count)
         switch incident.kind {
         case .connect:
             metadata["backend"] = "\(topology.fullName(slot))"
@@ -100,6 +103,34 @@ final class IncidentLog: @unchecked Sendable {
                 "connection reset: limpetd died while it worked on it, and what had been sent could not be told",
                 metadata: metadata)
         }
+    }
+
+    /// Limits that were reached, and what is used up, for those who follow the events. What backends do stands in their
+    /// health.
+    private func tell(_ incident: Incident, _ count: UInt64) {
+        let slot = Int(incident.slot)
+        var event = ControlEvent(.limit, count: Int(clamping: count))
+        switch incident.kind {
+        case .limit: (event.new, event.cause) = ("max-connections", "accepting pauses")
+        case .descriptors: (event.new, event.cause) = ("descriptors", "accepting pauses: \(incident.errno)")
+        case .local:
+            (event.new, event.cause) = ("local", "connect impossible here: \(incident.errno); \(cure(incident.errno))")
+            if slot < topology.backends.count {
+                event.service = topology.backends[slot].serviceName
+                event.backend = topology.backends[slot].configuration.name
+            }
+        case .serviceLimit: (event.new, event.cause) = ("service-max-connections", "a client was reset")
+        case .clientLimit: (event.new, event.cause) = ("max-connections-per-client", "a client was reset")
+        case .clientRate: (event.new, event.cause) = ("accept-rate-per-client", "a client was reset")
+        case .exhausted: (event.new, event.cause) = ("backends", "no backend could take a client: it was reset")
+        case .connect, .resetAtOnce, .quarantined, .unrecoverable: return
+        }
+        switch incident.kind {
+        case .serviceLimit, .clientLimit, .clientRate, .exhausted:
+            event.service = topology.services[slot].configuration.name
+        default: break
+        }
+        events.post(event)
     }
 
     private func cure(_ errno: Errno) -> String {

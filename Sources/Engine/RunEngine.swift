@@ -107,14 +107,15 @@ private struct EngineRun {
         let readBoard = Locked<(@Sendable () -> Void)?>(nil)
         let board = IncidentBoard(notify: { readBoard.with { $0 }?() })
         // At the first start there are no clients to wait for it, and they come when it is known which backends are well.
-        let early = isFirst ? startChecks(topology) : nil
+        let events = EventHub(in: region)
+        let early = isFirst ? startChecks(topology, events) : nil
         early?.waitForFirstRound()
         let tally = Tally(backendSlots: region.backendSlots)
         let workers = try startWorkers(topology, accepted, board, tally, budget, logThread.wakeUp)
 
-        let health = early ?? startChecks(topology)
+        let health = early ?? startChecks(topology, events)
         let eventLoop = health.eventLoop
-        let incidents = IncidentLog(topology: topology, log: log, eventLoop: eventLoop)
+        let incidents = IncidentLog(topology: topology, events: events, log: log, eventLoop: eventLoop)
         let intents = IntentKeeper(
             writer: IntentWriter(path: statePath), eventLoop: eventLoop, log: log, userName: active.user)
         do throws(SystemError) {
@@ -158,9 +159,10 @@ private struct EngineRun {
     }
 
     /// Starts the control event loop, and the checks on it.
-    private func startChecks(_ topology: Topology) -> HealthKeeper {
+    private func startChecks(_ topology: Topology, _ events: EventHub) -> HealthKeeper {
         let keeper = HealthKeeper(
-            topology: topology, region: region, group: MultiThreadedEventLoopGroup(numberOfThreads: 1), log: log)
+            topology: topology, region: region, events: events, group: MultiThreadedEventLoopGroup(numberOfThreads: 1),
+            log: log)
         keeper.eventLoop.execute {
             limpet_fault_thread(-1)
             keeper.begin()

@@ -211,7 +211,7 @@ extension Worker {
     private mutating func peekOnce(
         _ slot: Int, _ direction: Int, _ way: UnsafeMutablePointer<limpet_direction>, _ source: Int32, _ sink: Int32
     ) -> Bool {
-        clear(way, LIMPET_DIRECTION_BULK)
+        leaveBulk(slot, direction, way)
         claimScratch(slot, UInt32(direction | LIMPET_PEEKED), direction)
         let length: Int
         switch Transfer.peek(source, into: scratch, limit: Int(LIMPET_SCRATCH_BYTES)) {
@@ -274,12 +274,13 @@ extension Worker {
             inject(LIMPET_AT_SPLICED_IN)
             limpet_store32(&way.pointee.pipe_bytes, UInt32(count))
             inject(LIMPET_AT_SPLICED_IN_COUNTED)
+            notePiece(slot, direction, count)
             countSplice(.moved)
             if count >= Worker.calmBytes {
                 way.pointee.calm = 0
             } else {
                 way.pointee.calm += 1
-                if way.pointee.calm >= Worker.calmSplices { clear(way, LIMPET_DIRECTION_BULK) }
+                if way.pointee.calm >= Worker.calmSplices { leaveBulk(slot, direction, way) }
             }
             return flush(slot, direction, way, sink)
         case .wouldBlock, .endOfFile:
@@ -299,6 +300,11 @@ extension Worker {
             sideReset(slot, direction, error)
             return false
         }
+    }
+
+    private mutating func leaveBulk(_ slot: Int, _ direction: Int, _ way: UnsafeMutablePointer<limpet_direction>) {
+        clear(way, LIMPET_DIRECTION_BULK)
+        endPatience(slot, direction)
     }
 
     /// The source has sent FIN (or closes by order) and the pipe is empty: pass the FIN on.

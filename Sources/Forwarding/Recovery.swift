@@ -37,8 +37,10 @@ extension Worker {
                 free.giveBack(slot)
                 continue
             }
-            for direction in 0...1 where limpet_direction_of(record, Int32(direction)).pointee.pipe_read >= 0 {
-                pipesHeld += 1
+            for direction in 0...1 {
+                let way = limpet_direction_of(record, Int32(direction))
+                if way.pointee.pipe_read >= 0 { pipesHeld += 1 }
+                if has(way, LIMPET_DIRECTION_PATIENT) { endPatience(record, direction) }
             }
             armAgain(slot)
             if records[slot].state == UInt8(LIMPET_CONNECTING), records[slot].descriptor.1 < 0,

@@ -13,6 +13,7 @@ extension SharedRegion {
             (LIMPET_AREA_LOG, MemoryLayout<limpet_log_state>.stride),
             (LIMPET_AREA_CONTROL, MemoryLayout<limpet_control_counters>.stride),
             (LIMPET_AREA_HISTORY, backends * MemoryLayout<limpet_backend_history>.stride),
+            (LIMPET_AREA_EVENTS, Int(LIMPET_EVENTS) * MemoryLayout<limpet_event>.stride),
         ]
     }
 
@@ -93,6 +94,9 @@ extension SharedRegion {
     public func history(_ slot: Int) -> UnsafeMutablePointer<limpet_backend_history> {
         base(LIMPET_AREA_HISTORY, of: limpet_backend_history.self) + slot
     }
+
+    /// The ring of events, ``LIMPET_EVENTS`` of them; the control plane's thread alone writes it.
+    public var events: UnsafeMutablePointer<limpet_event> { base(LIMPET_AREA_EVENTS, of: limpet_event.self) }
 
     @inline(__always)
     private func base<Area>(_ number: Int, of: Area.Type) -> UnsafeMutablePointer<Area> {

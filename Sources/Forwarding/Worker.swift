@@ -31,6 +31,8 @@ struct Worker: ~Copyable {
     var review = Review()
     /// Which edges are still to be looked for after an engine's death.
     var edges = EdgeReview()
+    /// Which stream is waited for.
+    var patience = Patience()
     /// By slot of a connection that is being dialled: the backends that could not be connected to, in that order.
     var tried: [Int: [UInt16]] = [:]
     /// Who waits for a connect to be started.
@@ -115,9 +117,11 @@ struct Worker: ~Copyable {
             if !waiting.isEmpty { dialWaiting() }
             if isReviewing { reviewSome() }
             if isLookingForEdges { lookForEdges() }
+            lookAfterPatient()
             if listening == .noDescriptors && now >= listenAgain { resumeListening() }
             if let gate = parking {
                 parking = nil
+                endPatience()
                 gate.stop()
             }
         }
@@ -126,7 +130,8 @@ struct Worker: ~Copyable {
     private func timeout() -> Int32 {
         if isReviewing || isLookingForEdges { return 0 }
         let timers = wheel.wait(now: now)
-        let wait = timers < 0 ? Worker.longestWait : min(timers, Worker.longestWait)
+        var wait = timers < 0 ? Worker.longestWait : min(timers, Worker.longestWait)
+        if let look = patience.nextLook { wait = min(wait, look > now ? Int32((look - now) / 1_000_000) + 1 : 0) }
         guard listening == .noDescriptors else { return wait }
         return min(wait, listenAgain > now ? Int32((listenAgain - now) / 1_000_000) + 1 : 0)
     }

@@ -129,6 +129,12 @@ public enum StreamSocket {
         max(0, Int(limpet_unacknowledged(descriptor)))
     }
 
+    /// How many bytes have to be there for the kernel to tell that the socket can be read (SO_RCVLOWAT, socket(7)). The end,
+    /// an error and a full buffer are told of all the same.
+    public static func setLowWater(_ descriptor: Int32, _ bytes: Int32) {
+        set(descriptor, SOL_SOCKET, SO_RCVLOWAT, bytes)
+    }
+
     /// setsockopt(2) with an int. nil: done.
     @discardableResult
     @inline(__always)

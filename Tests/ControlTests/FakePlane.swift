@@ -24,6 +24,8 @@ final class FakePlane: ControlPlane, Sendable {
         var callers: [Caller] = []
         /// Slots that walks have looked at.
         var slotsSeen = 0
+        /// Times that the kernel was asked about a connection.
+        var kernelLooks = 0
         /// How an upgrade goes: one report for each time that it is asked for, from the first after its begin; the last one
         /// stays.
         var upgrades: [UpgradeReport] = []
@@ -209,6 +211,8 @@ final class FakePlane: ControlPlane, Sendable {
         }
     }
 
+    func metrics() -> String { "# HELP limpet_ready Whether.\n# TYPE limpet_ready gauge\nlimpet_ready 1\n" }
+
     func configuration() -> String { "[service.chat]\nlisten = \"0.0.0.0:80\"\n" }
 
     func readiness() -> ReadyReport {
@@ -304,5 +308,12 @@ private final class Walk: ConnectionCursor {
         }
         self.slot += limit
         return rows
+    }
+
+    func kernel(_ row: ConnectionRow) -> ConnectionRow.Kernel? {
+        plane.with { $0.kernelLooks += 1 }
+        let side = ConnectionRow.Side(rttSeconds: 0.0125, retransmits: 3, unacknowledged: 999, unread: 7)
+        return ConnectionRow.Kernel(
+            client: side, backend: row.backendLocal == nil ? nil : side, pipeIn: 65536, pipeOut: 0)
     }
 }

@@ -248,8 +248,17 @@ import Testing
             #expect(
                 lines[1].split(separator: "\t").map(String.init) == [
                     "2", "chat", "0.0.0.0:80", "ws1", "ws1", "203.0.113.8:40001", "203.0.113.8:40001", "192.0.2.1:80",
-                    "127.0.0.1:9001", "-", "half_closed", "725.000", "725.000", "2000", "24", "0",
+                    "127.0.0.1:9001", "-", "half_closed", "725.000", "725.000", "2000", "24", "0", "-", "-", "-", "-", "-",
+                    "-", "-", "-", "-", "-", "-",
                 ])
+            let wide = try ctl(daemon, "--plain", "connections", "--wide", "--limit", "2").output.split(separator: "\n")
+            #expect(
+                wide.map { $0.split(separator: "\t").suffix(10).map(String.init) } == [
+                    ["0.012500", "3", "999", "7", "0.012500", "3", "999", "7", "65536", "0"],
+                    ["0.012500", "3", "999", "7", "-", "-", "-", "-", "65536", "0"],
+                ])
+            // Of the rows that are sent, and of no others.
+            #expect(daemon.plane.with { $0.kernelLooks } == 2)
             #expect(try ctl(daemon, "--plain", "listeners").output.hasSuffix("paused\tno descriptor is left\n"))
             #expect(try ctl(daemon, "--plain", "status").output.contains("\nlast_death\t-\n"))
         }

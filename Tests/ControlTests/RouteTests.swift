@@ -218,4 +218,14 @@ import Testing
             #expect(response.headers["content-type"] == "application/toml")
         }
     }
+
+    @Test func `The metrics come as text`() throws {
+        try TestDaemon.run { (daemon) throws in
+            let response = try daemon.ask("GET", "/v1/metrics")
+            #expect(response.body == daemon.plane.metrics())
+            #expect(response.headers["content-type"] == metricsMediaType)
+            #expect(try daemon.ask("POST", "/v1/metrics").status == 405)
+            #expect(try daemon.ask("GET", "/v1/metrics?service=chat").status == 400)
+        }
+    }
 }

@@ -27,6 +27,7 @@ import Testing
             try fields(plane.with { $0.rows[1] }) == [
                 "id", "service", "listener", "backend", "home", "client", "peer", "client_local", "backend_address",
                 "backend_local", "state", "age_seconds", "idle_seconds", "bytes_in", "bytes_out", "worker",
+                "away_reason", "kernel",
             ])
         #expect(
             try fields(Reply(version: "1", body: plane.status())) == [

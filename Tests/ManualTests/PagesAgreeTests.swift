@@ -1,6 +1,8 @@
 import Configuration
 import Control
+import Forwarding
 import Foundation
+import Observability
 import Testing
 
 // What one of them has and the other lacks fails here: flags, verbs, keys, exit statuses.
@@ -53,6 +55,30 @@ struct PagesAgreeTests {
             Comparison.differences(of: "key", code: names, page: page.commands.compactMap(\.literal)) == [])
     }
 
+    @Test("limpet-metrics(7): metrics with their kinds and labels")
+    func metrics() throws {
+        let page = try Pages.read("limpet-metrics.7").commands.map { item in
+            let labels = item.head.filter { $0.macro == "Pq" }.flatMap(\.words)
+            return "\(item.literal ?? "") \(item.body.first?.words.first ?? "") \(labels)"
+        }
+        let code = MetricCatalogue.all.map { "\($0.name) \($0.kind.rawValue.capitalized). \($0.labels)" }
+        #expect(Comparison.differences(of: "metric", code: code, page: page) == [])
+    }
+
+    @Test("limpetd(8): why connections end")
+    func endReasons() throws {
+        let page = try Pages.read("limpetd.8")
+        let items = page.items(in: "ACCESS LOG").flatMap(\.head).flatMap(\.words)
+        let fields = [
+            "id", "client", "peer", "listener", "service", "backend", "home", "away", "connect_seconds", "retries",
+            "duration_seconds", "bytes_in", "bytes_out", "end", "by",
+        ]
+        #expect(Array(items.prefix(fields.count)) == fields)
+        #expect(
+            Comparison.differences(
+                of: "reason", code: EndReason.allCases.map(\.word), page: Array(items.dropFirst(fields.count))) == [])
+    }
+
     @Test("Exit statuses", arguments: ["limpetd", "limpetctl"])
     func exitStatuses(program: String) throws {
         let help = try CommandHelp(of: program)
@@ -68,6 +94,13 @@ struct PagesAgreeTests {
         for code in ControlError.Code.allCases {
             #expect(known.contains(Int(code.exitStatus)), "\(code.rawValue): \(code.exitStatus)")
         }
+    }
+
+    @Test("limpetctl(8): events")
+    func events() throws {
+        let page = try Pages.read("limpetctl.8").items(in: "EVENTS").compactMap(\.literal)
+        #expect(
+            Comparison.differences(of: "event", code: ControlEvent.Kind.allCases.map(\.rawValue), page: page) == [])
     }
 
     @Test("Sections that every page has, in the order of mdoc(7)", arguments: Pages.names)
@@ -94,7 +127,7 @@ struct PagesAgreeTests {
 
 /// The pages of the source tree.
 enum Pages {
-    static let names = ["limpetd.8", "limpetctl.8", "limpet.toml.5"]
+    static let names = ["limpetd.8", "limpetctl.8", "limpet.toml.5", "limpet-metrics.7"]
 
     static func path(of name: String) -> String {
         URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
@@ -107,6 +140,7 @@ enum Pages {
 
     static func required(of name: String) -> [String] {
         switch name {
+        case "limpet-metrics.7": ["NAME", "DESCRIPTION", "EXAMPLES", "SEE ALSO"]
         case "limpet.toml.5": ["NAME", "DESCRIPTION", "EXAMPLES", "DIAGNOSTICS", "SEE ALSO"]
         default: ["NAME", "SYNOPSIS", "DESCRIPTION", "EXIT STATUS", "EXAMPLES", "DIAGNOSTICS", "SEE ALSO"]
         }

@@ -19,6 +19,7 @@ enum {
     LIMPET_AREA_LOG = 4,       /* limpet_log_state */
     LIMPET_AREA_CONTROL = 5,   /* limpet_control_counters */
     LIMPET_AREA_HISTORY = 6,   /* limpet_backend_history by slot */
+    LIMPET_AREA_EVENTS = 7,    /* limpet_event[LIMPET_EVENTS] */
     LIMPET_AREAS = 32
 };
 
@@ -119,5 +120,15 @@ typedef struct {
     uint64_t state_changes[8]; /* by BackendState.rawValue: how often it came to that */
     uint64_t reserved[8];
 } limpet_backend_history;
+
+/* The last events as they are told, a ring by number: so many, each of so many bytes. Written by the control event loop. */
+#define LIMPET_EVENTS 1024u
+#define LIMPET_EVENT_BYTES 1024u
+
+typedef struct {
+    uint64_t number; /* from 1 on; 0: none, or being written */
+    uint32_t length;
+    char text[LIMPET_EVENT_BYTES - 12];
+} limpet_event;
 
 #endif

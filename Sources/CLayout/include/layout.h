@@ -57,7 +57,8 @@ enum limpet_direction_bit {
     LIMPET_DIRECTION_BULK = 1 << 2,    /* splice instead of the scratch */
     LIMPET_DIRECTION_BLOCKED = 1 << 3, /* the writing side takes no more for now: waiting for EPOLLOUT */
     LIMPET_DIRECTION_DEAD = 1 << 4,    /* nothing more is carried this way */
-    LIMPET_DIRECTION_DISCARD = 1 << 5  /* closing by order: what still arrives is read and dropped */
+    LIMPET_DIRECTION_DISCARD = 1 << 5, /* closing by order: what still arrives is read and dropped */
+    LIMPET_DIRECTION_PATIENT = 1 << 6  /* the reading side's SO_RCVLOWAT may be raised */
 };
 
 /* Bits of limpet_record.flags. */

@@ -129,6 +129,18 @@ enum {
 /* 0, or -1 with errno: ENOTSUP where the kernel or the socket has no such counters, EAGAIN where they never stood still. */
 int limpet_tcp_counters(int fd, struct limpet_tcp_counters *_Nonnull counters);
 
+/* What is known of the way to the peer, for people; each figure of its own moment. */
+struct limpet_tcp_path {
+    uint32_t rtt;          /* smoothed, in microseconds; 0: not known yet */
+    uint32_t rtt_variance; /* in microseconds */
+    uint32_t retransmits;  /* segments that were sent again, ever */
+    uint32_t unread;
+    uint32_t unacknowledged;
+    uint8_t state; /* LIMPET_TCP_x */
+};
+/* 0, or -1 with errno. Changes nothing, whatever the descriptor is. */
+int limpet_tcp_path(int fd, struct limpet_tcp_path *_Nonnull path);
+
 /* Looks at an ended child without taking its end out of the kernel (waitid(2) with WNOWAIT): `child`, or any where that
  * is 0. Its id, 0 where none has ended, or -1 with errno. status: its exit status, or the number of the signal that ended
  * it where is_signal says so. */

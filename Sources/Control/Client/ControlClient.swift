@@ -66,6 +66,13 @@ public final class ControlClient {
             version: head.daemonVersion, time: head.time, body: ConfigurationReport(toml: String(buffer: bytes)))
     }
 
+    /// All metrics.
+    public func metrics() throws(ControlError) -> Reply<MetricsReport> {
+        let (head, bytes) = try whole(.GET, "metrics", nil)
+        guard head.status == .ok else { throw try failure(bytes) }
+        return Reply(version: head.daemonVersion, time: head.time, body: MetricsReport(metrics: String(buffer: bytes)))
+    }
+
     public func drain(_ backend: String, deadline: Duration?, force: Bool) throws(ControlError) -> Reply<BackendChange>
     {
         try post("drain", DrainBody(backend: backend, service: nil, deadlineSeconds: deadline?.inSeconds, force: force))
@@ -135,9 +142,13 @@ public final class ControlClient {
     }
 
     /// Starts a stream of events.
-    public func events() throws(ControlError) -> EventLines {
-        try EventLines { () throws(ControlError) in
-            let exchange = try self.exchange(.GET, "events", nil)
+    /// - Parameters:
+    ///   - since: a cursor, or `start`; nil: from now on.
+    ///   - waits: false: it ends after what there is.
+    public func events(since: String? = nil, waits: Bool = true) throws(ControlError) -> EventLines {
+        try EventLines(since: since, waits: waits) { (since) throws(ControlError) in
+            let query = (since.map { [("since", $0)] } ?? []) + (waits ? [] : [("wait", "no")])
+            let exchange = try self.exchange(.GET, "events" + self.queryText(query), nil)
             guard case .head(let head) = try exchange.next() else { throw self.garbled }
             guard head.status == .ok else { throw try self.failure(try self.rest(of: exchange)) }
             return exchange

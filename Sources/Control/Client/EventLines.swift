@@ -5,20 +5,29 @@ internal import NIOHTTP1
 
 /// Events as limpetd sends them, until it ends. One thread uses it.
 public final class EventLines {
-    private let open: () throws(ControlError) -> Exchange
+    private let open: (_ since: String?) throws(ControlError) -> Exchange
+    private let waits: Bool
     private var exchange: Exchange
+    /// Of the last event.
+    private var cursor: String?
     private var buffer = ByteBuffer()
     private let decoder = JSONDecoder()
 
-    /// - Parameter open: asks, and reads the head of the answer.
-    init(_ open: @escaping () throws(ControlError) -> Exchange) throws(ControlError) {
+    /// - Parameters:
+    ///   - since: as ``ControlClient/events(since:waits:)`` takes it.
+    ///   - open: asks, and reads the head of the answer.
+    init(
+        since: String?, waits: Bool, _ open: @escaping (_ since: String?) throws(ControlError) -> Exchange
+    ) throws(ControlError) {
         self.open = open
-        exchange = try open()
+        self.waits = waits
+        cursor = since
+        exchange = try open(since)
     }
 
-    /// The next event with the line that it came in, without the newline. Waits for it. When an engine takes the
-    /// conversation with it, the next one is asked: what happened in between is not told.
-    public func next() throws(ControlError) -> (event: Reply<ControlEvent>, line: [UInt8]) {
+    /// The next event with the line that it came in, without the newline. Waits for it; nil: that was all, and nobody wants
+    /// to wait. When an engine takes the conversation with it, the next one is asked for what came after the last event.
+    public func next() throws(ControlError) -> (event: Reply<ControlEvent>, line: [UInt8])? {
         while true {
             if let end = buffer.readableBytesView.firstIndex(of: UInt8(ascii: "\n")),
                 let line = buffer.readSlice(length: end - buffer.readerIndex)
@@ -26,7 +35,9 @@ public final class EventLines {
                 buffer.moveReaderIndex(forwardBy: 1)
                 buffer.discardReadBytes()
                 do {
-                    return (try decoder.decode(Reply<ControlEvent>.self, from: line), Array(line.readableBytesView))
+                    let event = try decoder.decode(Reply<ControlEvent>.self, from: line)
+                    cursor = event.body.cursor ?? cursor
+                    return (event, Array(line.readableBytesView))
                 } catch {
                     throw ControlError(
                         .failed,
@@ -36,7 +47,9 @@ public final class EventLines {
             do throws(ControlError) {
                 switch try exchange.next() {
                 case .body(var part): buffer.writeBuffer(&part)
-                case .end: try reopen()
+                case .end:
+                    guard waits else { return nil }
+                    try reopen()
                 case .head: break
                 }
             } catch  where error == Exchange.noAnswer || error == Exchange.endedEarly {
@@ -48,6 +61,6 @@ public final class EventLines {
     private func reopen() throws(ControlError) {
         exchange.close()
         buffer.clear()
-        exchange = try open()
+        exchange = try open(cursor)
     }
 }

@@ -17,9 +17,7 @@ final class ClientHandler: ChannelInboundHandler {
     /// True from the head of a reply until its last byte was handed to the kernel.
     private var isAnswering = false
     private var stream: ConnectionStream?
-    private var events: (hub: EventHub, id: Int)?
-    /// Events that came while the client did not read.
-    private var missedEvents = 0
+    private var events: EventReading?
     private var isPumpPlanned = false
     /// True while a reply is complete but for its end, which lets the next request of a pipeline in.
     private var isEndHeldBack = false
@@ -41,7 +39,7 @@ final class ClientHandler: ChannelInboundHandler {
     func channelInactive(context: ChannelHandlerContext) {
         deadline?.cancel()
         stream = nil
-        if let events { events.hub.unsubscribe(events.id) }
+        events?.end()
         events = nil
         context.fireChannelInactive()
     }
@@ -83,7 +81,8 @@ final class ClientHandler: ChannelInboundHandler {
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         if events != nil {
             if context.channel.isWritable {
-                resumeEvents(context)
+                deadline?.cancel()
+                sendEvents(context)
             } else {
                 closeUnlessDone(within: limits.stallTime, context)
             }
@@ -148,12 +147,12 @@ final class ClientHandler: ChannelInboundHandler {
                 promise: nil)
             self.stream = stream
             pump(context)
-        case .events(let hub):
+        case .events(let reading):
             headers.add(name: "Content-Type", value: "application/x-ndjson")
             context.writeAndFlush(
                 wrapOutboundOut(.head(HTTPResponseHead(version: httpVersion, status: .ok, headers: headers))),
                 promise: nil)
-            follow(hub, context)
+            follow(reading, context)
         case .later: break  // sent when it has come, see above
         }
     }
@@ -185,41 +184,35 @@ final class ClientHandler: ChannelInboundHandler {
         }
     }
 
-    /// Sends every event from now on, until the client goes. Nothing is kept for one that does not read.
-    private func follow(_ hub: EventHub, _ context: ChannelHandlerContext) {
+    /// Sends events from where the client wants them on, until it goes or has all that it asked for. Nothing is kept for one
+    /// that does not read.
+    private func follow(_ reading: EventReading, _ context: ChannelHandlerContext) {
         // That nothing happens is no fault of the client's.
-        deadline?.cancel()
-        let id = hub.subscribe { [weak self] event in
-            guard let self else { return }
-            guard let event else { return endEvents(context) }
-            guard context.channel.isWritable else {
-                missedEvents += 1
-                return
+        if reading.waits { deadline?.cancel() }
+        events = reading
+        if reading.waits {
+            reading.follow { [weak self] isOver in
+                guard let self else { return }
+                if isOver { endEvents(context) } else { sendEvents(context) }
             }
-            send(event, context)
         }
-        events = (hub, id)
+        sendEvents(context)
     }
 
     private func endEvents(_ context: ChannelHandlerContext) {
-        guard let events else { return }
-        events.hub.unsubscribe(events.id)
-        self.events = nil
-        closesAfterReply = true
+        guard let reading = events else { return }
+        reading.end()
+        events = nil
+        if reading.waits { closesAfterReply = true }
         finish(context)
     }
 
-    private func resumeEvents(_ context: ChannelHandlerContext) {
-        deadline?.cancel()
-        guard missedEvents > 0 else { return }
-        let event = ControlEvent(missed: missedEvents)
-        missedEvents = 0
-        send(event, context)
-    }
-
-    private func send(_ event: ControlEvent, _ context: ChannelHandlerContext) {
-        guard let line = routes.line(event) else { return }
-        context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(line))), promise: nil)
+    private func sendEvents(_ context: ChannelHandlerContext) {
+        guard let events else { return }
+        while context.channel.isWritable, let lines = events.next() {
+            context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(lines))), promise: nil)
+        }
+        if !events.waits, events.isAtEnd { endEvents(context) }
     }
 
     private func write(_ part: HTTPServerResponsePart, _ context: ChannelHandlerContext) {

@@ -47,11 +47,13 @@ struct ConnectionFilter {
     /// nil: as they lie in the table, without collecting them first.
     var order: Order?
     var limit = Int.max
+    /// Whether the kernel is asked about each.
+    var isWide = false
 
     init() {}
 
     init(_ request: Request, names: NameDirectory) throws(ControlError) {
-        try request.allow(["service", "backend", "client", "state", "older", "idle", "sort", "limit"])
+        try request.allow(["service", "backend", "client", "state", "older", "idle", "sort", "limit", "wide"])
         if let text = try request.value("service") { service = try names.service(text) }
         if let text = try request.value("backend") { backend = try names.backend(text, in: service) }
         if let text = try request.value("client") {
@@ -74,6 +76,7 @@ struct ConnectionFilter {
             }
             limit = number
         }
+        if let text = try request.value("wide") { isWide = try request.choice("wide", text) }
     }
 
     func matches(_ row: ConnectionRow) -> Bool {

@@ -16,6 +16,8 @@ final class ConnectionStream {
         case end
     }
 
+    private let cursor: any ConnectionCursor
+    /// nil: the walk has ended.
     private var walk: (any ConnectionCursor)?
     private let filter: ConnectionFilter
     private let slice: Int
@@ -37,6 +39,7 @@ final class ConnectionStream {
         walk: any ConnectionCursor, filter: ConnectionFilter, slice: Int, encoder: JSONEncoder,
         allocator: ByteBufferAllocator, ticket: SortingTicket?
     ) {
+        cursor = walk
         self.walk = walk
         self.filter = filter
         self.slice = slice
@@ -98,7 +101,9 @@ final class ConnectionStream {
 
     private func encode(_ rows: some Sequence<ConnectionRow>) throws -> Step {
         var buffer = allocator.buffer(capacity: 0)
-        for row in rows {
+        for var row in rows {
+            // Only now, so that nothing is asked about rows that are not sent.
+            if filter.isWide { row.kernel = cursor.kernel(row) }
             try buffer.writeJSONEncodable(row, encoder: encoder)
             buffer.writeInteger(UInt8(ascii: "\n"))
             left -= 1

@@ -58,6 +58,14 @@ struct Request {
         return duration
     }
 
+    /// What a parameter that is yes or no says.
+    func choice(_ name: String, _ text: String) throws(ControlError) -> Bool {
+        guard text == "yes" || text == "no" else {
+            throw ControlError(.badRequest, "\(name): \"\(text)\" is not yes or no")
+        }
+        return text == "yes"
+    }
+
     /// The body as JSON; an empty body counts as `{}`.
     func json<Body: Decodable, Keys: CodingKey & CaseIterable>(
         _: Body.Type, fields: Keys.Type

@@ -8,8 +8,8 @@ internal import NIOHTTP1
 enum Answer {
     case whole(status: HTTPResponseStatus, type: String, body: ByteBuffer, allow: String? = nil)
     case stream(ConnectionStream)
-    /// What happens from now on.
-    case events(EventHub)
+    /// What happens.
+    case events(EventReading)
     /// Not known yet: the plane waits for something outside of the loop. Always comes.
     case later(EventLoopFuture<Answer>.Isolated)
 }
@@ -47,6 +47,7 @@ struct Routes {
                 rest.isEmpty
                 ? [
                     "status", "backends", "connections", "listeners", "where", "config", "ready", "version", "events",
+                    "metrics",
                 ].contains(route)
                 : route == "backends" && rest.count <= 2 || route == "upgrades" && rest.count == 1
             guard isShown || isChange && rest.isEmpty else { throw unknownPath(request) }
@@ -61,7 +62,7 @@ struct Routes {
     }
 
     /// Whoever follows the events is told that there will be no more.
-    func endEvents() { plane.events.end() }
+    func endEvents() { plane.events.finish() }
 
     /// Whether the caller may change what it likes.
     func mayChange(_ caller: Caller) -> Bool { access.mayChange(caller) }
@@ -105,13 +106,17 @@ struct Routes {
             try request.allow([])
             return reply(ListenersReport(listeners: plane.listeners()))
         case "events":
-            try request.allow([])
-            return .events(plane.events)
+            try request.allow(["since", "wait"])
+            let waits = try request.choice("wait", try request.value("wait") ?? "yes")
+            return .events(try EventReading(plane.events, since: try request.value("since"), waits: waits))
         case "where":
             return reply(try plane.locate(try whereRequest(request)))
         case "config":
             try request.allow([])
             return .whole(status: .ok, type: "application/toml", body: ByteBuffer(string: plane.configuration()))
+        case "metrics":
+            try request.allow([])
+            return .whole(status: .ok, type: metricsMediaType, body: ByteBuffer(string: plane.metrics()))
         case "ready":
             try request.allow([])
             let report = plane.readiness()
@@ -299,12 +304,6 @@ struct Routes {
         .later(
             future.assumeIsolated().map { reply($0, status: status) }
                 .flatMapErrorThrowing { failure($0 as? ControlError ?? ControlError(.failed, "\($0)")) })
-    }
-
-    /// An event as it is sent: one object on one line; nil: it cannot be written.
-    func line(_ event: ControlEvent) -> ByteBuffer? {
-        guard case .whole(.ok, _, let buffer, _) = reply(event) else { return nil }
-        return buffer
     }
 
     private func reply(_ body: some Codable & Sendable, status: HTTPResponseStatus = .ok) -> Answer {

@@ -38,11 +38,66 @@ public struct ConnectionRow: Codable, Sendable, Equatable {
     public var bytesOut: UInt64
     /// The worker that serves it, from 0.
     public var worker: Int
+    /// Why another backend than its home serves it, as it was when it was accepted; null where it was at home.
+    @Nullable public var awayReason: String?
+    /// What the kernel says of it; null where that was not asked for, and where it ended meanwhile.
+    @Nullable public var kernel: Kernel?
+    /// Where it lies in the table. For the server alone, never sent.
+    public var position = 0
+
+    /// What the kernel says of a connection, each figure of its own moment.
+    public struct Kernel: Codable, Sendable, Equatable {
+        /// null: there is no such socket yet, or any more.
+        @Nullable public var client: Side?
+        @Nullable public var backend: Side?
+        /// Bytes that wait in the pipe from the client to the backend.
+        public var pipeIn: Int
+        /// Bytes that wait in the pipe from the backend to the client.
+        public var pipeOut: Int
+
+        public init(client: Side?, backend: Side?, pipeIn: Int, pipeOut: Int) {
+            self.client = client
+            self.backend = backend
+            self.pipeIn = pipeIn
+            self.pipeOut = pipeOut
+        }
+
+        enum CodingKeys: String, CodingKey {
+            case client, backend
+            case pipeIn = "pipe_in"
+            case pipeOut = "pipe_out"
+        }
+    }
+
+    /// One of its sockets.
+    public struct Side: Codable, Sendable, Equatable {
+        /// Smoothed round-trip time; null: not known yet.
+        @Nullable public var rttSeconds: Double?
+        /// Segments that were sent again, ever.
+        public var retransmits: Int
+        /// Bytes that were written and that the peer has not acknowledged.
+        public var unacknowledged: Int
+        /// Bytes that have come and were not read.
+        public var unread: Int
+
+        public init(rttSeconds: Double?, retransmits: Int, unacknowledged: Int, unread: Int) {
+            self.rttSeconds = rttSeconds
+            self.retransmits = retransmits
+            self.unacknowledged = unacknowledged
+            self.unread = unread
+        }
+
+        enum CodingKeys: String, CodingKey {
+            case retransmits, unacknowledged, unread
+            case rttSeconds = "rtt_seconds"
+        }
+    }
 
     public init(
         id: ConnectionID, service: String, listener: Endpoint, backend: String, home: String, client: Endpoint,
         peer: Endpoint, clientLocal: Endpoint, backendAddress: Endpoint, backendLocal: Endpoint?, state: State,
-        ageSeconds: Double, idleSeconds: Double, bytesIn: UInt64, bytesOut: UInt64, worker: Int
+        ageSeconds: Double, idleSeconds: Double, bytesIn: UInt64, bytesOut: UInt64, worker: Int, awayReason: String? = nil,
+        kernel: Kernel? = nil, position: Int = 0
     ) {
         self.id = id
         self.service = service
@@ -60,10 +115,14 @@ public struct ConnectionRow: Codable, Sendable, Equatable {
         self.bytesIn = bytesIn
         self.bytesOut = bytesOut
         self.worker = worker
+        self.awayReason = awayReason
+        self.kernel = kernel
+        self.position = position
     }
 
     enum CodingKeys: String, CodingKey {
-        case id, service, listener, backend, home, client, peer, state, worker
+        case id, service, listener, backend, home, client, peer, state, worker, kernel
+        case awayReason = "away_reason"
         case clientLocal = "client_local"
         case backendAddress = "backend_address"
         case backendLocal = "backend_local"

@@ -166,3 +166,16 @@ public struct ReadyReport: Codable, Sendable, Equatable {
         self.reason = reason
     }
 }
+
+/// What limpetctl makes of `GET /v1/metrics`, whose body is the text itself.
+public struct MetricsReport: Codable, Sendable, Equatable {
+    /// In Prometheus' text format.
+    public var metrics: String
+
+    public init(metrics: String) {
+        self.metrics = metrics
+    }
+}
+
+/// Media type of the metrics: Prometheus' text format.
+public let metricsMediaType = "text/plain; version=0.0.4; charset=utf-8"

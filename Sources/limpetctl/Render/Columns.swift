@@ -56,8 +56,34 @@ extension Column where Row == ConnectionRow {
             Column(title: "OUT", alignment: .right, isWideOnly: true) { Units.bytes($0.bytesOut) },
             Column(title: "BYTES", alignment: .right) { Units.bytes($0.bytesIn &+ $0.bytesOut) },
             Column(title: "WORKER", alignment: .right, isWideOnly: true) { String($0.worker) },
+            Column(title: "AWAY", isWideOnly: true) { $0.awayReason ?? "-" },
+        ] + side("CLIENT") { $0.client } + side("BACKEND") { $0.backend } + [
+            Column(title: "PIPE-IN", alignment: .right, isWideOnly: true) { bytes($0.kernel?.pipeIn) },
+            Column(title: "PIPE-OUT", alignment: .right, isWideOnly: true) { bytes($0.kernel?.pipeOut) },
         ]
     }
+
+    /// What the kernel says of one socket.
+    private static func side(
+        _ name: String, _ side: @escaping (ConnectionRow.Kernel) -> ConnectionRow.Side?
+    ) -> [Column] {
+        [
+            Column(title: "\(name)-RTT", alignment: .right, isWideOnly: true) {
+                $0.kernel.flatMap(side)?.rttSeconds.map { "\(Units.milliseconds($0 * 1000))ms" } ?? "-"
+            },
+            Column(title: "\(name)-RETRANS", alignment: .right, isWideOnly: true) {
+                $0.kernel.flatMap(side).map { String($0.retransmits) } ?? "-"
+            },
+            Column(title: "\(name)-UNACKED", alignment: .right, isWideOnly: true) {
+                bytes($0.kernel.flatMap(side)?.unacknowledged)
+            },
+            Column(title: "\(name)-UNREAD", alignment: .right, isWideOnly: true) {
+                bytes($0.kernel.flatMap(side)?.unread)
+            },
+        ]
+    }
+
+    private static func bytes(_ count: Int?) -> String { count.map { Units.bytes(UInt64($0)) } ?? "-" }
 }
 
 extension Column where Row == ListenerRow {

@@ -25,6 +25,16 @@ extension ConnectionRow: PlainRow {
             id.description, service, listener.description, backend, home, client.description, peer.description,
             clientLocal.description, backendAddress.description, backendLocal?.description ?? "", state.rawValue,
             Units.seconds(ageSeconds), Units.seconds(idleSeconds), String(bytesIn), String(bytesOut), String(worker),
+            awayReason ?? "",
+        ] + plainFields(kernel?.client) + plainFields(kernel?.backend)
+            + [kernel.map { String($0.pipeIn) } ?? "", kernel.map { String($0.pipeOut) } ?? ""]
+    }
+
+    private func plainFields(_ side: Side?) -> [String] {
+        guard let side else { return ["", "", "", ""] }
+        return [
+            side.rttSeconds.map { Units.microseconds($0) } ?? "", String(side.retransmits),
+            String(side.unacknowledged), String(side.unread),
         ]
     }
 }

@@ -4,7 +4,10 @@ import Control
 struct Connections: ShowingVerb {
     static let configuration = CommandConfiguration(
         abstract: "List the connections.",
-        discussion: "Rows are consistent one by one, not as a whole: the table is read while it lives.")
+        discussion: """
+            Rows are consistent one by one, not as a whole: the table is read while it lives. With --wide the kernel is \
+            asked about both sockets of each.
+            """)
 
     @OptionGroup var options: GlobalOptions
 
@@ -73,6 +76,7 @@ struct Connections: ShowingVerb {
         [
             ("service", service), ("backend", backend), ("client", client), ("state", state), ("older", older?.text),
             ("idle", idle?.text), ("sort", sort), ("limit", limit.map { String($0) }),
+            ("wide", options.wide ? "yes" : nil),
         ].compactMap { name, value in value.map { (name, $0) } }
     }
 }

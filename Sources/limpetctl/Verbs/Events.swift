@@ -4,14 +4,25 @@ import Control
 struct Events: ActingVerb {
     static let configuration = CommandConfiguration(
         abstract: "Follow what happens, one line for each event, until limpetd ends.",
-        discussion: "Each change of a backend's health is told with its cause, from now on.")
+        discussion: """
+            limpetd keeps the last 1024 events, also when its engine dies or is upgraded. Each event has a cursor, with \
+            which a reader goes on where it was; where that is too old, the event "missed" says how many are left out.
+            """)
 
     @OptionGroup var options: GlobalOptions
 
+    @Option(
+        help: ArgumentHelp(
+            "Begin after the event with this cursor; the word start begins with the oldest that is kept "
+                + "(default: from now on).", valueName: "cursor"))
+    var since: String?
+
+    @Flag(help: "End after what there is, instead of waiting for more.")
+    var noWait = false
+
     func act(_ client: ControlClient, _ output: Output) throws {
-        let events = try client.events()
-        while true {
-            let (reply, line) = try events.next()
+        let events = try client.events(since: since, waits: !noWait)
+        while let (reply, line) = try events.next() {
             let event = reply.body
             switch output.form {
             case .json:
@@ -21,19 +32,11 @@ struct Events: ActingVerb {
                 output.plain([
                     reply.time.description, event.event.rawValue, event.service ?? "", event.backend ?? "",
                     event.old ?? "", event.new ?? "", event.cause ?? "", event.count.map { String($0) } ?? "",
+                    event.cursor ?? "", event.listener ?? "", event.uid.map { String($0) } ?? "",
                 ])
-            case .table: output.line("\(reply.time) \(Events.sentence(event))")
+            case .table: output.line("\(reply.time) \(EventText.sentence(event))")
             }
             output.flush()
-        }
-    }
-
-    static func sentence(_ event: ControlEvent) -> String {
-        switch event.event {
-        case .health:
-            "\(event.service ?? "-")/\(event.backend ?? "-"): \(event.old ?? "-") -> \(event.new ?? "-")"
-                + (event.cause.map { ": \($0)" } ?? "")
-        case .missed: "\(event.count ?? 0) events were missed"
         }
     }
 }

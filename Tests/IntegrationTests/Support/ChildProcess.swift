@@ -89,6 +89,7 @@ final class ChildProcess: Sendable {
     var stderr: String { contents("stderr") }
     /// The non-empty lines of stderr.
     var stderrLines: [String] { stderr.split(separator: "\n").map(String.init) }
+    var stdoutLines: [String] { stdout.split(separator: "\n").map(String.init) }
 
     private func contents(_ name: String) -> String {
         FileManager.default.contents(atPath: "\(directory)/\(name)").map { String(decoding: $0, as: UTF8.self) } ?? ""

@@ -1,0 +1,248 @@
+import Backends
+import CLayout
+import Configuration
+import Control
+import Forwarding
+import Health
+import Linux
+import Observability
+
+/// The metrics, collected when they are asked for. What each one is stands in ``MetricCatalogue``.
+extension Controller {
+    func metrics() -> String {
+        noteStates()
+        var text = MetricsText()
+        writeDaemon(&text)
+        writeListeners(&text)
+        writeServices(&text)
+        writeBackends(&text)
+        writeProcess(&text)
+        return text.text
+    }
+
+    // MARK: The daemon
+
+    private func writeDaemon(_ text: inout MetricsText) {
+        let continuity = region.continuity.pointee
+        let sum = workerSums()
+        text.write(MetricCatalogue.buildInfo) { $0.add([runningVersion], 1) }
+        text.write(MetricCatalogue.startTime) { $0.add(Double(region.header.pointee.started / 1_000_000) / 1000) }
+        text.write(MetricCatalogue.ready) { $0.add(readiness().ready) }
+        text.write(MetricCatalogue.configHash) { $0.add([request.configuration.configHash], 1) }
+        text.write(MetricCatalogue.mappingHash) { samples in
+            for service in liveServices { samples.add([service.configuration.name, service.mappingHash], 1) }
+        }
+        text.write(MetricCatalogue.reloads) { samples in
+            samples.add(["success"], counts.reloads)
+            samples.add(["failure"], counts.reloadsFailed)
+        }
+        text.write(MetricCatalogue.upgrades) { samples in
+            samples.add(["success"], counts.upgrades)
+            samples.add(["refused"], counts.upgradesRefused)
+            samples.add(["rolled_back"], counts.upgradesRolledBack)
+        }
+        text.write(MetricCatalogue.crashes) { $0.add(continuity.deaths) }
+        text.write(MetricCatalogue.workers) { $0.add(region.workerCount) }
+        text.write(MetricCatalogue.connections) { $0.add(region.open) }
+        text.write(MetricCatalogue.connectionsLimit) { $0.add(limpet_load64(&region.header.pointee.limit)) }
+        text.write(MetricCatalogue.descriptorFailures) { $0.add(sum.descriptor_failures) }
+        text.write(MetricCatalogue.localFailures) { $0.add(sum.local_failures) }
+        text.write(MetricCatalogue.pipePool) { samples in
+            samples.add(["held"], sum.pipes_held)
+            samples.add(["free"], sum.pipes > sum.pipes_held ? sum.pipes - sum.pipes_held : 0)
+        }
+        text.write(MetricCatalogue.pipePoolLimit) { $0.add(budget.pipeCap) }
+        text.write(MetricCatalogue.pipesRefused) { $0.add(sum.pipes_refused) }
+        text.write(MetricCatalogue.eventsDropped) { $0.add(events.missed) }
+    }
+
+    /// What the workers count each for itself.
+    private func workerSums() -> limpet_worker {
+        var sum = limpet_worker()
+        for index in 0..<region.workerCount {
+            let worker = region.worker(index)
+            sum.pipes &+= limpet_load64(&worker.pointee.pipes)
+            sum.pipes_held &+= limpet_load64(&worker.pointee.pipes_held)
+            sum.pipes_refused &+= limpet_load64(&worker.pointee.pipes_refused)
+            sum.descriptor_failures &+= limpet_load64(&worker.pointee.descriptor_failures)
+            sum.local_failures &+= limpet_load64(&worker.pointee.local_failures)
+        }
+        return sum
+    }
+
+    private func writeListeners(_ text: inout MetricsText) {
+        let rows = listeners().map { (labels: [$0.service, $0.name], row: $0) }
+        text.write(MetricCatalogue.listenerConnections) { samples in
+            for (labels, row) in rows { samples.add(labels, row.connections) }
+        }
+        text.write(MetricCatalogue.listenerAccepted) { samples in
+            for (labels, row) in rows { samples.add(labels, row.accepted) }
+        }
+        text.write(MetricCatalogue.listenerAccepting) { samples in
+            for (labels, row) in rows { samples.add(labels, row.state == .accepting) }
+        }
+    }
+
+    // MARK: Services and backends
+
+    private var liveServices: [Topology.Service] { topology.liveServices.map { topology.services[$0] } }
+
+    /// Backends of a service that are up, full ones included; nil: nothing is known of any yet, and none is up.
+    func backendsUp(_ service: Topology.Service) -> Int? {
+        let states = service.slots.map(state)
+        let up = states.count { $0 == .up || $0 == .full }
+        return up == 0 && states.contains(.checking) ? nil : up
+    }
+
+    private func writeServices(_ text: inout MetricsText) {
+        let services = liveServices.map { (name: $0.configuration.name, up: backendsUp($0)) }
+        text.write(MetricCatalogue.serviceBackendsUp) { samples in
+            for service in services { samples.add([service.name], service.up ?? 0) }
+        }
+        text.write(MetricCatalogue.servicePanic) { samples in
+            for service in services { samples.add([service.name], service.up == 0) }
+        }
+    }
+
+    /// A backend as it is now.
+    private struct Shown {
+        let slot: Int
+        let labels: [String]
+        let configuration: BackendConfiguration
+        let isLive: Bool
+        let state: String
+        var totals: limpet_backend_counters
+    }
+
+    /// Those that are configured, and those that were removed and have connections left.
+    private var shown: [Shown] {
+        topology.backends.indices.compactMap { slot in
+            let backend = topology.backends[slot]
+            guard backend.isLive || limpet_load64(&region.backend(slot).pointee.load) > 0 else { return nil }
+            return Shown(
+                slot: slot, labels: [backend.serviceName, backend.configuration.name],
+                configuration: backend.configuration, isLive: backend.isLive,
+                state: backend.isLive ? state(slot).metricLabel : BackendState.removedLabel, totals: totals(slot))
+        }
+    }
+
+    private func writeBackends(_ text: inout MetricsText) {
+        let backends = shown
+        func write<Value: BinaryInteger>(_ family: MetricFamily, _ value: (Shown) -> Value?) {
+            text.write(family) { samples in
+                for backend in backends { if let value = value(backend) { samples.add(backend.labels, value) } }
+            }
+        }
+        text.write(MetricCatalogue.backendUp) { samples in
+            for backend in backends where backend.isLive {
+                samples.add(backend.labels, [.up, .unchecked].contains(health(backend.slot)))
+            }
+        }
+        text.write(MetricCatalogue.backendState) { samples in
+            for backend in backends {
+                for word in BackendState.metricLabels { samples.add(backend.labels + [word], backend.state == word) }
+            }
+        }
+        text.write(MetricCatalogue.backendStateChanges) { samples in
+            for backend in backends {
+                for state in BackendState.allCases {
+                    samples.add(backend.labels + [state.metricLabel], counts.stateChanges(backend.slot, state))
+                }
+            }
+        }
+        text.write(MetricCatalogue.backendWeight) { samples in
+            for backend in backends where backend.isLive {
+                samples.add(
+                    backend.labels, region.effectiveWeight(backend.slot, configured: backend.configuration.weight))
+            }
+        }
+        write(MetricCatalogue.backendConnections) { $0.totals.open }
+        write(MetricCatalogue.backendConnecting) { $0.totals.connecting }
+        write(MetricCatalogue.backendAway) { $0.totals.away }
+        write(MetricCatalogue.backendConnectionsLimit) { backend -> UInt64? in
+            let limit = limpet_load64(&region.backend(backend.slot).pointee.limit)
+            return limit == 0 || !backend.isLive ? nil : limit
+        }
+        write(MetricCatalogue.backendConnectionsTotal) { $0.totals.total }
+        write(MetricCatalogue.backendBytesIn) { $0.totals.bytes.0 }
+        write(MetricCatalogue.backendBytesOut) { $0.totals.bytes.1 }
+        text.write(MetricCatalogue.backendConnectFailures) { samples in
+            for backend in backends {
+                for (number, reason) in Controller.connectFailures {
+                    var totals = backend.totals
+                    samples.add(
+                        backend.labels + [reason], limpet_backend_failures(&totals, Int32(number)).pointee)
+                }
+            }
+        }
+        write(MetricCatalogue.backendFallbacks) { $0.totals.fallbacks }
+        text.write(MetricCatalogue.backendCheckDuration) { samples in
+            for backend in backends {
+                guard let check = healthKeeper.report(backend.slot)?.last else { continue }
+                samples.add(backend.labels, Double(check.duration) / 1e9)
+            }
+        }
+        write(MetricCatalogue.backendDrainRemaining) { backend -> UInt64 in
+            guard intent(backend.slot) == .drain else { return 0 }
+            return limpet_load64(&region.backend(backend.slot).pointee.load)
+        }
+        writeSourcePorts(&text, backends)
+    }
+
+    /// The kernel chooses the local address: one for all connections to a backend.
+    private func writeSourcePorts(_ text: inout MetricsText, _ backends: [Shown]) {
+        let source = "auto"
+        text.write(MetricCatalogue.sourcePorts) { samples in
+            for backend in backends {
+                samples.add([source] + backend.labels, backend.totals.open &+ backend.totals.connecting)
+            }
+        }
+        guard let ports = ProcessUsage.localPorts?.count else { return }
+        text.write(MetricCatalogue.sourcePortsLimit) { samples in
+            for backend in backends { samples.add([source] + backend.labels, ports) }
+        }
+    }
+
+    private static let connectFailures: [(Int, String)] = [
+        (LIMPET_FAILURE_REFUSED, "refused"), (LIMPET_FAILURE_UNREACHABLE, "unreachable"),
+        (LIMPET_FAILURE_TIMEOUT, "timeout"), (LIMPET_FAILURE_RESET, "reset"), (LIMPET_FAILURE_LOCAL, "local"),
+        (LIMPET_FAILURE_OTHER, "other"),
+    ]
+
+    // MARK: The process
+
+    private func writeProcess(_ text: inout MetricsText) {
+        let highest = (0..<region.workerCount).map { region.worker($0).pointee.highest }.max() ?? 0
+        text.write(MetricCatalogue.processCPU) { $0.add(Double(ProcessUsage.processorTime) / 1e9) }
+        text.write(MetricCatalogue.processOpenDescriptors) {
+            $0.add(ProcessUsage.openDescriptors(below: highest + 512))
+        }
+        text.write(MetricCatalogue.processDescriptorLimit) { $0.add(budget.limit) }
+        if let memory = ProcessUsage.memory {
+            text.write(MetricCatalogue.processVirtualMemory) { $0.add(memory.virtual) }
+            text.write(MetricCatalogue.processResidentMemory) { $0.add(memory.resident) }
+        }
+        text.write(MetricCatalogue.processStartTime) { $0.add(counts.engineStart) }
+    }
+}
+
+extension BackendState {
+    /// The word that `limpetctl backends` shows.
+    var metricLabel: String {
+        switch self {
+        case .maintenance: "maintenance"
+        case .draining: "draining"
+        case .drained: "drained"
+        case .down: "down"
+        case .checking: "checking"
+        case .full: "full"
+        case .up: "up"
+        }
+    }
+
+    /// A reload has taken it out of the configuration.
+    static let removedLabel = "removed"
+
+    /// All that the label can say.
+    static let metricLabels = allCases.map(\.metricLabel) + [removedLabel]
+}

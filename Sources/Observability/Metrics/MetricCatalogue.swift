@@ -1,0 +1,141 @@
+/// Every metric there is. No label holds a client's address; the series of a backend go with the backend.
+public enum MetricCatalogue {
+
+    // MARK: The daemon
+
+    public static let buildInfo = MetricFamily(
+        "limpet_build_info", .gauge, ["version"], "1; the version of the running daemon is in the label.")
+    public static let startTime = MetricFamily(
+        "limpet_start_time_seconds", .gauge,
+        "When the daemon was started, in seconds since 1970; an upgrade or the death of an engine is no start.")
+    public static let ready = MetricFamily(
+        "limpet_ready", .gauge, "Whether the daemon takes connections; 0 once it is to end.")
+    public static let configHash = MetricFamily(
+        "limpet_config_hash_info", .gauge, ["hash"],
+        "1; equal hashes on two instances say that they were configured alike.")
+    public static let mappingHash = MetricFamily(
+        "limpet_mapping_hash_info", .gauge, ["service", "hash"],
+        "1; equal hashes on two instances say that they give every client of the service the same backend.")
+    public static let reloads = MetricFamily(
+        "limpet_config_reloads_total", .counter, ["result"],
+        "Reloads of the configuration by how they ended; dry runs are not counted.")
+    public static let upgrades = MetricFamily(
+        "limpet_upgrades_total", .counter, ["result"], "Upgrades by how they ended.")
+    public static let crashes = MetricFamily(
+        "limpet_crashes_recovered_total", .counter, "Engines that died and whose work the next one went on with.")
+    public static let workers = MetricFamily("limpet_workers", .gauge, "Forwarding threads.")
+    public static let connections = MetricFamily(
+        "limpet_connections", .gauge, "Connections over all services, those being dialled included.")
+    public static let connectionsLimit = MetricFamily(
+        "limpet_connections_limit", .gauge, "Connections at which accepting pauses.")
+    public static let descriptorFailures = MetricFamily(
+        "limpet_descriptor_failures_total", .counter, "Accepts that found no free descriptor.")
+    public static let localFailures = MetricFamily(
+        "limpet_local_failures_total", .counter,
+        "Sockets that could not be had for a reason of this machine's, such as memory.")
+    public static let pipePool = MetricFamily(
+        "limpet_pipe_pool", .gauge, ["state"], "Pipes by state: held by a connection whose bytes wait in it, or free.")
+    public static let pipePoolLimit = MetricFamily(
+        "limpet_pipe_pool_limit", .gauge, "Pipes that there may be at once; without a free one a worker does without.")
+    public static let pipesRefused = MetricFamily(
+        "limpet_pipes_refused_total", .counter, "Times that the kernel gave no pipe.")
+    public static let eventsDropped = MetricFamily(
+        "limpet_events_dropped_total", .counter,
+        "Events that were not sent to one who follows them because it did not read.")
+
+    // MARK: Listeners
+
+    public static let listenerConnections = MetricFamily(
+        "limpet_listener_connections", .gauge, ["service", "listener"], "Connections that came by the listener.")
+    public static let listenerAccepted = MetricFamily(
+        "limpet_listener_accepted_total", .counter, ["service", "listener"], "Connections accepted by the listener.")
+    public static let listenerAccepting = MetricFamily(
+        "limpet_listener_accepting", .gauge, ["service", "listener"],
+        "Whether the listener accepts; 0 while it pauses, at a limit for example.")
+
+    // MARK: Services
+
+    public static let serviceBackendsUp = MetricFamily(
+        "limpet_service_backends_up", .gauge, ["service"],
+        "Backends of the service that take new connections, or would if they were not full.")
+    public static let servicePanic = MetricFamily(
+        "limpet_service_panic", .gauge, ["service"],
+        "1 while no backend of the service is up: new clients are refused, or given to a backend that is down.")
+
+    // MARK: Backends
+
+    private static let backend = ["service", "backend"]
+
+    public static let backendUp = MetricFamily(
+        "limpet_backend_up", .gauge, backend,
+        "Whether the backend is well, as far as is known; one without a check counts as well.")
+    public static let backendState = MetricFamily(
+        "limpet_backend_state", .gauge, backend + ["state"], "1 for the state that the backend is in, 0 for the others."
+    )
+    public static let backendStateChanges = MetricFamily(
+        "limpet_backend_state_changes_total", .counter, backend + ["to"],
+        "Changes of the backend's state, by the state that it went to.")
+    public static let backendWeight = MetricFamily(
+        "limpet_backend_weight", .gauge, backend,
+        "Weight in force, an operator's, an agent's and a slow start's share included.")
+    public static let backendConnections = MetricFamily(
+        "limpet_backend_connections", .gauge, backend, "Connections of the backend, past their connect.")
+    public static let backendConnecting = MetricFamily(
+        "limpet_backend_connecting", .gauge, backend, "Connects to the backend that are under way.")
+    public static let backendAway = MetricFamily(
+        "limpet_backend_away", .gauge, backend,
+        "Connections of the backend whose clients had their home elsewhere when they were accepted.")
+    public static let backendConnectionsLimit = MetricFamily(
+        "limpet_backend_connections_limit", .gauge, backend,
+        "Connections at which the backend counts as full; left out where there is no limit.")
+    public static let backendConnectionsTotal = MetricFamily(
+        "limpet_backend_connections_total", .counter, backend, "Connects to the backend that succeeded.")
+    public static let backendBytesIn = MetricFamily(
+        "limpet_backend_bytes_in_total", .counter, backend, "Bytes from clients to the backend.")
+    public static let backendBytesOut = MetricFamily(
+        "limpet_backend_bytes_out_total", .counter, backend, "Bytes from the backend to clients.")
+    public static let backendConnectFailures = MetricFamily(
+        "limpet_backend_connect_failures_total", .counter, backend + ["reason"],
+        "Connects to the backend that failed; the reason local is a lack of this machine's.")
+    public static let backendFallbacks = MetricFamily(
+        "limpet_backend_fallback_total", .counter, backend,
+        "Clients that went on to their next choice because the backend could not be reached.")
+    public static let backendCheckDuration = MetricFamily(
+        "limpet_backend_check_duration_seconds", .gauge, backend,
+        "What the last check of the backend took; left out where none has been made.")
+    public static let backendDrainRemaining = MetricFamily(
+        "limpet_backend_drain_remaining", .gauge, backend,
+        "Connections that a backend in drain has left; 0 where it is not in drain.")
+    public static let sourcePorts = MetricFamily(
+        "limpet_source_ports", .gauge, ["source"] + backend,
+        "Local ports taken by connections to the backend, by the local address they come from.")
+    public static let sourcePortsLimit = MetricFamily(
+        "limpet_source_ports_limit", .gauge, ["source"] + backend,
+        "Local ports that the kernel has for connections from this address to the backend.")
+
+    // MARK: The process
+
+    public static let processCPU = MetricFamily(
+        "process_cpu_seconds_total", .counter, "Processor time that the engine has used.")
+    public static let processOpenDescriptors = MetricFamily(
+        "process_open_fds", .gauge, "Open descriptors; the engine and its keeper share them.")
+    public static let processDescriptorLimit = MetricFamily(
+        "process_max_fds", .gauge, "Descriptors that may be open at once.")
+    public static let processVirtualMemory = MetricFamily(
+        "process_virtual_memory_bytes", .gauge, "Virtual memory of the engine.")
+    public static let processResidentMemory = MetricFamily(
+        "process_resident_memory_bytes", .gauge, "Resident memory of the engine.")
+    public static let processStartTime = MetricFamily(
+        "process_start_time_seconds", .gauge, "When the engine was started, in seconds since 1970.")
+
+    /// In the order in which they are written.
+    public static let all: [MetricFamily] = [
+        buildInfo, startTime, ready, configHash, mappingHash, reloads, upgrades, crashes, workers, connections,
+        connectionsLimit, descriptorFailures, localFailures, pipePool, pipePoolLimit, pipesRefused, eventsDropped,
+        listenerConnections, listenerAccepted, listenerAccepting, serviceBackendsUp, servicePanic, backendUp,
+        backendState, backendStateChanges, backendWeight, backendConnections, backendConnecting, backendAway,
+        backendConnectionsLimit, backendConnectionsTotal, backendBytesIn, backendBytesOut, backendConnectFailures,
+        backendFallbacks, backendCheckDuration, backendDrainRemaining, sourcePorts, sourcePortsLimit, processCPU,
+        processOpenDescriptors, processDescriptorLimit, processVirtualMemory, processResidentMemory, processStartTime,
+    ]
+}
