@@ -60,7 +60,9 @@ struct AccessLogTests {
         var setup = Daemon.Setup()
         setup.backends = [Daemon.Backend(name: "b1", address: listener.address)]
         setup.arguments = ["--access-log", "both", "--log-format", "json"]
-        setup.environment = ["LIMPET_INJECT": "\(try Injection.point("LIMPET_AT_" + point)):3", "LIMPET_BACKOFF": "off"]
+        setup.environment = [
+            "LIMPET_INJECT": "\(try Injection.point("LIMPET_AT_" + point)):3", "LIMPET_BACKOFF": "off",
+        ]
         let daemon = try Daemon(setup)
         var ids: Set<String> = []
         for _ in 0..<6 {
