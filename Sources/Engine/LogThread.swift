@@ -22,8 +22,9 @@ final class LogThread: Sendable {
     private let hasEnded = Monitor(false)
     private let isEnding = Locked(false)
 
-    /// Milliseconds that the thread sleeps at most: then it looks whether there is something to tell.
-    private static let longestSleep: Int32 = 1000
+    /// Milliseconds that the thread sleeps at most, and where there is something to tell.
+    private static let longestSleep: Int32 = 60_000
+    private static let shortSleep: Int32 = 1000
     /// Milliseconds that it leaves be after it was woken: many ends come together, and are written together.
     private static let gathering: Int32 = 5
     /// Milliseconds that it waits for a reader before it looks whether the daemon ends …
@@ -86,7 +87,7 @@ final class LogThread: Sendable {
                 sleep()
                 continue
             }
-            while !LogOutput.writeChunk(chunk, within: LogThread.patience) {
+            while !LogOutput.writeChunk(&chunk, within: LogThread.patience) {
                 if isEnding.with({ $0 }) { return }
             }
             LogOutput.rest()
@@ -117,7 +118,8 @@ final class LogThread: Sendable {
         limpet_store32(&region.logState.pointee.asleep, 1)
         limpet_fence()
         if !hasWork {
-            wakeUp.wait(milliseconds: LogThread.longestSleep)
+            let isTold = region.logState.pointee.access_told == region.accessLogDropped()
+            wakeUp.wait(milliseconds: isTold ? LogThread.longestSleep : LogThread.shortSleep)
             Threads.pause(milliseconds: LogThread.gathering)
         }
         limpet_store32(&region.logState.pointee.asleep, 0)

@@ -54,7 +54,9 @@ struct AccessLogTests {
     /// Whoever dies between the entry and its note in the record has it written again, or once: never not at all.
     @Test(
         .enabled(if: Programs.isDebug, "only debug builds fail on purpose"),
-        arguments: ["START_LOGGED", "END_FLAGGED", "END_COUNTED", "END_LOGGED", "FINISH_DOOMED", "FINISH_FREE"])
+        arguments: [
+            "ESTABLISHED", "START_LOGGED", "END_FLAGGED", "END_COUNTED", "END_LOGGED", "FINISH_DOOMED", "FINISH_FREE",
+        ])
     func aDeathInTheMiddleLosesNoLine(_ point: String) throws {
         let listener = try Listener()
         var setup = Daemon.Setup()
