@@ -142,7 +142,8 @@ let package = Package(
             ],
             swiftSettings: common),
         .testTarget(
-            name: "ObservabilityTests", dependencies: ["Observability"], swiftSettings: common),
+            name: "ObservabilityTests",
+            dependencies: ["Observability", .product(name: "Logging", package: "swift-log")], swiftSettings: common),
         .testTarget(
             name: "EngineTests",
             dependencies: [

@@ -72,7 +72,7 @@ final class LogThread: Sendable {
     // MARK: The thread
 
     private func run() {
-        let writer = AccessLineWriter(Log.settings(region))
+        var writer = AccessLineWriter(Log.settings(region))
         var chunk: [UInt8] = []
         var tails = [UInt64](repeating: 0, count: region.workerCount)
         var told: UInt64 = 0
@@ -80,7 +80,7 @@ final class LogThread: Sendable {
             told = tell(told)
             chunk.removeAll(keepingCapacity: true)
             LogOutput.takeWaiting(into: &chunk)
-            fill(&chunk, &tails, writer)
+            fill(&chunk, &tails, &writer)
             if chunk.isEmpty {
                 LogOutput.rest()
                 if isEnding.with({ $0 }) { return }
@@ -97,7 +97,7 @@ final class LogThread: Sendable {
 
     /// Adds lines of the rings, as many as go out at once.
     /// - Parameter tails: how far each ring is in the chunk.
-    private func fill(_ chunk: inout [UInt8], _ tails: inout [UInt64], _ writer: AccessLineWriter) {
+    private func fill(_ chunk: inout [UInt8], _ tails: inout [UInt64], _ writer: inout AccessLineWriter) {
         let topology = self.topology.with { $0 }
         for worker in tails.indices {
             let ring = region.accessRing(worker)
