@@ -63,7 +63,9 @@ struct TimeoutTests {
     @Test(arguments: Way.allCases)
     func userTimeoutEndsAReaderWhoseWindowStaysClosed(_ way: Way) throws {
         let listener = try Listener(receiveBuffer: way == .upstream ? 8_192 : nil)
-        let daemon = try Daemon(chat("user-timeout = \"2s\"", listener))
+        var setup = chat("user-timeout = \"2s\"", listener)
+        setup.arguments += ["--access-log", "end"]
+        let daemon = try Daemon(setup)
         let client = try TCPSocket.connect(to: daemon.address, receiveBuffer: way == .downstream ? 8_192 : nil)
         let pair = Pair(client: client, backend: try listener.accept())
         let (sender, receiver) = pair.ends(way)
@@ -74,6 +76,8 @@ struct TimeoutTests {
         #expect(try receiver.receiveToEnd().bytes.allSatisfy { $0 == 1 })
         pair.close()
         try daemon.stop()
+        let side = way == .upstream ? "backend" : "client"
+        #expect(daemon.logLines(containing: "connection ended", "end=\(side)-timeout by=\(side)").count == 1)
     }
 
     /// A connection may be quiet for as long as it likes before one side finishes: the time-out runs from the FIN.
