@@ -36,6 +36,18 @@ public enum ConfigurationKeys {
     public static let accessLog = daemon(
         "access-log", .choice(AccessLog.allCases.map(\.rawValue)), AccessLog.off.rawValue, flag: true,
         "Whether the log has a line for the end of each connection, or one for its start, too.")
+    public static let metrics = daemon(
+        "metrics", .endpointOr(word: "off"), "off", flag: true,
+        "Where /metrics, /ready and /live are served over HTTP.")
+    public static let statusPage = daemon(
+        "status-page", .boolean, "false", flag: false,
+        "Whether a page for people is served beside the metrics.")
+    public static let statusPageClients = daemon(
+        "status-page-clients", .boolean, "false", flag: false,
+        "Whether that page shows addresses of clients.")
+    public static let statusPageHosts = daemon(
+        "status-page-hosts", .hosts, "[]", flag: false,
+        "Names, beside addresses and localhost, by which that page may be asked for.")
     public static let hashKeyFile = daemon(
         "hash-key-file", .path(limit: 4000), "the published key", flag: true,
         "File of the secret key of all hashes: 32 hexadecimal digits.")
@@ -211,7 +223,7 @@ public enum ConfigurationKeys {
     /// Every key, section by section, in the order of the manual and of the rendered configuration.
     public static let all: [ConfigurationKey] = [
         workers, maxConnections, shutdownDrain, removedDeadline, control, stateDirectory, user, group, logLevel,
-        logFormat, accessLog, hashKeyFile,
+        logFormat, accessLog, metrics, statusPage, statusPageClients, statusPageHosts, hashKeyFile,
         defaults, service,
         serviceName, listen, backend,
         hashOn, ipv4Prefix, ipv6Prefix, connectTimeout, connectAttempts, passiveFall, slowStart, whenDown, whenAllDown,

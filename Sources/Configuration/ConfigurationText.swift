@@ -39,6 +39,12 @@ extension DaemonConfiguration {
             Setting(ConfigurationKeys.logLevel, logLevel.rawValue),
             Setting(ConfigurationKeys.logFormat, logFormat.rawValue),
             Setting(ConfigurationKeys.accessLog, accessLog.rawValue),
+            Setting(ConfigurationKeys.metrics, metrics?.description ?? "off"),
+            Setting(ConfigurationKeys.statusPage, raw: "\(statusPage.isServed)"),
+            Setting(ConfigurationKeys.statusPageClients, raw: "\(statusPage.showsClients)"),
+            Setting(
+                ConfigurationKeys.statusPageHosts,
+                raw: "[\(statusPage.hosts.map(TOMLText.quote).joined(separator: ", "))]"),
             hashKeyFile.map { Setting(ConfigurationKeys.hashKeyFile, $0) },
         ]
         return settings.compactMap { $0 }

@@ -35,7 +35,8 @@ extension Controller {
             services: topology.liveServices.map {
                 ServiceStatus(
                     name: topology.services[$0].configuration.name, mappingHash: topology.services[$0].mappingHash)
-            }, differences: differences(), unsaved: intents.unsaved,
+            }, differences: differences(), metrics: WebListener.address(in: region).map { "\($0)" },
+            unsaved: intents.unsaved,
             lastDeath: death.time == 0
                 ? nil
                 : EngineDeath(

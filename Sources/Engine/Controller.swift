@@ -32,7 +32,10 @@ final class Controller: ControlPlane, @unchecked Sendable {
     let finished: @Sendable () -> Void
 
     /// For the metrics.
-    var counts = ControlCounts()
+    let counts: ControlCounts
+    /// Serves the metrics over HTTP; nil: nowhere.
+    var web: WebServer?
+    private(set) lazy var board = StatusBoard(eventLoop: eventLoop, plane: self, version: runningVersion)
     let incidents: IncidentLog
     let healthKeeper: HealthKeeper
     /// A rebuild for the weights that agents have changed is to come.
@@ -90,6 +93,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
         self.log = log
         self.finished = finished
         table = ConnectionTable(region: region)
+        counts = ControlCounts(region)
     }
 
     /// Takes up what the region says. Once, on the event loop, before anything is asked.

@@ -134,7 +134,7 @@ struct ListenerSet: Sendable {
         }
     }
 
-    private static func cure(_ errno: Errno, at address: Endpoint, besides own: [Endpoint]) -> String {
+    static func cure(_ errno: Errno, at address: Endpoint, besides own: [Endpoint]) -> String {
         switch errno {
         case .addressInUse where own.contains { $0.collides(with: address) }:
             // Two users cannot share a port, and these sockets were made as root.

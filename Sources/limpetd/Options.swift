@@ -123,8 +123,11 @@ struct DaemonOptions: ParsableArguments {
 
     @Option(help: help(ConfigurationKeys.accessLog, "off|end|both"))
     var accessLog: String?
+    @Option(help: help(ConfigurationKeys.metrics, "addr:port|off"))
+    var metrics: String?
 
     func set(on flags: inout FlagValues) {
+        flags.set(ConfigurationKeys.metrics, metrics)
         flags.set(ConfigurationKeys.hashKeyFile, hashKeyFile)
         flags.set(ConfigurationKeys.workers, workers)
         flags.set(ConfigurationKeys.maxConnections, maxConnections)

@@ -26,6 +26,9 @@ import Testing
         (ConfigurationKeys.stateDirectory, "\"/var/lib/x\""), (ConfigurationKeys.user, "\"nobody\""),
         (ConfigurationKeys.group, "\"nogroup\""), (ConfigurationKeys.logLevel, "\"debug\""),
         (ConfigurationKeys.logFormat, "\"json\""), (ConfigurationKeys.accessLog, "\"both\""),
+        (ConfigurationKeys.metrics, "\"127.0.0.1:9464\""),
+        (ConfigurationKeys.statusPage, "true"), (ConfigurationKeys.statusPageClients, "true"),
+        (ConfigurationKeys.statusPageHosts, "[\"status.example.org\", \"lb1\"]"),
         (ConfigurationKeys.hashKeyFile, "\"/etc/key\""),
         (ConfigurationKeys.hashOn, "\"source-port\""), (ConfigurationKeys.ipv4Prefix, "24"),
         (ConfigurationKeys.ipv6Prefix, "56"), (ConfigurationKeys.connectTimeout, "\"250ms\""),
@@ -165,6 +168,10 @@ import Testing
                 log-level = "info"
                 log-format = "text"
                 access-log = "off"
+                metrics = "off"
+                status-page = false
+                status-page-clients = false
+                status-page-hosts = []
 
                 [[service]]
                 name = "chat"
@@ -205,7 +212,7 @@ import Testing
 
     @Test func theHashIsFNVOfTheText() throws {
         // The hash of this very text by another implementation of FNV-1a (64 bits).
-        #expect(try read(document()).configHash == "33c3adeb30726053")
+        #expect(try read(document()).configHash == "a559cb41ce19372a")
     }
 }
 
@@ -213,7 +220,7 @@ extension ConfigurationKey {
     /// False where the default is told in words that are not a value.
     fileprivate var isDefaultWritable: Bool {
         switch kind {
-        case .path, .table, .account, .text, .ipAddress: false
+        case .path, .table, .account, .text, .ipAddress, .hosts: false
         case .check, .choice, .integer, .duration:
             // Of those of a check, the ones that hold for every type.
             section != .health && self != ConfigurationKeys.backendHealth

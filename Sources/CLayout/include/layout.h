@@ -360,7 +360,9 @@ typedef struct {
     uint8_t log_format; /* 0 text, 1 json */
     uint8_t options_due; /* 1: listeners may have socket options of a configuration that no longer counts */
     uint8_t reserved_bytes[5];
-    uint64_t reserved[5];
+    int32_t metrics; /* listening socket of the metrics; 0 or -1: none */
+    uint32_t reserved_half;
+    uint64_t reserved[4];
     limpet_death death;
     limpet_upgrade upgrade;
 } limpet_continuity;

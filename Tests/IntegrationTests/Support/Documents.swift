@@ -25,6 +25,8 @@ struct StatusDocument: Decodable {
     var differences: [Difference]
     /// Null where a restart would forget nothing.
     var unsaved: String?
+    /// Address of the HTTP port; null where there is none.
+    var metrics: String?
 
     struct Difference: Decodable, Equatable {
         var service: String
