@@ -120,7 +120,8 @@ final class EndScene {
 
     func endByOrder() throws {
         func ended(_ pair: Pair, _ reason: String) throws {
-            #expect(try pair.client.receiveToEnd().end == .fin)
+            // A deadline ends with a reset.
+            #expect(try pair.client.receiveToEnd().end == .fin || reason == "drain")
             pair.close()
             expect(reason)
             try settle()
@@ -172,6 +173,10 @@ final class EndScene {
         let empty = try TCPSocket.connect(to: addresses["empty"]!)
         #expect(try empty.receiveToEnd().end == .reset)
         expect("no-backend")
+        try daemon.ctl.expect("pause", "\(addresses["broken"]!)", "--refuse")
+        let paused = try TCPSocket.connect(to: addresses["broken"]!)
+        #expect(try paused.receiveToEnd().end == .reset)
+        expect("paused")
         let first = try open("limited", from: "127.0.0.41")
         let again = try TCPSocket.connect(to: addresses["limited"]!, from: "127.0.0.41")
         #expect(try again.receiveToEnd().end == .reset)
@@ -263,7 +268,7 @@ final class EndScene {
         let count = closed.values.reduce(0, +)
         check("limpet_connection_duration_seconds_count", "", count)
         check("limpet_connections", "", 0)
-        for reason in ["no-backend", "connect-failure", "service-limit", "client-limit"] {
+        for reason in ["no-backend", "connect-failure", "service-limit", "client-limit", "paused"] {
             check("limpet_listener_refused_total", "reason=\"\(reason)\"", expected[reason] ?? 0)
         }
         check("limpet_backend_connect_failures_total", "", expected["connect-failure"] ?? 0)
