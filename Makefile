@@ -38,7 +38,7 @@ SCENES  := $(wildcard Tests/Scenes/*.py Tests/Mutations/*.py Benchmarks/*/*.py)
 BIN      = $(RELEASE)/release
 DEMO     = $(BIN)/limpet-echo demo --limpetd $(BIN)/limpetd --limpetctl $(BIN)/limpetctl
 
-.PHONY: all deps check check-all test sanitize hotpath soak browser upgrade-layouts soak-mutations bench bench-continuity lint demo run install install-strip uninstall clean help
+.PHONY: all deps check check-all test sanitize hotpath soak browser upgrade-layouts soak-mutations bench bench-continuity bench-drain lint demo run install install-strip uninstall clean help
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -148,6 +148,10 @@ $(BENCH)/load: $(LOAD)
 bench-continuity: $(STAMPS)/release
 	$(PYTHON) Benchmarks/continuity/continuity.py $(BIN)
 
+# One of five servers drained under 2,000 WebSocket clients that connect again.
+bench-drain: $(STAMPS)/release $(STAMPS)/venv
+	$(VENV)/bin/python Benchmarks/drain/drain.py $(BIN)
+
 # The unit tests once more, watched by each sanitizer. Those that start limpetctl are left out: a process that exits at
 # once leaks what it holds, and says so in place of its exit status. ThreadSanitizer makes a fork of every vfork, and the
 # canary's failures come by the memory that a vfork shares.
@@ -242,6 +246,7 @@ help:
 	@echo '                 ROUNDS=7 SECONDS=2 ONLY=bulk16,pingpong64x100 PROXIES=limpetd,haproxy* WORKERS=1,2'
 	@echo 'make bench-continuity'
 	@echo '                 what a death and an upgrade cost 1,000, 4,000 and 9,000 connections'
+	@echo 'make bench-drain drains one of five servers under 2,000 WebSocket clients that connect again'
 	@echo 'make test        the tests alone, or with FILTER=REGEX some of them'
 	@echo 'make lint        the form of sources, manual pages and scripts'
 	@echo 'make demo        shows in a minute what Limpet does, on real connections'

@@ -62,6 +62,7 @@ struct ConfigurationBuilder {
     static func readDaemon(_ reader: TableReader, into configuration: inout DaemonConfiguration) {
         reader.read(ConfigurationKeys.workers, into: &configuration.workers)
         reader.read(ConfigurationKeys.maxConnections, into: &configuration.maxConnections)
+        reader.read(ConfigurationKeys.shutdownDelay, into: &configuration.shutdownDelay)
         reader.read(ConfigurationKeys.shutdownDrain, into: &configuration.shutdownDrain)
         reader.read(ConfigurationKeys.removedDeadline, into: &configuration.removedDeadline)
         reader.read(ConfigurationKeys.control, into: &configuration.controlPath)

@@ -9,9 +9,12 @@ public enum ConfigurationKeys {
     public static let maxConnections = daemon(
         "max-connections", .integer(1...10_000_000, word: "auto"), "auto", flag: true,
         "Connections at which accepting pauses, over all services; auto is what the descriptor limit allows.")
+    public static let shutdownDelay = daemon(
+        "shutdown-delay", .duration(.zero...hours(24), word: nil), "0s", flag: true,
+        "Time for which a stop goes on accepting, not ready any more, before anything else.")
     public static let shutdownDrain = daemon(
         "shutdown-drain", .duration(.zero...year, word: nil), "0s", flag: true,
-        "Time that a stop leaves to connections to end by themselves.")
+        "Time over which a stop closes connections, each at a quiet moment.")
     public static let removedDeadline = daemon(
         "removed-deadline", .duration(.zero...year, word: "never"), "never", flag: false,
         "Time that a reload leaves to the connections of a backend, listener or service that it removes.")
@@ -222,8 +225,8 @@ public enum ConfigurationKeys {
 
     /// Every key, section by section, in the order of the manual and of the rendered configuration.
     public static let all: [ConfigurationKey] = [
-        workers, maxConnections, shutdownDrain, removedDeadline, control, stateDirectory, user, group, logLevel,
-        logFormat, accessLog, metrics, statusPage, statusPageClients, statusPageHosts, hashKeyFile,
+        workers, maxConnections, shutdownDelay, shutdownDrain, removedDeadline, control, stateDirectory, user, group,
+        logLevel, logFormat, accessLog, metrics, statusPage, statusPageClients, statusPageHosts, hashKeyFile,
         defaults, service,
         serviceName, listen, backend,
         hashOn, ipv4Prefix, ipv6Prefix, connectTimeout, connectAttempts, passiveFall, slowStart, whenDown, whenAllDown,

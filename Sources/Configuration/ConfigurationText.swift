@@ -30,6 +30,7 @@ extension DaemonConfiguration {
         let settings: [Setting?] = [
             Setting(ConfigurationKeys.workers, number: workers, otherwise: "auto"),
             Setting(ConfigurationKeys.maxConnections, number: maxConnections, otherwise: "auto"),
+            Setting(ConfigurationKeys.shutdownDelay, DurationText.render(shutdownDelay)),
             Setting(ConfigurationKeys.shutdownDrain, DurationText.render(shutdownDrain)),
             Setting(ConfigurationKeys.removedDeadline, removedDeadline.map(DurationText.render) ?? "never"),
             controlPath.map { Setting(ConfigurationKeys.control, $0) },

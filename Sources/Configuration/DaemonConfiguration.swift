@@ -13,7 +13,9 @@ public struct DaemonConfiguration: Sendable, Equatable {
     public var workers: Int?
     /// Upper bound of concurrent connections over all services; nil: what the descriptor limit allows.
     public var maxConnections: Int?
-    /// Time that SIGTERM waits for connections to end by themselves. Zero: none.
+    /// Time for which a daemon that is to end says so and accepts on. Zero: none.
+    public var shutdownDelay: Duration = .zero
+    /// Time over which a daemon that ends closes its connections, each at a quiet moment. Zero: at once.
     public var shutdownDrain: Duration = .zero
     /// Time after which the connections of a backend, listener or service that a reload has removed are closed; nil: never.
     public var removedDeadline: Duration?

@@ -89,7 +89,7 @@ struct ReloadPreparation: Sendable {
                 largestLimit: largest))
         if let refusal = refusal(diff.needingRestart, largest) { throw refusal }
         guard !diff.isEmpty else {
-            let report = report(new, [], nil, warnings)
+            let report = report(new, [], nil, [], warnings)
             return ReloadPlan(configuration: new, changes: [], change: nil, report: report)
         }
         let assignment = try SlotAssigner.assign(
@@ -100,6 +100,7 @@ struct ReloadPreparation: Sendable {
         let own = ListenerSet(region).listeners.map(\.address)
         let count = HomeCount(ConnectionTable(region: region), from: topology, to: next)
         let web = try prepareWeb(new)
+        let plans = isDryRun ? ServicePlanner(region: region, topology: topology).plans(for: next) : []
         let bound: [ListenerSet.Bound]
         do throws(StartError) {
             bound = try bindListeners(assignment, new, besides: own)
@@ -111,7 +112,7 @@ struct ReloadPreparation: Sendable {
             configuration: new, changes: diff.changes,
             change: ReloadPlan.Change(
                 assignment: assignment, budget: budget, limit: min(new.maxConnections ?? largest, largest),
-                bound: bound, web: web), report: report(new, diff.changes, count, warnings))
+                bound: bound, web: web), report: report(new, diff.changes, count, plans, warnings))
     }
 
     private func bindListeners(
@@ -166,11 +167,12 @@ struct ReloadPreparation: Sendable {
     }
 
     private func report(
-        _ new: DaemonConfiguration, _ changes: [ConfigurationChange], _ count: HomeCount?, _ warnings: [String]
+        _ new: DaemonConfiguration, _ changes: [ConfigurationChange], _ count: HomeCount?,
+        _ plans: [ServicePlan], _ warnings: [String]
     ) -> ReloadReport {
         ReloadReport(
             dryRun: isDryRun, configHash: new.configHash, changes: changes.map(ReloadReport.Change.init),
-            homes: count?.homes ?? [], removedConnections: count?.removedConnections ?? 0,
+            homes: count?.homes ?? [], plans: plans, removedConnections: count?.removedConnections ?? 0,
             removedDeadlineSeconds: new.removedDeadline.map { Double($0.nanoseconds) / 1e9 }, warnings: warnings)
     }
 }

@@ -8,6 +8,8 @@ public enum WorkerCommand: Sendable {
     case closeAll(CloseMode, EndReason)
     /// Asks how long it takes until the worker comes to this command, which was posted at `sent` (ns of ``Clock``).
     case probe(sent: UInt64)
+    /// An operator wants something else of those who arrive, see ``Admission``.
+    case reviewListeners
     /// Takes in who waits at the listening sockets and closes them.
     case stopListening
     /// Another table, other listeners; see ``WorkerPool/configure(table:listeners:acknowledged:)``.

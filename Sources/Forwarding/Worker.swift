@@ -99,7 +99,7 @@ struct Worker: ~Copyable {
         }
         for listener in listeners {
             if let failure = poller.ensure(
-                listener.descriptor, token: Token.listener(listener.listener), interest: .read)
+                listener.descriptor, token: Token.listener(listener.listener), interest: interest(listener))
             {
                 throw SystemError("watch a listener", failure)
             }
@@ -196,6 +196,8 @@ struct Worker: ~Copyable {
                 take(change)
             case .park(let gate):
                 parking = gate
+            case .reviewListeners:
+                watchListeners()
             case .stopListening:
                 stopListening()
             case .stop:

@@ -100,6 +100,9 @@ struct DaemonOptions: ParsableArguments {
     @Option(help: help(ConfigurationKeys.maxConnections, "n"))
     var maxConnections: String?
 
+    @Option(help: help(ConfigurationKeys.shutdownDelay, "duration"))
+    var shutdownDelay: String?
+
     @Option(help: help(ConfigurationKeys.shutdownDrain, "duration"))
     var shutdownDrain: String?
 
@@ -131,6 +134,7 @@ struct DaemonOptions: ParsableArguments {
         flags.set(ConfigurationKeys.hashKeyFile, hashKeyFile)
         flags.set(ConfigurationKeys.workers, workers)
         flags.set(ConfigurationKeys.maxConnections, maxConnections)
+        flags.set(ConfigurationKeys.shutdownDelay, shutdownDelay)
         flags.set(ConfigurationKeys.shutdownDrain, shutdownDrain)
         flags.set(ConfigurationKeys.control, control)
         flags.set(ConfigurationKeys.stateDirectory, stateDirectory)

@@ -21,6 +21,7 @@ import Testing
     /// Each key with a value that is not its default: a key that were read and forgotten would show here.
     static let settings: [(key: ConfigurationKey, text: String)] = [
         (ConfigurationKeys.workers, "3"), (ConfigurationKeys.maxConnections, "1000"),
+        (ConfigurationKeys.shutdownDelay, "\"5s\""),
         (ConfigurationKeys.shutdownDrain, "\"30s\""), (ConfigurationKeys.removedDeadline, "\"0s\""),
         (ConfigurationKeys.control, "\"/run/x.sock\""),
         (ConfigurationKeys.stateDirectory, "\"/var/lib/x\""), (ConfigurationKeys.user, "\"nobody\""),
@@ -162,6 +163,7 @@ import Testing
             text == """
                 workers = "auto"
                 max-connections = "auto"
+                shutdown-delay = "0s"
                 shutdown-drain = "0s"
                 removed-deadline = "never"
                 control = "a\\\\b\\"c"

@@ -195,7 +195,7 @@ import Testing
             #expect(all.allSatisfy { $0.status == 0 })
             #expect(
                 all[0].output.hasPrefix(
-                    "chat\tws1\t127.0.0.1:9001\tup\tready\tup\t1\t1\t2\t0\t0\t17\t1288490189\t999\t3\t2\t2023-11-14T22:13:20.000Z\t-\t-\t-\toff\t-\t-\t-\t-\n"
+                    "chat\tws1\t127.0.0.1:9001\tup\tready\tup\t1\t1\t2\t0\t0\t17\t1288490189\t999\t3\t2\t2023-11-14T22:13:20.000Z\t-\t-\t-\toff\t-\t-\t-\t-\t-\t-\n"
                 ))
         }
     }
@@ -248,7 +248,8 @@ import Testing
             #expect(
                 lines[1].split(separator: "\t").map(String.init) == [
                     "2", "chat", "0.0.0.0:80", "ws1", "ws1", "203.0.113.8:40001", "203.0.113.8:40001", "192.0.2.1:80",
-                    "127.0.0.1:9001", "-", "half_closed", "725.000", "725.000", "2000", "24", "0", "-", "-", "-", "-", "-",
+                    "127.0.0.1:9001", "-", "half_closed", "725.000", "725.000", "2000", "24", "0", "-", "-", "-", "-",
+                    "-",
                     "-", "-", "-", "-", "-", "-",
                 ])
             let wide = try ctl(daemon, "--plain", "connections", "--wide", "--limit", "2").output.split(separator: "\n")

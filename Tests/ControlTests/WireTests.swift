@@ -21,7 +21,7 @@ import Testing
                 "service", "name", "address", "state", "intent", "health", "weight", "weight_configured", "connections",
                 "connecting", "away", "total", "bytes_in", "bytes_out", "connect_failures", "fallbacks", "since",
                 "intent_since", "closes_at", "weight_since", "check", "check_result", "checked_at", "next_check",
-                "ramp",
+                "ramp", "drain",
             ])
         #expect(
             try fields(plane.with { $0.rows[1] }) == [

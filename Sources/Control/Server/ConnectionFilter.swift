@@ -63,12 +63,12 @@ struct ConnectionFilter {
             client = prefix
         }
         if let text = try request.value("state") {
-            state = try ConnectionFilter.choice("state", text, among: ConnectionRow.State.allCases)
+            state = try Request.choice("state", text, among: ConnectionRow.State.allCases)
         }
         older = try request.duration("older")?.inSeconds
         idle = try request.duration("idle")?.inSeconds
         if let text = try request.value("sort") {
-            order = try ConnectionFilter.choice("sort", text, among: Order.allCases)
+            order = try Request.choice("sort", text, among: Order.allCases)
         }
         if let text = try request.value("limit") {
             guard let number = Int(text), number > 0 else {
@@ -87,15 +87,5 @@ struct ConnectionFilter {
         if let older, row.ageSeconds < older { return false }
         if let idle, row.idleSeconds < idle { return false }
         return true
-    }
-
-    private static func choice<Choice: RawRepresentable<String>>(
-        _ name: String, _ text: String, among choices: [Choice]
-    ) throws(ControlError) -> Choice {
-        if let choice = Choice(rawValue: text) { return choice }
-        let words = choices.map(\.rawValue)
-        throw ControlError(
-            .badRequest, "\(name): \"\(text)\" is not one of \(words.joined(separator: ", "))",
-            suggestion: suggestion(for: text, among: words))
     }
 }

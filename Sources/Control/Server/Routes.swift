@@ -1,4 +1,5 @@
 internal import Addressing
+internal import Backends
 internal import FoundationEssentials
 internal import NIOCore
 internal import NIOFoundationEssentialsCompat
@@ -18,10 +19,11 @@ enum Answer {
 struct Routes {
     /// What POST takes, by the first part of the path.
     private static let changes: Set = [
-        "drain", "undrain", "disable", "enable", "weight", "check", "close", "rehome", "reload", "upgrade", "shutdown",
+        "drain", "undrain", "disable", "enable", "weight", "check", "pause", "resume", "close", "rehome", "reload",
+        "upgrade", "shutdown",
     ]
 
-    private let plane: any ControlPlane
+    let plane: any ControlPlane
     private let version: String
     private let access: AccessPolicy
     private let slice: Int
@@ -47,7 +49,7 @@ struct Routes {
                 rest.isEmpty
                 ? [
                     "status", "backends", "connections", "listeners", "where", "config", "ready", "version", "events",
-                    "metrics",
+                    "metrics", "plan",
                 ].contains(route)
                 : route == "backends" && rest.count <= 2 || route == "upgrades" && rest.count == 1
             guard isShown || isChange && rest.isEmpty else { throw unknownPath(request) }
@@ -111,6 +113,8 @@ struct Routes {
             return .events(try EventReading(plane.events, since: try request.value("since"), waits: waits))
         case "where":
             return reply(try plane.locate(try whereRequest(request)))
+        case "plan":
+            return later(try plane.plan(try planRequest(request)))
         case "config":
             try request.allow([])
             return .whole(status: .ok, type: "application/toml", body: ByteBuffer(string: plane.configuration()))
@@ -132,22 +136,34 @@ struct Routes {
         switch route {
         case "drain":
             let body = try request.json(DrainBody.self, fields: DrainBody.CodingKeys.self)
-            let asked = DrainRequest(
-                backend: try resolve(body.backend, in: body.service),
-                deadline: try duration("deadline_seconds", body.deadlineSeconds), force: body.force ?? false)
-            return later(try plane.drain(asked, by: caller))
+            return later(try plane.drain(try drainRequest(body), by: caller))
         case "undrain":
             return later(try plane.undrain(try backendRequest(request), by: caller))
         case "disable":
             let body = try request.json(DisableBody.self, fields: DisableBody.CodingKeys.self)
+            let over = try shedTime("over_seconds", body.overSeconds)
+            if over != nil, body.close != true {
+                throw ControlError(.badRequest, "over_seconds goes with close: without it nothing is closed")
+            }
             let asked = DisableRequest(
-                backend: try resolve(body.backend, in: body.service), close: body.close ?? false,
+                backend: try resolve(body.backend, in: body.service), close: body.close ?? false, over: over,
                 force: body.force ?? false)
             return later(try plane.disable(asked, by: caller))
         case "enable":
             return later(try plane.enable(try backendRequest(request), by: caller))
         case "check":
             return later(try plane.check(try backendRequest(request), by: caller))
+        case "pause":
+            let body = try request.json(PauseBody.self, fields: PauseBody.CodingKeys.self)
+            return reply(
+                try plane.set(
+                    ListenerRequest(
+                        addresses: try listeners(body.listener), action: body.refuse == true ? .refuse : .pause),
+                    by: caller))
+        case "resume":
+            let body = try request.json(ResumeBody.self, fields: ResumeBody.CodingKeys.self)
+            return reply(
+                try plane.set(ListenerRequest(addresses: try listeners(body.listener), action: .resume), by: caller))
         case "weight":
             let body = try request.json(WeightBody.self, fields: WeightBody.CodingKeys.self)
             let asked = WeightRequest(backend: try resolve(body.backend, in: body.service), weight: body.weight.number)
@@ -189,7 +205,7 @@ struct Routes {
     }
 
     /// - Parameter evenRemoved: what a reload has removed will do, as long as it has connections.
-    private func resolve(
+    func resolve(
         _ backend: String, in service: String?, evenRemoved: Bool = false
     ) throws(ControlError) -> BackendName {
         let names = NameDirectory(plane.backends())
@@ -275,7 +291,7 @@ struct Routes {
         return UpgradeRequest(path: body.path, noRollback: body.noRollback ?? false)
     }
 
-    private func duration(_ name: String, _ seconds: Double?) throws(ControlError) -> Duration? {
+    func duration(_ name: String, _ seconds: Double?) throws(ControlError) -> Duration? {
         guard let seconds else { return nil }
         guard seconds >= 0, seconds <= 3650 * 86_400 else {
             throw ControlError(.badRequest, "\(name): \(seconds) is not a number of seconds from 0 to 315360000")
