@@ -142,7 +142,8 @@ let package = Package(
             ],
             swiftSettings: common),
         .testTarget(
-            name: "ObservabilityTests", dependencies: ["Observability"], swiftSettings: common),
+            name: "ObservabilityTests",
+            dependencies: ["Observability", .product(name: "Logging", package: "swift-log")], swiftSettings: common),
         .testTarget(
             name: "EngineTests",
             dependencies: [
@@ -157,7 +158,7 @@ let package = Package(
             swiftSettings: common),
         .testTarget(
             name: "ManualTests",
-            dependencies: ["Configuration", "Control", "Observability", "limpetd", "limpetctl"],
+            dependencies: ["Configuration", "Control", "Forwarding", "Observability", "limpetd", "limpetctl"],
             swiftSettings: common),
         .testTarget(
             name: "IntegrationTests", dependencies: ["limpetd", "limpetctl", "EchoBackend", "Checker"],

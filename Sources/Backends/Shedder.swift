@@ -47,15 +47,18 @@ public struct Shedder: Sendable {
     private var rest: [Candidate]
     /// Those whose turn has come, with when it came.
     private var waiting: [(candidate: Candidate, since: UInt64)] = []
-    private var credit = 1.0
+    private var credit: Double
     private var last: UInt64
 
     /// - Parameters:
     ///   - rate: above 0.
     ///   - patience: ns; 0: nobody is waited for.
+    ///   - atOnce: connections that may go at the first step, 0 to 1. With 0 the last of n goes after n/rate seconds.
     public init(
-        _ candidates: [Candidate], order: Order, rate: Double, patience: UInt64 = 10_000_000_000, now: UInt64
+        _ candidates: [Candidate], order: Order, rate: Double, patience: UInt64 = 10_000_000_000, atOnce: Double = 1,
+        now: UInt64
     ) {
+        credit = atOnce
         switch order {
         case .random: rest = candidates.shuffled()
         case .idle: rest = candidates.sorted { $0.active > $1.active }
@@ -69,6 +72,15 @@ public struct Shedder: Sendable {
     /// Connections that have not been closed and were not found gone.
     public var left: Int { rest.count + waiting.count }
 
+    /// Takes the place of a ``step(now:active:)`` in which nobody may be closed: the time is not made up for, and nobody's
+    /// patience runs out meanwhile.
+    public mutating func pause(now: UInt64) {
+        let time = now - min(now, last)
+        for index in waiting.indices { waiting[index].since += time }
+        credit = min(credit, 1)
+        last = max(last, now)
+    }
+
     /// Those to close now. Never more in any second than the rate says, and one: time in which it was not called is not made
     /// up for.
     /// - Parameter active: when something last went through a connection; nil where it is gone, or is to stay after all.
@@ -79,7 +91,7 @@ public struct Shedder: Sendable {
         var stillWaiting: [(candidate: Candidate, since: UInt64)] = []
         for entry in waiting {
             guard let moment = active(entry.candidate) else { continue }
-            if credit >= 1, isQuiet(moment, now) || now - entry.since >= patience {
+            if credit >= 1, isQuiet(moment, now) || now - min(now, entry.since) >= patience {
                 credit -= 1
                 due.append(entry.candidate)
             } else {

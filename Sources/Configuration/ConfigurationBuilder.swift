@@ -62,6 +62,7 @@ struct ConfigurationBuilder {
     static func readDaemon(_ reader: TableReader, into configuration: inout DaemonConfiguration) {
         reader.read(ConfigurationKeys.workers, into: &configuration.workers)
         reader.read(ConfigurationKeys.maxConnections, into: &configuration.maxConnections)
+        reader.read(ConfigurationKeys.shutdownDelay, into: &configuration.shutdownDelay)
         reader.read(ConfigurationKeys.shutdownDrain, into: &configuration.shutdownDrain)
         reader.read(ConfigurationKeys.removedDeadline, into: &configuration.removedDeadline)
         reader.read(ConfigurationKeys.control, into: &configuration.controlPath)
@@ -71,7 +72,32 @@ struct ConfigurationBuilder {
         reader.read(ConfigurationKeys.logLevel, into: &configuration.logLevel)
         reader.read(ConfigurationKeys.logFormat, into: &configuration.logFormat)
         reader.read(ConfigurationKeys.accessLog, into: &configuration.accessLog)
+        readMetrics(reader, into: &configuration.metrics)
+        reader.read(ConfigurationKeys.statusPage, into: &configuration.statusPage.isServed)
+        reader.read(ConfigurationKeys.statusPageClients, into: &configuration.statusPage.showsClients)
+        readHosts(reader, into: &configuration.statusPage.hosts)
         reader.read(ConfigurationKeys.hashKeyFile, into: &configuration.hashKeyFile)
+    }
+
+    private static func readMetrics(_ reader: TableReader, into metrics: inout Endpoint?) {
+        switch reader.nodes[ConfigurationKeys.metrics.name] {
+        case nil: return
+        case .string("off"): metrics = nil
+        case let node?: metrics = reader.endpoint(ConfigurationKeys.metrics, node) ?? metrics
+        }
+    }
+
+    private static func readHosts(_ reader: TableReader, into hosts: inout [String]) {
+        guard let node = reader.nodes[ConfigurationKeys.statusPageHosts.name] else { return }
+        guard case .array(let nodes) = node else { return reader.refuse(ConfigurationKeys.statusPageHosts, node) }
+        var found: [String] = []
+        for node in nodes {
+            guard case .string(let text) = node, StatusPageConfiguration.isHost(text) else {
+                return reader.refuse(ConfigurationKeys.statusPageHosts, node)
+            }
+            found.append(text)
+        }
+        hosts = found
     }
 
     private mutating func readDefaults(_ reader: TableReader) {

@@ -45,6 +45,10 @@ public struct ConfigurationKey: Sendable, Equatable {
         case account
         /// `ADDRESS:PORT`.
         case endpoint
+        /// The same, or a word in its place.
+        case endpointOr(word: String)
+        /// Names of hosts, as a browser asks by them: an array of texts.
+        case hosts
         /// One `ADDRESS:PORT`, or an array of them.
         case endpoints
         /// `[key]` or an inline table; `word` may stand for it.
@@ -90,7 +94,9 @@ public struct ConfigurationKey: Sendable, Equatable {
         case .ipAddress: "an IP address (such as \"192.0.2.1\")"
         case .check: "\"tcp\", \"http:PATH\", \"off\" or a table"
         case .account: "a name of 1 to 32 characters, without spaces, colons and slashes"
+        case .endpointOr(let word): "an address and a port (such as \"127.0.0.1:9464\")" + or(word)
         case .endpoint: "an address and a port (such as \"192.0.2.1:80\")"
+        case .hosts: "an array of host names (such as \"status.example.org\")"
         case .endpoints: "an address and a port (such as \"0.0.0.0:80\") or an array of them"
         case .table(let word): "a table" + or(word)
         case .tables: "an array of tables"

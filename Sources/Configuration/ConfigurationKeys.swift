@@ -9,9 +9,12 @@ public enum ConfigurationKeys {
     public static let maxConnections = daemon(
         "max-connections", .integer(1...10_000_000, word: "auto"), "auto", flag: true,
         "Connections at which accepting pauses, over all services; auto is what the descriptor limit allows.")
+    public static let shutdownDelay = daemon(
+        "shutdown-delay", .duration(.zero...hours(24), word: nil), "0s", flag: true,
+        "Time for which a stop goes on accepting, not ready any more, before anything else.")
     public static let shutdownDrain = daemon(
         "shutdown-drain", .duration(.zero...year, word: nil), "0s", flag: true,
-        "Time that a stop leaves to connections to end by themselves.")
+        "Time over which a stop closes connections, each at a quiet moment.")
     public static let removedDeadline = daemon(
         "removed-deadline", .duration(.zero...year, word: "never"), "never", flag: false,
         "Time that a reload leaves to the connections of a backend, listener or service that it removes.")
@@ -36,6 +39,18 @@ public enum ConfigurationKeys {
     public static let accessLog = daemon(
         "access-log", .choice(AccessLog.allCases.map(\.rawValue)), AccessLog.off.rawValue, flag: true,
         "Whether the log has a line for the end of each connection, or one for its start, too.")
+    public static let metrics = daemon(
+        "metrics", .endpointOr(word: "off"), "off", flag: true,
+        "Where /metrics, /ready and /live are served over HTTP.")
+    public static let statusPage = daemon(
+        "status-page", .boolean, "false", flag: false,
+        "Whether a page for people is served beside the metrics.")
+    public static let statusPageClients = daemon(
+        "status-page-clients", .boolean, "false", flag: false,
+        "Whether that page shows addresses of clients.")
+    public static let statusPageHosts = daemon(
+        "status-page-hosts", .hosts, "[]", flag: false,
+        "Names, beside addresses and localhost, by which that page may be asked for.")
     public static let hashKeyFile = daemon(
         "hash-key-file", .path(limit: 4000), "the published key", flag: true,
         "File of the secret key of all hashes: 32 hexadecimal digits.")
@@ -210,8 +225,8 @@ public enum ConfigurationKeys {
 
     /// Every key, section by section, in the order of the manual and of the rendered configuration.
     public static let all: [ConfigurationKey] = [
-        workers, maxConnections, shutdownDrain, removedDeadline, control, stateDirectory, user, group, logLevel,
-        logFormat, accessLog, hashKeyFile,
+        workers, maxConnections, shutdownDelay, shutdownDrain, removedDeadline, control, stateDirectory, user, group,
+        logLevel, logFormat, accessLog, metrics, statusPage, statusPageClients, statusPageHosts, hashKeyFile,
         defaults, service,
         serviceName, listen, backend,
         hashOn, ipv4Prefix, ipv6Prefix, connectTimeout, connectAttempts, passiveFall, slowStart, whenDown, whenAllDown,

@@ -42,6 +42,11 @@ public enum ConfigurationLoader {
             try check(flags, onLine)
             loaded = try parse(file: path, &reading)
             ConfigurationBuilder.readDaemon(flags.daemonReader(onLine), into: &loaded.configuration)
+            if flags.settings[ConfigurationKeys.metrics.name] != nil {
+                ConfigurationRules(form: .flags, findings: onLine).checkMetrics(loaded.configuration)
+                guard onLine.errors.isEmpty else { throw ConfigurationFailure(.usage, onLine.errors) }
+                loaded.warnings += onLine.warnings
+            }
         } else {
             let configuration = ConfigurationBuilder(form: .flags, findings: onLine).build(flags)
             guard onLine.errors.isEmpty else { throw ConfigurationFailure(.usage, onLine.errors) }

@@ -14,6 +14,29 @@ struct ConfigurationRules {
             checkMask(service, place)
         }
         checkListeners(configuration.services)
+        checkMetrics(configuration)
+    }
+
+    /// The address of the metrics, which flags may have put in the place of the file's.
+    func checkMetrics(_ configuration: DaemonConfiguration) {
+        guard let metrics = configuration.metrics else {
+            if configuration.statusPage.isServed {
+                findings.warn(
+                    [ConfigurationKeys.statusPage.name],
+                    "there is no page without \"\(ConfigurationKeys.metrics.name)\": it is served at that address")
+            }
+            return
+        }
+        let place = [form == .flags ? "--\(ConfigurationKeys.metrics.name)" : ConfigurationKeys.metrics.name]
+        for (index, service) in configuration.services.enumerated() {
+            guard let other = service.listeners.first(where: { $0.collides(with: metrics) }) else { continue }
+            let owner = self.place(service, index).first.map { " of \($0)" } ?? ""
+            findings.report(place, "\(metrics) collides with the listener \(other)\(owner): choose another port")
+        }
+        if !metrics.address.isLoopback {
+            findings.warn(
+                place, "\(metrics) can be reached from elsewhere, and whoever reaches it reads what is served there")
+        }
     }
 
     /// A service whose name was refused is called by its number.

@@ -30,6 +30,7 @@ extension DaemonConfiguration {
         let settings: [Setting?] = [
             Setting(ConfigurationKeys.workers, number: workers, otherwise: "auto"),
             Setting(ConfigurationKeys.maxConnections, number: maxConnections, otherwise: "auto"),
+            Setting(ConfigurationKeys.shutdownDelay, DurationText.render(shutdownDelay)),
             Setting(ConfigurationKeys.shutdownDrain, DurationText.render(shutdownDrain)),
             Setting(ConfigurationKeys.removedDeadline, removedDeadline.map(DurationText.render) ?? "never"),
             controlPath.map { Setting(ConfigurationKeys.control, $0) },
@@ -39,6 +40,12 @@ extension DaemonConfiguration {
             Setting(ConfigurationKeys.logLevel, logLevel.rawValue),
             Setting(ConfigurationKeys.logFormat, logFormat.rawValue),
             Setting(ConfigurationKeys.accessLog, accessLog.rawValue),
+            Setting(ConfigurationKeys.metrics, metrics?.description ?? "off"),
+            Setting(ConfigurationKeys.statusPage, raw: "\(statusPage.isServed)"),
+            Setting(ConfigurationKeys.statusPageClients, raw: "\(statusPage.showsClients)"),
+            Setting(
+                ConfigurationKeys.statusPageHosts,
+                raw: "[\(statusPage.hosts.map(TOMLText.quote).joined(separator: ", "))]"),
             hashKeyFile.map { Setting(ConfigurationKeys.hashKeyFile, $0) },
         ]
         return settings.compactMap { $0 }

@@ -13,7 +13,9 @@ public struct DaemonConfiguration: Sendable, Equatable {
     public var workers: Int?
     /// Upper bound of concurrent connections over all services; nil: what the descriptor limit allows.
     public var maxConnections: Int?
-    /// Time that SIGTERM waits for connections to end by themselves. Zero: none.
+    /// Time for which a daemon that is to end says so and accepts on. Zero: none.
+    public var shutdownDelay: Duration = .zero
+    /// Time over which a daemon that ends closes its connections, each at a quiet moment. Zero: at once.
     public var shutdownDrain: Duration = .zero
     /// Time after which the connections of a backend, listener or service that a reload has removed are closed; nil: never.
     public var removedDeadline: Duration?
@@ -27,6 +29,10 @@ public struct DaemonConfiguration: Sendable, Equatable {
     public var logLevel: LogLevel = .info
     public var logFormat: LogFormat = .text
     public var accessLog: AccessLog = .off
+    /// Where metrics and readiness are served over HTTP; nil: nowhere. Port 0 asks the kernel for a free port.
+    public var metrics: Endpoint?
+    /// The page for people, at the same address.
+    public var statusPage = StatusPageConfiguration()
     /// The key of all hashes. Published default unless `hash-key-file` names another.
     public var hashKey: HashKey = .published
     /// The file that the key came from; nil when it is the published default.
@@ -34,6 +40,28 @@ public struct DaemonConfiguration: Sendable, Equatable {
 
     public init(services: [ServiceConfiguration]) {
         self.services = services
+    }
+}
+
+/// The page for people.
+public struct StatusPageConfiguration: Sendable, Equatable {
+    public var isServed = false
+    /// Whether it shows addresses of clients.
+    public var showsClients = false
+    /// Names, beside addresses and localhost, by which it may be asked for.
+    public var hosts: [String] = []
+
+    public init() {}
+
+    /// Whether a text can be the name of a host, without a port: labels of letters, digits, hyphens and underscores.
+    static func isHost(_ text: String) -> Bool {
+        guard (1...253).contains(text.utf8.count) else { return false }
+        return text.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { label in
+            (1...63).contains(label.utf8.count)
+                && label.unicodeScalars.allSatisfy {
+                    $0.isASCII && ($0.properties.isAlphabetic || ("0"..."9").contains($0) || $0 == "-" || $0 == "_")
+                }
+        }
     }
 }
 

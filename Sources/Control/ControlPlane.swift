@@ -23,6 +23,8 @@ public protocol ControlPlane: AnyObject {
     /// The preference order of a client's address.
     /// - Throws: ``ControlError/Code/badRequest`` where the service hashes the port and none was given.
     func locate(_ request: WhereRequest) throws(ControlError) -> WhereReport
+    /// What a change would move, reckoned from the connections that there are. Nothing changes.
+    func plan(_ request: PlanRequest) throws(ControlError) -> EventLoopFuture<PlanReport>
     /// Excludes a backend from new connections, at once. With a deadline, what is left then is closed.
     /// - Returns: the backend as it is now, once that has been written down.
     /// - Throws: ``ControlError/Code/needsForce`` where it would leave its service without an eligible backend and the
@@ -42,6 +44,9 @@ public protocol ControlPlane: AnyObject {
     /// Sets a weight, or gives it back to the configuration. Holds for the next connection.
     /// - Returns: as ``drain(_:by:)``.
     func setWeight(_ request: WeightRequest, by caller: Caller) throws(ControlError) -> EventLoopFuture<BackendChange>
+    /// Pauses listeners, or lets them accept again. It holds until it is taken back, but not over a restart.
+    /// - Returns: their rows, as they are now.
+    func set(_ request: ListenerRequest, by caller: Caller) throws(ControlError) -> ListenersReport
     /// Checks a backend now.
     /// - Returns: what came of it.
     /// - Throws: ``ControlError/Code/refused`` for a backend that has no check.

@@ -1,26 +1,63 @@
 import Backends
+import CLayout
+import Forwarding
 import Linux
 
-/// What the control plane counts, for the metrics. Lives on the control event loop.
+/// What the control plane counts, for the metrics: in the shared region, where it outlives an engine. Lives on the control
+/// event loop.
 struct ControlCounts {
     /// Wall-clock seconds since 1970 at which this engine began.
     let engineStart = Double(Clock.wall() / 1_000_000) / 1000
-    /// Reloads that were applied, or found nothing to do.
-    var reloads: UInt64 = 0
-    var reloadsFailed: UInt64 = 0
-    var upgrades: UInt64 = 0
-    var upgradesRefused: UInt64 = 0
-    var upgradesRolledBack: UInt64 = 0
-    /// By backend slot, then by ``BackendState/rawValue``.
-    private var changes: [Int: [UInt64]] = [:]
+    private let region: SharedRegion
 
-    mutating func noteState(_ slot: Int, _ state: BackendState) {
-        changes[slot, default: Array(repeating: 0, count: 8)][Int(state.rawValue)] += 1
+    init(_ region: SharedRegion) {
+        self.region = region
     }
 
-    /// Changes of a backend to a state.
-    func stateChanges(_ slot: Int, _ state: BackendState) -> UInt64 { changes[slot]?[Int(state.rawValue)] ?? 0 }
+    /// Reloads that were applied or found nothing to do, and those that were refused or failed.
+    var reloads: (succeeded: UInt64, failed: UInt64) {
+        let counters = region.controlCounters.pointee
+        return (counters.reloads.0, counters.reloads.1)
+    }
 
-    /// A slot is somebody else's from now on.
-    mutating func forget(_ slot: Int) { changes[slot] = nil }
+    func noteReload(succeeded: Bool) {
+        let counters = region.controlCounters
+        if succeeded {
+            limpet_bump64(&counters.pointee.reloads.0, 1)
+        } else {
+            limpet_bump64(&counters.pointee.reloads.1, 1)
+        }
+    }
+
+    enum UpgradeResult {
+        case served, refused, rolledBack
+    }
+
+    func upgrades(_ result: UpgradeResult) -> UInt64 {
+        let counters = region.controlCounters.pointee
+        return switch result {
+        case .served: counters.upgrades.0
+        case .refused: counters.upgrades.1
+        case .rolledBack: counters.upgrades.2
+        }
+    }
+
+    func noteUpgrade(_ result: UpgradeResult) {
+        let counters = region.controlCounters
+        switch result {
+        case .served: limpet_bump64(&counters.pointee.upgrades.0, 1)
+        case .refused: limpet_bump64(&counters.pointee.upgrades.1, 1)
+        case .rolledBack: limpet_bump64(&counters.pointee.upgrades.2, 1)
+        }
+    }
+
+    /// How often a backend came to a state.
+    func stateChanges(_ slot: Int, _ state: BackendState) -> UInt64 { limpet_load64(changes(slot, state)) }
+
+    func noteState(_ slot: Int, _ state: BackendState) { limpet_bump64(changes(slot, state), 1) }
+
+    private func changes(_ slot: Int, _ state: BackendState) -> UnsafeMutablePointer<UInt64> {
+        let first = UnsafeMutableRawPointer(region.history(slot).pointer(to: \.state_changes)!)
+        return first.assumingMemoryBound(to: UInt64.self) + Int(state.rawValue)
+    }
 }

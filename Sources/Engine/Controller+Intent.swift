@@ -14,8 +14,13 @@ extension Controller {
         if !request.force && intent(slot) == .ready && isLastEligible(slot) {
             throw ControlError(.needsForce, "drain of \(request.backend) would leave \(bereft(slot))")
         }
-        audit("drain \(request.backend)" + (request.deadline.map { " --deadline \(seconds($0))" } ?? ""), caller)
-        setIntent(.drain, slot, closingTime: request.deadline.map { Clock.now() + max(1, $0.nanoseconds) }, by: caller)
+        audit("drain \(request.backend)" + options(of: request), caller)
+        let now = Clock.now()
+        setIntent(
+            .drain, slot, closingTime: request.deadline.map { now + max(1, $0.nanoseconds) },
+            pace: DrainPace(
+                speed: request.speed, order: request.order, isForced: request.force,
+                begins: request.grace == .zero ? 0 : now + request.grace.nanoseconds), by: caller)
         return saved(slot)
     }
 
@@ -44,8 +49,15 @@ extension Controller {
                     .needsForce, "disable of \(request.backend) would \(reasons.joined(separator: " and would "))")
             }
         }
-        audit("disable \(request.backend)" + (request.close ? " --close" : ""), caller)
-        setIntent(.maintenance, slot, closingTime: request.close ? Clock.now() : nil, by: caller)
+        audit(
+            "disable \(request.backend)" + (request.close ? " --close" : "")
+                + (request.over.map { " --over \(seconds($0))" } ?? ""), caller)
+        let now = Clock.now()
+        // Whoever closes connections has said that it is to be: nothing puts it off.
+        setIntent(
+            .maintenance, slot, closingTime: request.close ? now + (request.over?.nanoseconds ?? 0) : nil,
+            pace: DrainPace(
+                speed: request.over.map { .over($0.inSeconds) } ?? .none, isForced: request.close), by: caller)
         return saved(slot)
     }
 
@@ -108,8 +120,22 @@ extension Controller {
             })
     }
 
-    private func setIntent(_ intent: Backends.Intent, _ slot: Int, closingTime: UInt64?, by caller: Caller) {
-        forgetClosing(slot)
+    private func options(of request: DrainRequest) -> String {
+        var text = request.grace > .zero ? " --grace \(seconds(request.grace))" : ""
+        switch request.speed {
+        case .none: break
+        case .rate(let rate): text += " --rate \(Int(rate))/s"
+        case .over(let time): text += " --over \(seconds(.milliseconds(Int64(time * 1000))))"
+        }
+        if let deadline = request.deadline { text += " --deadline \(seconds(deadline))" }
+        if request.order != .random { text += " --order \(request.order.rawValue)" }
+        return text + (request.force ? " --force" : "")
+    }
+
+    private func setIntent(
+        _ intent: Backends.Intent, _ slot: Int, closingTime: UInt64?, pace: DrainPace = DrainPace(speed: .none),
+        by caller: Caller
+    ) {
         let former = self.intent(slot)
         if former != intent {
             let backend = topology.backends[slot]
@@ -118,7 +144,8 @@ extension Controller {
                     .intent, service: backend.serviceName, backend: backend.configuration.name, old: former.word,
                     new: intent.word, uid: caller.uid))
         }
-        region.setIntent(intent, slot, since: Clock.wall(), closingTime: closingTime)
+        region.setIntent(intent, slot, since: Clock.wall(), closingTime: closingTime, pace: pace)
+        forgetClosing(slot)
         armClosing(slot)
         healthKeeper.noteIntent(slot)
         noteStates()

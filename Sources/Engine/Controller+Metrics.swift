@@ -16,6 +16,8 @@ extension Controller {
         writeListeners(&text)
         writeServices(&text)
         writeBackends(&text)
+        writeEnds(&text)
+        writeWorkers(&text)
         writeProcess(&text)
         return text.text
     }
@@ -33,13 +35,13 @@ extension Controller {
             for service in liveServices { samples.add([service.configuration.name, service.mappingHash], 1) }
         }
         text.write(MetricCatalogue.reloads) { samples in
-            samples.add(["success"], counts.reloads)
-            samples.add(["failure"], counts.reloadsFailed)
+            samples.add(["success"], counts.reloads.succeeded)
+            samples.add(["failure"], counts.reloads.failed)
         }
         text.write(MetricCatalogue.upgrades) { samples in
-            samples.add(["success"], counts.upgrades)
-            samples.add(["refused"], counts.upgradesRefused)
-            samples.add(["rolled_back"], counts.upgradesRolledBack)
+            samples.add(["success"], counts.upgrades(.served))
+            samples.add(["refused"], counts.upgrades(.refused))
+            samples.add(["rolled_back"], counts.upgrades(.rolledBack))
         }
         text.write(MetricCatalogue.crashes) { $0.add(continuity.deaths) }
         text.write(MetricCatalogue.workers) { $0.add(region.workerCount) }
@@ -53,6 +55,8 @@ extension Controller {
         }
         text.write(MetricCatalogue.pipePoolLimit) { $0.add(budget.pipeCap) }
         text.write(MetricCatalogue.pipesRefused) { $0.add(sum.pipes_refused) }
+        text.write(MetricCatalogue.accessLogDropped) { $0.add(region.accessLogDropped()) }
+        text.write(MetricCatalogue.logDropped) { $0.add(region.logDropped()) }
         text.write(MetricCatalogue.eventsDropped) { $0.add(events.missed) }
     }
 
@@ -78,8 +82,44 @@ extension Controller {
         text.write(MetricCatalogue.listenerAccepted) { samples in
             for (labels, row) in rows { samples.add(labels, row.accepted) }
         }
+        text.write(MetricCatalogue.listenerRefused) { samples in
+            for listener in listenerSet.ordered(by: topology.liveServices) {
+                let labels = [topology.services[listener.service].configuration.name, "\(listener.address)"]
+                for reason in Controller.refusals {
+                    samples.add(labels + [reason.word], region.refused(byListener: listener.slot, reason))
+                }
+            }
+        }
         text.write(MetricCatalogue.listenerAccepting) { samples in
             for (labels, row) in rows { samples.add(labels, row.state == .accepting) }
+        }
+    }
+
+    private static let refusals = EndReason.allCases.filter { $0.isRefusal || $0 == .local || $0 == .clientReset }
+
+    // MARK: Connections that have ended, and the workers
+
+    private func writeEnds(_ text: inout MetricsText) {
+        text.write(MetricCatalogue.connectionsClosed) { samples in
+            // What never had a place in the table is no connection that ended.
+            for reason in EndReason.allCases { samples.add([reason.word], region.closed(reason)) }
+        }
+        text.write(MetricCatalogue.connectionDuration) { $0.add(MetricHistogram(region.connectionDurations())) }
+    }
+
+    private func writeWorkers(_ text: inout MetricsText) {
+        text.write(MetricCatalogue.spliceCalls) { samples in
+            for result in SpliceResult.allCases { samples.add(["\(result)"], region.spliceCalls(result)) }
+        }
+        text.write(MetricCatalogue.eventLoopLag) { samples in
+            for worker in 0..<region.workerCount {
+                samples.add(["\(worker)"], Double(region.eventLoopLag(ofWorker: worker)) / 1e9)
+            }
+        }
+        text.write(MetricCatalogue.workerCPU) { samples in
+            for worker in 0..<region.workerCount {
+                samples.add(["\(worker)"], Double(workers.processorTime(ofWorker: worker)) / 1e9)
+            }
         }
     }
 
@@ -175,6 +215,11 @@ extension Controller {
                 }
             }
         }
+        text.write(MetricCatalogue.backendConnectDuration) { samples in
+            for backend in backends {
+                samples.add(backend.labels, MetricHistogram(region.connectDurations(ofBackend: backend.slot)))
+            }
+        }
         write(MetricCatalogue.backendFallbacks) { $0.totals.fallbacks }
         text.write(MetricCatalogue.backendCheckDuration) { samples in
             for backend in backends {
@@ -223,6 +268,12 @@ extension Controller {
             text.write(MetricCatalogue.processResidentMemory) { $0.add(memory.resident) }
         }
         text.write(MetricCatalogue.processStartTime) { $0.add(counts.engineStart) }
+    }
+}
+
+extension MetricHistogram {
+    fileprivate init(_ histogram: Histogram) {
+        self.init(bounds: histogram.bounds, counts: histogram.counts, sum: histogram.sum)
     }
 }
 

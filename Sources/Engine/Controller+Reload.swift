@@ -108,12 +108,12 @@ extension Controller {
     ) {
         switch outcome {
         case .failure(let error):
-            if !isDryRun { counts.reloadsFailed += 1 }
+            if !isDryRun { counts.noteReload(succeeded: false) }
             ended(promise, .failure(error))
         case .success(let plan):
             guard !isDryRun else { return ended(promise, .success(plan.report)) }
             guard let change = plan.change else {
-                counts.reloads += 1
+                counts.noteReload(succeeded: true)
                 // What an operator has set of the log ends with any reload.
                 Log.configure(request.configuration, in: region)
                 return ended(promise, .success(plan.report))
@@ -123,12 +123,13 @@ extension Controller {
                 try apply(plan, change) { [self] in
                     topology.closeRetiredListeners(in: region)
                     noteRemoved()
-                    counts.reloads += 1
+                    counts.noteReload(succeeded: true)
                     ended(promise, .success(plan.report))
                 }
             } catch {
                 ListenerSet.unbind(change.bound, in: region)
-                counts.reloadsFailed += 1
+                if case .replaced(let socket?) = change.web { Descriptor.close(socket) }
+                counts.noteReload(succeeded: false)
                 ended(promise, .failure(error))
             }
         }
@@ -173,6 +174,12 @@ extension Controller {
         for slot in former.backends.indices where !next.backends[slot].isLive { forgetClosing(slot) }
         changeOptions(from: formerServices)
         limpet_store8(&region.continuity.pointee.options_due, 0)
+        if case .replaced(let socket) = change.web {
+            WebListener.name(socket, in: region)
+            serveWeb()
+        } else {
+            noteStatusPage()
+        }
         inject(LIMPET_AT_RELOAD_SETTLED)
         goOver(to: next, listeners: ListenerSet(region), done: done)
         forgetPassives()
@@ -192,7 +199,6 @@ extension Controller {
     private func clearRecycled(_ assignment: SlotAssignment) {
         for worker in 0..<region.workerCount {
             for slot in assignment.recycledBackends {
-                counts.forget(slot)
                 region.counters(worker, backend: slot).pointee = limpet_backend_counters()
             }
             for slot in assignment.recycledListeners {

@@ -118,7 +118,7 @@ extension Controller {
 
     // MARK: Parts
 
-    private func candidates(_ isMeant: (limpet_record) -> Bool) -> [Shedder.Candidate] {
+    func candidates(_ isMeant: (limpet_record) -> Bool) -> [Shedder.Candidate] {
         var found: [Shedder.Candidate] = []
         forEachConnection { snapshot in
             let record = snapshot.record
@@ -176,6 +176,17 @@ extension Controller {
             isMeant = { self.mayGoHome($0, service) }
             reason = .rehome
         }
+        post(due(&shedder, isMeant), .orderly, reason)
+        sheddings.running[purpose] = shedder.left > 0 ? shedder : nil
+        if shedder.left == 0, case .rehome(let service) = purpose {
+            let name = topology.services[service].configuration.name
+            log.notice("rehome: done", metadata: ["service": "\(name)"])
+            events.post(ControlEvent(.shed, service: name, new: "done", cause: "rehome"))
+        }
+    }
+
+    /// Those whose turn it is now, as they are now.
+    func due(_ shedder: inout Shedder, _ isMeant: (limpet_record) -> Bool) -> [ConnectionSnapshot] {
         let now = Clock.now()
         let due = shedder.step(now: now) { candidate in
             guard let snapshot = table.snapshot(candidate.position), snapshot.id == candidate.id,
@@ -185,15 +196,8 @@ extension Controller {
             return ingoing.pipe_bytes == 0 && outgoing.pipe_bytes == 0 ? snapshot.record.active : now
         }
         // Looked at once more: a worker may have given the slot to another client meanwhile.
-        let meant = due.compactMap { candidate in
+        return due.compactMap { candidate in
             table.snapshot(candidate.position).flatMap { $0.id == candidate.id && isMeant($0.record) ? $0 : nil }
-        }
-        post(meant, .orderly, reason)
-        sheddings.running[purpose] = shedder.left > 0 ? shedder : nil
-        if shedder.left == 0, case .rehome(let service) = purpose {
-            let name = topology.services[service].configuration.name
-            log.notice("rehome: done", metadata: ["service": "\(name)"])
-            events.post(ControlEvent(.shed, service: name, new: "done", cause: "rehome"))
         }
     }
 }

@@ -35,7 +35,8 @@ extension Controller {
             services: topology.liveServices.map {
                 ServiceStatus(
                     name: topology.services[$0].configuration.name, mappingHash: topology.services[$0].mappingHash)
-            }, differences: differences(), unsaved: intents.unsaved,
+            }, differences: differences(), metrics: WebListener.address(in: region).map { "\($0)" },
+            unsaved: intents.unsaved,
             lastDeath: death.time == 0
                 ? nil
                 : EngineDeath(
@@ -106,7 +107,8 @@ extension Controller {
             check: report?.kind.word ?? "off", checkResult: report?.last?.text,
             checkedAt: report?.last == nil ? nil : report.map { Timestamp(nanoseconds: $0.lastTime) },
             nextCheck: report?.nextTime.map { Timestamp(nanoseconds: $0) },
-            ramp: backend.isLive ? region.slowStart(slot).map { Double($0.tenths) / Double(SlowStart.full) } : nil)
+            ramp: backend.isLive ? region.slowStart(slot).map { Double($0.tenths) / Double(SlowStart.full) } : nil,
+            drain: drainRow(slot))
     }
 
     func listeners() -> [ListenerRow] {
@@ -121,14 +123,18 @@ extension Controller {
                 accepted &+= limpet_load64(&counters.pointee.accepted)
                 refused &+= limpet_load64(&counters.pointee.refused)
             }
+            let admission = region.admission(of: listener.slot)
             let reason =
-                !isServing
+                !isAccepting
                 ? "shutting down"
-                : atLimit ? "at the connection limit" : lacksDescriptors ? "no descriptor is left" : nil
+                : admission != .open
+                    ? "an operator wants it so"
+                    : atLimit ? "at the connection limit" : lacksDescriptors ? "no descriptor is left" : nil
             return ListenerRow(
                 service: topology.services[listener.service].configuration.name, name: "\(listener.address)",
                 address: listener.address, connections: Int(clamping: open), accepted: accepted, refused: refused,
-                state: reason == nil ? .accepting : .paused, reason: reason)
+                state: reason == nil ? .accepting : isAccepting && admission == .refusing ? .refusing : .paused,
+                reason: reason)
         }
     }
 

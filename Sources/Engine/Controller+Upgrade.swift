@@ -220,7 +220,7 @@ extension Controller {
                 count: report.connections))
         switch report.state {
         case .serving:
-            counts.upgrades += 1
+            counts.noteUpgrade(.served)
             log.notice(
                 "upgraded",
                 metadata: [
@@ -228,12 +228,12 @@ extension Controller {
                     "connections": "\(report.connections ?? 0)", "pause_ms": "\(report.pauseMilliseconds ?? 0)",
                 ])
         case .rolledBack:
-            counts.upgradesRolledBack += 1
+            counts.noteUpgrade(.rolledBack)
             log.error(
                 "the upgrade was rolled back: \(reason)",
                 metadata: ["from": "\(report.newVersion ?? "")", "to": "\(report.oldVersion)"])
         default:
-            counts.upgradesRefused += 1
+            counts.noteUpgrade(.refused)
             log.error("upgrade refused, and nothing has changed: \(reason)")
         }
     }

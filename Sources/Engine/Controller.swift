@@ -32,7 +32,10 @@ final class Controller: ControlPlane, @unchecked Sendable {
     let finished: @Sendable () -> Void
 
     /// For the metrics.
-    var counts = ControlCounts()
+    let counts: ControlCounts
+    /// Serves the metrics over HTTP; nil: nowhere.
+    var web: WebServer?
+    private(set) lazy var board = StatusBoard(eventLoop: eventLoop, plane: self, version: runningVersion)
     let incidents: IncidentLog
     let healthKeeper: HealthKeeper
     /// A rebuild for the weights that agents have changed is to come.
@@ -48,6 +51,9 @@ final class Controller: ControlPlane, @unchecked Sendable {
     /// By backend slot: when a check was asked for last because a connection was reset at once, in ns of ``Clock``.
     var resetChecks: [Int: UInt64] = [:]
     var sheddings = Sheddings()
+    var drains = Drains()
+    /// Closes connections at a pace while the daemon ends.
+    var departure: Departure?
     var slowStarts = SlowStarts()
     /// By backend slot.
     var passives: [Int: Passive] = [:]
@@ -59,6 +65,8 @@ final class Controller: ControlPlane, @unchecked Sendable {
 
     enum Phase {
         case serving
+        /// Not ready any more and accepting yet, until `stop`; then it drains (ns of ``Clock``).
+        case leaving(stop: UInt64, until: UInt64)
         /// No longer accepting; connections may end by themselves until the deadline (ns of ``Clock``).
         case draining(until: UInt64)
         /// What is left has been told to close.
@@ -90,6 +98,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
         self.log = log
         self.finished = finished
         table = ConnectionTable(region: region)
+        counts = ControlCounts(region)
     }
 
     /// Takes up what the region says. Once, on the event loop, before anything is asked.
@@ -117,6 +126,14 @@ final class Controller: ControlPlane, @unchecked Sendable {
     var isServing: Bool {
         if case .serving = phase { return true }
         return false
+    }
+
+    /// Whether clients that arrive are taken in.
+    var isAccepting: Bool {
+        switch phase {
+        case .serving, .leaving: true
+        case .draining, .closing, .ended: false
+        }
     }
 
     // MARK: Reading the shared region

@@ -23,10 +23,11 @@ public struct DescriptorBudget: Sendable, Equatable {
     ///   - workers: forwarding threads.
     ///   - listeners: listening addresses; each worker has a socket for each.
     ///   - checks: checks of backends that may be under way at once.
-    public init(limit: Int, workers: Int, listeners: Int, checks: Int = 0) {
+    ///   - web: what those may take who read the metrics over HTTP, with the sockets at which they do.
+    public init(limit: Int, workers: Int, listeners: Int, checks: Int = 0, web: Int = 0) {
         let limit = min(limit, DescriptorBudget.most)
         self.limit = limit
-        reserve = DescriptorBudget.baseReserve + workers * (listeners + 4) + checks
+        reserve = DescriptorBudget.baseReserve + workers * (listeners + 4) + checks + web
         pipeCap = max(workers * 4, min(2048, limit / 32))
         connections = max(0, (limit - reserve - 2 * pipeCap) / DescriptorBudget.perConnection)
     }

@@ -22,18 +22,38 @@ extension SharedRegion {
     /// - Parameters:
     ///   - since: ns since 1970.
     ///   - closingTime: as ``closingTime(_:)``; nothing for ``Intent/ready``.
-    func setIntent(_ intent: Intent, _ slot: Int, since: UInt64, closingTime: UInt64?) {
+    ///   - pace: how the connections are shed; nothing for ``Intent/ready``.
+    func setIntent(
+        _ intent: Intent, _ slot: Int, since: UInt64, closingTime: UInt64?, pace: DrainPace = DrainPace(speed: .none)
+    ) {
         let state = backend(slot)
         if intent == .ready {
             limpet_publish8(&state.pointee.intent, intent.rawValue)
             limpet_publish64(&state.pointee.drain_deadline, 0)
             limpet_publish64(&state.pointee.intent_since, 0)
+            setDrainPace(DrainPace(speed: .none), slot)
         } else {
             limpet_publish64(&state.pointee.drain_deadline, 0)
+            setDrainPace(pace, slot)
             limpet_publish64(&state.pointee.intent_since, since)
             limpet_publish8(&state.pointee.intent, intent.rawValue)
             limpet_publish64(&state.pointee.drain_deadline, closingTime ?? 0)
         }
+    }
+
+    /// How the connections of a backend that drains or is disabled are shed. In worker 0's counters, which begin anew with
+    /// a slot's next use.
+    func drainPace(_ slot: Int) -> DrainPace {
+        DrainPace(word: limpet_load64(&counters(0, backend: slot).pointee.drain))
+    }
+
+    func setDrainPace(_ pace: DrainPace, _ slot: Int) {
+        limpet_publish64(&counters(0, backend: slot).pointee.drain, pace.word)
+    }
+
+    /// Puts the closing off, or brings it forward; there has to be a time for it.
+    func moveClosingTime(to time: UInt64, _ slot: Int) {
+        limpet_publish64(&backend(slot).pointee.drain_deadline, max(1, time))
     }
 
     /// What was to be closed has been.

@@ -125,6 +125,7 @@ struct ListenerSet: Sendable {
         let state = region.listener(listener.slot)
         for worker in 0..<Int32(LIMPET_MAXIMUM_WORKERS) { limpet_listener_descriptor(state, worker).pointee = -1 }
         state.pointee.service = UInt16(listener.serviceSlot)
+        region.setAdmission(.open, of: listener.slot)
         // The address as it is bound: with the port that the kernel chose where the configuration says 0.
         state.pointee.address.set(bound)
         limpet_publish8(&state.pointee.used, UInt8(LIMPET_SLOT_LIVE))
@@ -134,7 +135,7 @@ struct ListenerSet: Sendable {
         }
     }
 
-    private static func cure(_ errno: Errno, at address: Endpoint, besides own: [Endpoint]) -> String {
+    static func cure(_ errno: Errno, at address: Endpoint, besides own: [Endpoint]) -> String {
         switch errno {
         case .addressInUse where own.contains { $0.collides(with: address) }:
             // Two users cannot share a port, and these sockets were made as root.

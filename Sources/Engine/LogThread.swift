@@ -22,8 +22,9 @@ final class LogThread: Sendable {
     private let hasEnded = Monitor(false)
     private let isEnding = Locked(false)
 
-    /// Milliseconds that the thread sleeps at most: then it looks whether there is something to tell.
-    private static let longestSleep: Int32 = 1000
+    /// Milliseconds that the thread sleeps at most, and where there is something to tell.
+    private static let longestSleep: Int32 = 60_000
+    private static let shortSleep: Int32 = 1000
     /// Milliseconds that it leaves be after it was woken: many ends come together, and are written together.
     private static let gathering: Int32 = 5
     /// Milliseconds that it waits for a reader before it looks whether the daemon ends …
@@ -71,7 +72,7 @@ final class LogThread: Sendable {
     // MARK: The thread
 
     private func run() {
-        let writer = AccessLineWriter(Log.settings(region))
+        var writer = AccessLineWriter(Log.settings(region))
         var chunk: [UInt8] = []
         var tails = [UInt64](repeating: 0, count: region.workerCount)
         var told: UInt64 = 0
@@ -79,14 +80,14 @@ final class LogThread: Sendable {
             told = tell(told)
             chunk.removeAll(keepingCapacity: true)
             LogOutput.takeWaiting(into: &chunk)
-            fill(&chunk, &tails, writer)
+            fill(&chunk, &tails, &writer)
             if chunk.isEmpty {
                 LogOutput.rest()
                 if isEnding.with({ $0 }) { return }
                 sleep()
                 continue
             }
-            while !LogOutput.writeChunk(chunk, within: LogThread.patience) {
+            while !LogOutput.writeChunk(&chunk, within: LogThread.patience) {
                 if isEnding.with({ $0 }) { return }
             }
             LogOutput.rest()
@@ -96,7 +97,7 @@ final class LogThread: Sendable {
 
     /// Adds lines of the rings, as many as go out at once.
     /// - Parameter tails: how far each ring is in the chunk.
-    private func fill(_ chunk: inout [UInt8], _ tails: inout [UInt64], _ writer: AccessLineWriter) {
+    private func fill(_ chunk: inout [UInt8], _ tails: inout [UInt64], _ writer: inout AccessLineWriter) {
         let topology = self.topology.with { $0 }
         for worker in tails.indices {
             let ring = region.accessRing(worker)
@@ -117,7 +118,8 @@ final class LogThread: Sendable {
         limpet_store32(&region.logState.pointee.asleep, 1)
         limpet_fence()
         if !hasWork {
-            wakeUp.wait(milliseconds: LogThread.longestSleep)
+            let isTold = region.logState.pointee.access_told == region.accessLogDropped()
+            wakeUp.wait(milliseconds: isTold ? LogThread.longestSleep : LogThread.shortSleep)
             Threads.pause(milliseconds: LogThread.gathering)
         }
         limpet_store32(&region.logState.pointee.asleep, 0)

@@ -157,7 +157,7 @@ struct DaemonPreparation {
         DescriptorBudget(
             limit: Descriptor.raiseLimit(), workers: workers(configuration),
             listeners: configuration.services.reduce(0) { $0 + $1.listeners.count },
-            checks: configuration.checksAtOnce)
+            checks: configuration.checksAtOnce, web: configuration.webDescriptors)
     }
 
     private static func workers(_ configuration: DaemonConfiguration) -> Int {
@@ -205,6 +205,7 @@ struct DaemonPreparation {
         region.continuity.pointee.executable = Executable.openOwn() ?? -1
         let slots = try SlotAssigner.assign(configuration, after: nil, SlotTables(), limits: SlotLimits(region))
         try ListenerSet.bind(slots.opened, of: configuration.services, in: region)
+        if let metrics = configuration.metrics { region.continuity.pointee.metrics = try WebListener.bind(metrics) }
         let socket: ControlSocket
         do throws(ControlSocketError) {
             socket = try ControlSocket.prepare(path: controlPath, owner: identity.owner)

@@ -21,6 +21,14 @@ struct ReloadPlan: Sendable {
         let limit: Int
         /// Listeners that were bound for it; none in a dry run.
         let bound: [ListenerSet.Bound]
+        let web: Web
+
+        /// What becomes of the socket of the metrics.
+        enum Web: Sendable {
+            case kept
+            /// By another that listens already; nil: by none.
+            case replaced(Int32?)
+        }
     }
 }
 
@@ -71,7 +79,8 @@ struct ReloadPreparation: Sendable {
         try DaemonPreparation.checkCounts(new)
         let budget = DescriptorBudget(
             limit: budget.limit, workers: region.workerCount,
-            listeners: new.services.reduce(0) { $0 + $1.listeners.count }, checks: new.checksAtOnce)
+            listeners: new.services.reduce(0) { $0 + $1.listeners.count }, checks: new.checksAtOnce,
+            web: new.webDescriptors)
         let largest = min(region.recordsPerWorker, budget.connections)
         let diff = ConfigurationDiff(
             from: active.configuration, to: new,
@@ -80,7 +89,7 @@ struct ReloadPreparation: Sendable {
                 largestLimit: largest))
         if let refusal = refusal(diff.needingRestart, largest) { throw refusal }
         guard !diff.isEmpty else {
-            let report = report(new, [], nil, warnings)
+            let report = report(new, [], nil, [], warnings)
             return ReloadPlan(configuration: new, changes: [], change: nil, report: report)
         }
         let assignment = try SlotAssigner.assign(
@@ -90,18 +99,36 @@ struct ReloadPreparation: Sendable {
         try checkBuffers(new)
         let own = ListenerSet(region).listeners.map(\.address)
         let count = HomeCount(ConnectionTable(region: region), from: topology, to: next)
+        let web = try prepareWeb(new)
+        let plans = isDryRun ? ServicePlanner(region: region, topology: topology).plans(for: next) : []
         let bound: [ListenerSet.Bound]
-        if isDryRun {
-            try ListenerSet.checkBinding(assignment.opened, besides: own)
-            bound = []
-        } else {
-            bound = try ListenerSet.bind(assignment.opened, of: new.services, in: region, besides: own)
+        do throws(StartError) {
+            bound = try bindListeners(assignment, new, besides: own)
+        } catch {
+            if case .replaced(let socket?) = web { Descriptor.close(socket) }
+            throw error
         }
         return ReloadPlan(
             configuration: new, changes: diff.changes,
             change: ReloadPlan.Change(
                 assignment: assignment, budget: budget, limit: min(new.maxConnections ?? largest, largest),
-                bound: bound), report: report(new, diff.changes, count, warnings))
+                bound: bound, web: web), report: report(new, diff.changes, count, plans, warnings))
+    }
+
+    private func bindListeners(
+        _ assignment: SlotAssignment, _ new: DaemonConfiguration, besides own: [Endpoint]
+    ) throws(StartError) -> [ListenerSet.Bound] {
+        guard isDryRun else {
+            return try ListenerSet.bind(assignment.opened, of: new.services, in: region, besides: own)
+        }
+        try ListenerSet.checkBinding(assignment.opened, besides: own)
+        return []
+    }
+
+    private func prepareWeb(_ new: DaemonConfiguration) throws(StartError) -> ReloadPlan.Change.Web {
+        guard !WebListener.fits(new.metrics, in: region) else { return .kept }
+        guard let address = new.metrics else { return .replaced(nil) }
+        return .replaced(try WebListener.prepare(address, isDryRun: isDryRun, in: region))
     }
 
     /// Names what has to wait for a restart; nil: nothing has.
@@ -140,11 +167,12 @@ struct ReloadPreparation: Sendable {
     }
 
     private func report(
-        _ new: DaemonConfiguration, _ changes: [ConfigurationChange], _ count: HomeCount?, _ warnings: [String]
+        _ new: DaemonConfiguration, _ changes: [ConfigurationChange], _ count: HomeCount?,
+        _ plans: [ServicePlan], _ warnings: [String]
     ) -> ReloadReport {
         ReloadReport(
             dryRun: isDryRun, configHash: new.configHash, changes: changes.map(ReloadReport.Change.init),
-            homes: count?.homes ?? [], removedConnections: count?.removedConnections ?? 0,
+            homes: count?.homes ?? [], plans: plans, removedConnections: count?.removedConnections ?? 0,
             removedDeadlineSeconds: new.removedDeadline.map { Double($0.nanoseconds) / 1e9 }, warnings: warnings)
     }
 }

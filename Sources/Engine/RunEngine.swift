@@ -84,9 +84,10 @@ private struct EngineRun {
             listeners.setOptions(of: request.configuration.services, tables: active.slots, unlessAsIn: nil)
             limpet_store8(&region.continuity.pointee.options_due, 0)
         }
+        WebListener.settle(request.configuration.metrics, in: region, log: log)
         let budget = DescriptorBudget(
             limit: Descriptor.raiseLimit(), workers: region.workerCount, listeners: listeners.listeners.count,
-            checks: request.configuration.checksAtOnce)
+            checks: request.configuration.checksAtOnce, web: request.configuration.webDescriptors)
         // As the reload does it that a death may have cut short.
         let largest = min(region.recordsPerWorker, budget.connections)
         limpet_store64(
@@ -135,6 +136,7 @@ private struct EngineRun {
         readBoard.with { $0 = read }
         read()
         let server = try ControlService(controller, socket, eventLoop, version: runningVersion)
+        try? eventLoop.submit { controller.serveWeb() }.wait()
         eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { [region] _ in
             limpet_bump64(&region.continuity.pointee.control_heartbeat, 1)
             controller.noteStates()
@@ -153,6 +155,7 @@ private struct EngineRun {
         workers.postToAll(.stop)
         workers.join()
         server.stop()
+        try? eventLoop.flatSubmit { controller.stopWeb() }.wait()
         intents.finish(within: .seconds(5))
         logThread.finish()
         log.notice("ended")

@@ -15,7 +15,12 @@ extension Worker {
     /// A listening socket has somebody waiting.
     mutating func listenerReady(_ slot: UInt16) {
         guard let listener = listeners.first(where: { $0.listener == slot }) else { return }
-        _ = acceptBatch(listener)
+        switch region.admission(of: Int(slot)) {
+        case .open: _ = acceptBatch(listener)
+        case .refusing: _ = refuseBatch(listener)
+        // The worker has not read the word that it is paused.
+        case .paused: break
+        }
     }
 
     /// Takes in who waits at a listening socket. True: perhaps there are more.
@@ -37,9 +42,7 @@ extension Worker {
             case .failure(let error):
                 releasePlace()
                 if error == .wouldBlock { return false }
-                if error == .tooManyFiles || error == .tooManyFilesInSystem || error == .noBufferSpace
-                    || error == .noMemory
-                {
+                if error.isLackOfDescriptors {
                     limpet_bump64(&own.pointee.descriptor_failures, 1)
                     pauseForDescriptors(error)
                     return false
@@ -178,7 +181,7 @@ extension Worker {
         pause(.atLimit)
     }
 
-    private mutating func pauseForDescriptors(_ error: Errno) {
+    mutating func pauseForDescriptors(_ error: Errno) {
         incidents.add(Incident(kind: .descriptors, slot: 0, errno: error))
         listenAgain = now + Worker.descriptorPause
         pause(.noDescriptors)
@@ -187,7 +190,7 @@ extension Worker {
     private mutating func pause(_ why: Listening) {
         guard listening == .yes else { return }
         listening = why
-        watchListeners([])
+        watchListeners()
     }
 
     mutating func resumeListening() {
@@ -199,13 +202,13 @@ extension Worker {
             return
         }
         listening = .yes
-        watchListeners(.read)
+        watchListeners()
     }
 
-    private func watchListeners(_ interest: Poller.Interest) {
+    func watchListeners() {
         for listener in listeners {
             _ = poller.modify(
-                listener.descriptor, token: Token.listener(listener.listener), interest: interest)
+                listener.descriptor, token: Token.listener(listener.listener), interest: interest(listener))
         }
     }
 
@@ -225,5 +228,12 @@ extension Worker {
                 allWakeUps[worker].signal()
             }
         }
+    }
+}
+
+extension Errno {
+    /// What accept(2) says where this machine has no more to give.
+    var isLackOfDescriptors: Bool {
+        self == .tooManyFiles || self == .tooManyFilesInSystem || self == .noBufferSpace || self == .noMemory
     }
 }

@@ -189,7 +189,8 @@ extension Worker {
         }
         inject(LIMPET_AT_CONNECT_STARTED)
         if let failure = poller.add(
-            descriptor, token: Token.record(slot, side: 1, generation: record.pointee.generation), interest: Worker.dialInterest)
+            descriptor, token: Token.record(slot, side: 1, generation: record.pointee.generation),
+            interest: Worker.dialInterest)
         {
             closeBackend(record)
             return failure

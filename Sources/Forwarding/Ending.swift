@@ -81,12 +81,22 @@ extension Worker {
         limpet_observe_connect(
             &region.metrics(index, backend: Int(record.pointee.backend)).pointee.connect,
             (now - min(now, began)) / 1000)
+        logStart(record)
+    }
+
+    private func logStart(_ record: UnsafeMutablePointer<limpet_record>) {
         guard limpet_load8(&region.logState.pointee.access) == UInt8(LIMPET_ACCESS_BOTH),
             record.pointee.end_flags & UInt8(LIMPET_START_LOGGED) == 0
         else { return }
         log(record, LIMPET_ACCESS_START)
         inject(LIMPET_AT_START_LOGGED)
         limpet_publish8(&record.pointee.end_flags, record.pointee.end_flags | UInt8(LIMPET_START_LOGGED))
+    }
+
+    /// An engine has died with this connection in hand, and may have come from its connect to here and no further.
+    func recordStartAgain(_ record: UnsafeMutablePointer<limpet_record>) {
+        let hasBegun = record.pointee.delivered.0 > 0 || record.pointee.delivered.1 > 0 || record.pointee.end != 0
+        if !hasBegun { logStart(record) }
     }
 
     /// A client was turned away that has no record.

@@ -4,10 +4,14 @@ import Linux
 public enum WorkerCommand: Sendable {
     /// Ends one connection, unless its slot has another by now.
     case close(slot: UInt32, generation: UInt32, CloseMode, EndReason)
+    /// The same, orderly, unless something has come through since then (`active` of the record), or waits to.
+    case closeIfStill(slot: UInt32, generation: UInt32, active: UInt64, EndReason)
     /// Ends all connections.
     case closeAll(CloseMode, EndReason)
     /// Asks how long it takes until the worker comes to this command, which was posted at `sent` (ns of ``Clock``).
     case probe(sent: UInt64)
+    /// An operator wants something else of those who arrive, see ``Admission``.
+    case reviewListeners
     /// Takes in who waits at the listening sockets and closes them.
     case stopListening
     /// Another table, other listeners; see ``WorkerPool/configure(table:listeners:acknowledged:)``.

@@ -53,7 +53,7 @@ extension Worker {
     private mutating func watch(_ listener: WorkerListener) {
         let failure = poller.ensure(
             listener.descriptor, token: Token.listener(listener.listener),
-            interest: listening == .yes ? .read : [])
+            interest: interest(listener))
         if let failure { reportLocal(failure) }
     }
 
@@ -96,7 +96,10 @@ extension Worker {
 
     /// Takes in who waits at a listening socket and closes it: without that the kernel would reset its queue.
     mutating func close(_ listener: WorkerListener) {
-        for _ in 0..<Int(StreamSocket.backlog) / Worker.acceptsPerTurn where !acceptBatch(listener) { break }
+        let isRefusing = region.admission(of: Int(listener.listener)) == .refusing
+        for _ in 0..<Int(StreamSocket.backlog) / Worker.acceptsPerTurn {
+            if isRefusing ? !refuseBatch(listener) : !acceptBatch(listener) { break }
+        }
         poller.remove(listener.descriptor)
         limpet_listener_descriptor(region.listener(Int(listener.listener)), Int32(index)).pointee = -1
         limpet_order()

@@ -173,6 +173,7 @@ extension Worker {
     private mutating func repairOpen(_ slot: Int) -> Bool {
         let record = records + slot
         for direction in 0...1 { straightenPipe(limpet_direction_of(record, Int32(direction))) }
+        recordStartAgain(record)
         let reset = record.pointee.flags & (resetFlag(0) | resetFlag(1))
         let isOrdered = reset == 0 && record.pointee.state == UInt8(LIMPET_CLOSING)
         if reset != 0 {

@@ -99,7 +99,7 @@ struct Worker: ~Copyable {
         }
         for listener in listeners {
             if let failure = poller.ensure(
-                listener.descriptor, token: Token.listener(listener.listener), interest: .read)
+                listener.descriptor, token: Token.listener(listener.listener), interest: interest(listener))
             {
                 throw SystemError("watch a listener", failure)
             }
@@ -187,6 +187,11 @@ struct Worker: ~Copyable {
             case .close(let slot, let generation, let mode, let reason):
                 let slot = Int(slot)
                 if records[slot].generation == generation { closeInHand(slot, mode, reason) }
+            case .closeIfStill(let slot, let generation, let active, let reason):
+                let slot = Int(slot)
+                if records[slot].generation == generation, isStill(slot, since: active) {
+                    closeInHand(slot, .orderly, reason)
+                }
             case .closeAll(let mode, let reason):
                 for slot in 0..<free.highWater { closeInHand(slot, mode, reason) }
             case .probe(let sent):
@@ -196,6 +201,8 @@ struct Worker: ~Copyable {
                 take(change)
             case .park(let gate):
                 parking = gate
+            case .reviewListeners:
+                watchListeners()
             case .stopListening:
                 stopListening()
             case .stop:

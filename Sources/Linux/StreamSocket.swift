@@ -92,6 +92,13 @@ public enum StreamSocket {
         address.withPointer { CLinux.connect(descriptor, $0, $1) } == 0 ? nil : .last
     }
 
+    /// Whether it is a socket that listens.
+    public static func isListening(_ descriptor: Int32) -> Bool {
+        var value: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        return getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &value, &length) == 0 && value != 0
+    }
+
     /// SO_ERROR: the pending error, taken out of the socket; nil: none.
     public static func takeError(_ descriptor: Int32) -> Errno? {
         var value: Int32 = 0
@@ -122,6 +129,11 @@ public enum StreamSocket {
         var value = linger()
         var length = socklen_t(MemoryLayout<linger>.size)
         return getsockopt(descriptor, SOL_SOCKET, SO_LINGER, &value, &length) == 0 && value.l_onoff != 0
+    }
+
+    /// Bytes that have come and were not read (SIOCINQ); 0 where the kernel does not say.
+    public static func unread(_ descriptor: Int32) -> Int {
+        max(0, Int(limpet_unread(descriptor)))
     }
 
     /// Bytes that were sent but not yet acknowledged by the peer (SIOCOUTQ); 0 where the kernel does not say.

@@ -60,54 +60,110 @@ public struct AccessLine: Sendable {
         self.end = end
     }
 
-    private enum Value {
-        case word(String?)
-        case number(String?)
+    fileprivate func write(to form: inout Form) {
+        form.begin(end == nil ? "connection started" : "connection ended", at: time)
+        form.word("id", String(id, radix: 16))
+        form.word("client", client)
+        form.word("peer", peer)
+        form.word("listener", listener)
+        form.word("service", service)
+        form.word("backend", backend)
+        form.word("home", home)
+        form.word("away", away)
+        form.seconds("connect_seconds", microseconds: connect)
+        form.number("retries", UInt64(retries))
+        if let end {
+            form.seconds("duration_seconds", microseconds: end.duration / 1000)
+            form.number("bytes_in", end.bytesIn)
+            form.number("bytes_out", end.bytesOut)
+            form.word("end", end.reason)
+            form.word("by", end.by)
+        }
+        form.end()
+    }
+}
+
+/// The bytes of lines, in one of the two forms that the log has.
+private struct Form {
+    var bytes: [UInt8] = []
+    let isJSON: Bool
+    let isJournal: Bool
+    /// Lines come together: the text of their second is made once.
+    private var second: UInt64 = .max
+    private var secondText: [UInt8] = []
+
+    init(isJSON: Bool, isJournal: Bool) {
+        self.isJSON = isJSON
+        self.isJournal = isJournal
     }
 
-    private var fields: [(String, Value)] {
-        var fields: [(String, Value)] = [
-            ("id", .word(String(id, radix: 16))), ("client", .word(client)), ("peer", .word(peer)),
-            ("listener", .word(listener)), ("service", .word(service)), ("backend", .word(backend)),
-            ("home", .word(home)), ("away", .word(away)),
-            ("connect_seconds", .number(connect.map { AccessLine.seconds(microseconds: $0) })),
-            ("retries", .number("\(retries)")),
-        ]
-        guard let end else { return fields }
-        fields += [
-            ("duration_seconds", .number(AccessLine.seconds(microseconds: end.duration / 1000))),
-            ("bytes_in", .number("\(end.bytesIn)")), ("bytes_out", .number("\(end.bytesOut)")),
-            ("end", .word(end.reason)), ("by", .word(end.by)),
-        ]
-        return fields
-    }
-
-    private var message: String { end == nil ? "connection started" : "connection ended" }
-
-    /// For people, without time and level.
-    var text: String {
-        fields.reduce(into: message) { line, field in
-            switch field.1 {
-            case .word(let value), .number(let value): line += " \(field.0)=\(value ?? "-")"
-            }
+    mutating func begin(_ message: StaticString, at time: UInt64) {
+        if isJSON {
+            append("{\"time\":\"")
+            append(time)
+            append("\",\"level\":\"info\",\"message\":\"")
+            append(message)
+            append("\"")
+        } else if isJournal {
+            append("<6>")
+            append(message)
+        } else {
+            append(time)
+            append(" info ")
+            append(message)
         }
     }
 
-    /// One JSON object.
-    var json: String {
-        let start = "{\"time\":\"\(Moment.text(time))\",\"level\":\"info\",\"message\":\"\(message)\""
-        return fields.reduce(into: start) { line, field in
-            switch field.1 {
-            case .word(let value): line += ",\"\(field.0)\":" + (value.map { "\"\($0)\"" } ?? "null")
-            case .number(let value): line += ",\"\(field.0)\":" + (value ?? "null")
-            }
-        } + "}"
+    mutating func word(_ name: StaticString, _ value: String?) {
+        begin(name)
+        guard let value else { return append(isJSON ? "null" : "-") }
+        if isJSON { append("\"") }
+        bytes += value.utf8
+        if isJSON { append("\"") }
+    }
+
+    mutating func number(_ name: StaticString, _ value: UInt64) {
+        begin(name)
+        bytes += String(value).utf8
     }
 
     /// `1.000250`.
-    static func seconds(microseconds: UInt64) -> String {
-        let rest = String(microseconds % 1_000_000)
-        return "\(microseconds / 1_000_000)." + String(repeating: "0", count: 6 - rest.count) + rest
+    mutating func seconds(_ name: StaticString, microseconds: UInt64?) {
+        begin(name)
+        guard let microseconds else { return append(isJSON ? "null" : "-") }
+        bytes += String(microseconds / 1_000_000).utf8
+        append(".")
+        digits(microseconds % 1_000_000, 6)
+    }
+
+    mutating func end() { append(isJSON ? "}\n" : "\n") }
+
+    private mutating func begin(_ name: StaticString) {
+        append(isJSON ? ",\"" : " ")
+        append(name)
+        append(isJSON ? "\":" : "=")
+    }
+
+    private mutating func append(_ text: StaticString) {
+        text.withUTF8Buffer { bytes += $0 }
+    }
+
+    /// - Parameter time: ns since 1970.
+    private mutating func append(_ time: UInt64) {
+        if time / 1_000_000_000 != second {
+            second = time / 1_000_000_000
+            // Without its milliseconds.
+            secondText = Array(Moment.text(second * 1_000_000_000).utf8.dropLast(4))
+        }
+        bytes += secondText
+        digits(time / 1_000_000 % 1000, 3)
+        append("Z")
+    }
+
+    private mutating func digits(_ value: UInt64, _ width: Int) {
+        let text = String(value).utf8
+        for _ in text.count..<max(width, text.count) { bytes.append(UInt8(ascii: "0")) }
+        bytes += text
     }
 }
 
@@ -115,18 +171,19 @@ public struct AccessLine: Sendable {
 public struct AccessLineWriter {
     private let settings: LogSettings
     private let isJournal = StandardErrorLog.standardErrorIsJournal()
+    private var form: Form
 
     public init(_ settings: LogSettings) {
         self.settings = settings
+        form = Form(isJSON: false, isJournal: isJournal)
     }
 
     /// The line, with its line feed.
-    public func bytes(_ line: AccessLine) -> [UInt8] {
-        let text: String =
-            switch settings.currentFormat {
-            case .json: line.json
-            case .text: (isJournal ? "<6>" : "\(Moment.text(line.time)) info ") + line.text
-            }
-        return Array(text.utf8) + [UInt8(ascii: "\n")]
+    public mutating func bytes(_ line: AccessLine) -> [UInt8] {
+        let isJSON = settings.currentFormat == .json
+        if form.isJSON != isJSON { form = Form(isJSON: isJSON, isJournal: isJournal) }
+        form.bytes.removeAll(keepingCapacity: true)
+        line.write(to: &form)
+        return form.bytes
     }
 }

@@ -22,7 +22,7 @@ public enum LogOutput {
         var bytes = 0
         /// Lines that were dropped since the last one that went out.
         var dropped = 0
-        /// The log's thread has something in hand that goes out before anything else.
+        /// The log's thread has something in hand, or may have: that goes out before anything else.
         var isBusy = false
         /// Wakes the log's thread; nil: there is none.
         var wakeUp: WakeUp?
@@ -77,7 +77,7 @@ public enum LogOutput {
                 if let text = takeDropped(&state, lost) { put(Array(text.utf8)) }
                 return put(Array(line.utf8))
             }
-            if isFree, hasRoom(within: 0) {
+            if isFree, line.utf8.count <= piece, hasRoom(within: 0) {
                 if let text = takeDropped(&state, lost) { put(Array(text.utf8)) }
                 return put(Array(line.utf8))
             }
@@ -138,21 +138,18 @@ public enum LogOutput {
         }
     }
 
-    /// Writes whole lines. Others may write while this waits.
-    /// - Returns: false: nobody has read for so long (milliseconds), and nothing was written.
-    public static func writeChunk(_ chunk: [UInt8], within milliseconds: Int32) -> Bool {
-        let end = Clock.now() + UInt64(milliseconds) * 1_000_000
-        while true {
-            let now = Clock.now()
-            guard hasRoom(within: now < end ? Int32((end - now) / 1_000_000) : 0) else { return false }
-            // Another may have been faster.
-            let isDone = state.with { _ in
-                guard hasRoom(within: 0) else { return false }
-                put(chunk)
-                return true
-            }
-            if isDone { return true }
+    /// Writes what ``takeWaiting(into:)`` has begun, and takes it out of `chunk`. Nobody else of this process writes
+    /// meanwhile, and nobody waits.
+    /// - Returns: false: nobody has read for so long (milliseconds), and something is left.
+    public static func writeChunk(_ chunk: inout [UInt8], within milliseconds: Int32) -> Bool {
+        while !chunk.isEmpty {
+            guard hasRoom(within: milliseconds) else { return false }
+            let count = chunk.withUnsafeBytes { Glibc.write(2, $0.baseAddress, min(piece, $0.count)) }
+            if count < 0 && Errno.last == .interrupted { continue }
+            // There is nobody, and will be nobody.
+            if count <= 0 { chunk.removeAll() } else { chunk.removeFirst(count) }
         }
+        return true
     }
 
     // MARK: The descriptor

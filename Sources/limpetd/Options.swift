@@ -100,6 +100,9 @@ struct DaemonOptions: ParsableArguments {
     @Option(help: help(ConfigurationKeys.maxConnections, "n"))
     var maxConnections: String?
 
+    @Option(help: help(ConfigurationKeys.shutdownDelay, "duration"))
+    var shutdownDelay: String?
+
     @Option(help: help(ConfigurationKeys.shutdownDrain, "duration"))
     var shutdownDrain: String?
 
@@ -123,11 +126,15 @@ struct DaemonOptions: ParsableArguments {
 
     @Option(help: help(ConfigurationKeys.accessLog, "off|end|both"))
     var accessLog: String?
+    @Option(help: help(ConfigurationKeys.metrics, "addr:port|off"))
+    var metrics: String?
 
     func set(on flags: inout FlagValues) {
+        flags.set(ConfigurationKeys.metrics, metrics)
         flags.set(ConfigurationKeys.hashKeyFile, hashKeyFile)
         flags.set(ConfigurationKeys.workers, workers)
         flags.set(ConfigurationKeys.maxConnections, maxConnections)
+        flags.set(ConfigurationKeys.shutdownDelay, shutdownDelay)
         flags.set(ConfigurationKeys.shutdownDrain, shutdownDrain)
         flags.set(ConfigurationKeys.control, control)
         flags.set(ConfigurationKeys.stateDirectory, stateDirectory)

@@ -84,4 +84,31 @@ import Testing
         var shedder = Shedder(ShedderTests.candidates(10), order: .random, rate: 1000, patience: 0, now: 0)
         #expect(shedder.step(now: ShedderTests.second) { _ in ShedderTests.second }.count == 10)
     }
+
+    /// Of n the last goes after n/rate seconds, the first after one of these parts, and none before.
+    @Test func withoutAHeadStartTheTimeIsUsedUp() {
+        var shedder = Shedder(ShedderTests.candidates(10), order: .random, rate: 2, atOnce: 0, now: 0)
+        var closed: [UInt64] = []
+        for step in 1...60 {
+            let now = UInt64(step) * ShedderTests.second / 10
+            closed += shedder.step(now: now) { _ in 0 }.map { _ in now }
+        }
+        #expect(closed.count == 10)
+        #expect(
+            closed.first ?? 0 >= ShedderTests.second / 2 && closed.last ?? 0 >= 5 * ShedderTests.second - 100_000_000)
+    }
+
+    /// A pause is not made up for, and who talks loses nothing of the patience with it.
+    @Test func aPauseCostsNobodyAnything() {
+        var shedder = Shedder(ShedderTests.candidates(100), order: .random, rate: 10, now: 0)
+        var now = ShedderTests.second
+        // All of them talk.
+        #expect(shedder.step(now: now) { _ in now }.isEmpty)
+        now += 3600 * ShedderTests.second
+        shedder.pause(now: now)
+        #expect(shedder.left == 100)
+        now += ShedderTests.second / 10
+        #expect(shedder.step(now: now) { _ in now }.isEmpty)
+        #expect(shedder.step(now: now) { _ in 0 }.count <= 2)
+    }
 }

@@ -102,6 +102,7 @@ import Testing
         #expect(settings.services[0] == plain.services[0])
         #expect(settings.workers == plain.workers)
         #expect(settings.maxConnections == plain.maxConnections)
+        #expect(settings.shutdownDelay == plain.shutdownDelay)
         #expect(settings.shutdownDrain == plain.shutdownDrain)
         #expect(settings.logLevel == plain.logLevel)
         #expect(settings.logFormat == plain.logFormat)

@@ -21,11 +21,15 @@ import Testing
     /// Each key with a value that is not its default: a key that were read and forgotten would show here.
     static let settings: [(key: ConfigurationKey, text: String)] = [
         (ConfigurationKeys.workers, "3"), (ConfigurationKeys.maxConnections, "1000"),
+        (ConfigurationKeys.shutdownDelay, "\"5s\""),
         (ConfigurationKeys.shutdownDrain, "\"30s\""), (ConfigurationKeys.removedDeadline, "\"0s\""),
         (ConfigurationKeys.control, "\"/run/x.sock\""),
         (ConfigurationKeys.stateDirectory, "\"/var/lib/x\""), (ConfigurationKeys.user, "\"nobody\""),
         (ConfigurationKeys.group, "\"nogroup\""), (ConfigurationKeys.logLevel, "\"debug\""),
         (ConfigurationKeys.logFormat, "\"json\""), (ConfigurationKeys.accessLog, "\"both\""),
+        (ConfigurationKeys.metrics, "\"127.0.0.1:9464\""),
+        (ConfigurationKeys.statusPage, "true"), (ConfigurationKeys.statusPageClients, "true"),
+        (ConfigurationKeys.statusPageHosts, "[\"status.example.org\", \"lb1\"]"),
         (ConfigurationKeys.hashKeyFile, "\"/etc/key\""),
         (ConfigurationKeys.hashOn, "\"source-port\""), (ConfigurationKeys.ipv4Prefix, "24"),
         (ConfigurationKeys.ipv6Prefix, "56"), (ConfigurationKeys.connectTimeout, "\"250ms\""),
@@ -159,11 +163,17 @@ import Testing
             text == """
                 workers = "auto"
                 max-connections = "auto"
+                shutdown-delay = "0s"
                 shutdown-drain = "0s"
                 removed-deadline = "never"
                 control = "a\\\\b\\"c"
                 log-level = "info"
                 log-format = "text"
+                access-log = "off"
+                metrics = "off"
+                status-page = false
+                status-page-clients = false
+                status-page-hosts = []
 
                 [[service]]
                 name = "chat"
@@ -204,7 +214,7 @@ import Testing
 
     @Test func theHashIsFNVOfTheText() throws {
         // The hash of this very text by another implementation of FNV-1a (64 bits).
-        #expect(try read(document()).configHash == "ff6d865ebbf31116")
+        #expect(try read(document()).configHash == "736a8a969b4c42b2")
     }
 }
 
@@ -212,7 +222,7 @@ extension ConfigurationKey {
     /// False where the default is told in words that are not a value.
     fileprivate var isDefaultWritable: Bool {
         switch kind {
-        case .path, .table, .account, .text, .ipAddress: false
+        case .path, .table, .account, .text, .ipAddress, .hosts: false
         case .check, .choice, .integer, .duration:
             // Of those of a check, the ones that hold for every type.
             section != .health && self != ConfigurationKeys.backendHealth

@@ -91,8 +91,34 @@ final class FakePlane: ControlPlane, Sendable {
             preference: names.map { WhereReport.Preference(backend: $0, eligible: true, reason: nil) })
     }
 
+    func plan(_ request: PlanRequest) throws(ControlError) -> EventLoopFuture<PlanReport> {
+        let (action, weight): (String, Int?) =
+            switch request.action {
+            case .drain: ("drain", nil)
+            case .disable: ("disable", nil)
+            case .weight(let number): ("weight", number ?? 1)
+            }
+        return MultiThreadedEventLoopGroup.currentEventLoop!.makeSucceededFuture(
+            PlanReport(
+                action: action, backend: request.backend.backend, weight: weight, needsForce: action == "disable",
+                plan: FakePlane.plan))
+    }
+
+    static let plan = ServicePlan(
+        service: "chat", connections: 340, moving: 120, homeless: 2, maxOverAverage: 1.02, maxOverAverageAfter: nil,
+        backends: [
+            ServicePlan.Backend(
+                backend: "ws1", connections: 120, leaving: 120, arriving: 0, share: 0, connectionsAfter: 0, limit: nil,
+                passedOn: 0),
+            ServicePlan.Backend(
+                backend: "ws2", connections: 220, leaving: 0, arriving: 118, share: 0.9833, connectionsAfter: 338,
+                limit: 338, passedOn: 5),
+        ])
+
     func drain(_ request: DrainRequest, by caller: Caller) throws(ControlError) -> EventLoopFuture<BackendChange> {
-        let deadline = request.deadline.map { " deadline \($0.inSeconds)" } ?? ""
+        let deadline =
+            ("\(request.speed)" == "none" ? "" : " \(request.speed) \(request.order) grace \(request.grace.inSeconds)")
+            + (request.deadline.map { " deadline \($0.inSeconds)" } ?? "")
         return try change(
             request.backend, "drain \(request.backend)\(deadline)\(request.force ? " force" : "")", caller,
             force: request.force
@@ -129,6 +155,17 @@ final class FakePlane: ControlPlane, Sendable {
             request.backend, "weight \(request.backend) \(request.weight.map(String.init) ?? "file")", caller,
             force: true
         ) { $0.weight = request.weight ?? $0.weightConfigured }
+    }
+
+    func set(_ request: ListenerRequest, by caller: Caller) throws(ControlError) -> ListenersReport {
+        let addresses = request.addresses.map(\.description).joined(separator: " ")
+        with { $0.changes.append("\(request.action) \(addresses)") }
+        return ListenersReport(
+            listeners: listeners().filter { request.addresses.contains($0.address) }.map { row in
+                var row = row
+                row.state = request.action == .resume ? .accepting : request.action == .pause ? .paused : .refusing
+                return row
+            })
     }
 
     let events = EventHub()
@@ -295,7 +332,7 @@ final class FakePlane: ControlPlane, Sendable {
         homes: [
             ReloadReport.Homes(service: "chat", clients: 340, moved: 12, share: 0.0351),
             ReloadReport.Homes(service: "mqtt", clients: 7, moved: 0, share: 0),
-        ], removedConnections: 5, removedDeadlineSeconds: 1800, warnings: ["limpet.toml: look out"])
+        ], plans: [], removedConnections: 5, removedDeadlineSeconds: 1800, warnings: ["limpet.toml: look out"])
 
     static func backend(_ service: String, _ name: String, port: UInt16, connections: Int) -> BackendRow {
         BackendRow(

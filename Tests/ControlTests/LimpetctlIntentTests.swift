@@ -18,6 +18,76 @@ extension LimpetctlTests {
         }
     }
 
+    @Test func `A drain at a pace`() throws {
+        try TestDaemon.run { (daemon) throws in
+            #expect(try ctl(daemon, "drain", "ws1", "--rate", "20/s").status == 0)
+            let long = try ctl(
+                daemon, "drain", "ws1", "--over", "10m", "--grace", "60s", "--order", "idle", "--deadline", "30m",
+                "--force")
+            #expect(long.status == 0, "\(long)")
+            #expect(
+                daemon.plane.with { $0.changes } == [
+                    "drain chat/ws1 rate(20.0) random grace 0.0",
+                    "drain chat/ws1 over(600.0) idle grace 60.0 deadline 1800.0 force",
+                ])
+        }
+    }
+
+    @Test func `A drain shows where it stands`() throws {
+        try TestDaemon.run { (daemon) throws in
+            daemon.plane.with { state in
+                state.backends[0].intent = .drain
+                state.backends[0].state = .draining
+                state.backends[0].drain = DrainRow(
+                    phase: .paused, reason: "ws2 is full", rate: 0.35, order: "random", secondsLeft: nil)
+            }
+            #expect(try ctl(daemon, "--wide", "backends").output.contains("  paused: ws2 is full  "))
+            let waited = try ctl(daemon, "wait", "ws1", "drained", "--timeout", "0s")
+            #expect(waited.status == 6 && waited.output.contains(", paused: ws2 is full\n"), "\(waited)")
+            #expect(waited.error == "limpetctl: chat/ws1: 2 connections left after 0s; it stays draining\n")
+            daemon.plane.with { $0.backends[0].drain?.phase = .shedding }
+            daemon.plane.with { $0.backends[0].drain?.secondsLeft = 150 }
+            #expect(try ctl(daemon, "--wide", "backends").output.contains("  shedding 0.35/s, 3 min left  "))
+            let step = try object(try ctl(daemon, "--json", "wait", "ws1", "drained", "--timeout", "0s").output)
+            #expect(step["phase"] as? String == "shedding" && step["seconds_left"] as? Double == 150)
+        }
+    }
+
+    @Test func `A plan`() throws {
+        try TestDaemon.run { (daemon) throws in
+            #expect(
+                try ctl(daemon, "plan", "disable", "ws1").output == """
+                    disable of chat/ws1: nothing has changed
+
+                    chat: 120 of 340 connections would move
+                    BACKEND  CONNS  LEAVING  ARRIVING   SHARE  AFTER  LIMIT
+                    ws1        120      120         0     0 %      0      -
+                    ws2        220        0       118  98.3 %    338    338
+                    fullest backend over the average: 1.02 now
+                    ws2 would be full, with 338: 5 of its heirs would go on to their next choice
+                    2 connections would find no backend
+                    it would leave service chat without a backend that takes new connections
+
+                    """)
+            #expect(
+                try ctl(daemon, "--plain", "plan", "weight", "ws1", "9").output == """
+                    ws1\t120\t120\t0\t0.0\t0\t-\t0
+                    ws2\t220\t0\t118\t0.9833\t338\t338\t5
+
+                    """)
+            #expect(try object(try ctl(daemon, "--json", "plan", "weight", "ws1", "9").output)["weight"] as? Int == 9)
+        }
+    }
+
+    @Test func `Waiting for a backend that is up`() throws {
+        try TestDaemon.run { (daemon) throws in
+            #expect(try ctl(daemon, "wait", "ws1", "up").output == "chat/ws1: up\n")
+            daemon.plane.with { $0.backends[0].state = .down }
+            let waited = try ctl(daemon, "wait", "ws1", "up", "--timeout", "0s")
+            #expect(waited.status == 6 && waited.error == "limpetctl: chat/ws1: still down after 0s\n", "\(waited)")
+        }
+    }
+
     @Test func `Disable and enable`() throws {
         try TestDaemon.run { (daemon) throws in
             #expect(try ctl(daemon, "disable", "ws1").output == "chat/ws1: maintenance, 2 connections kept\n")

@@ -35,6 +35,17 @@ import Testing
         ("/v1/drain", "", "\"backend\" is missing"), ("/v1/drain", #"{"backend":7}"#, "\"backend\" has the wrong type"),
         ("/v1/drain", #"{"backend":"ws1","deadline_second":5}"#, "unknown field \"deadline_second\""),
         ("/v1/drain", #"{"backend":"ws1","deadline_seconds":-1}"#, "not a number of seconds"),
+        ("/v1/drain", #"{"backend":"ws1","rate":0}"#, "from 1 to 100000"),
+        ("/v1/drain", #"{"backend":"ws1","rate":1,"over_seconds":5}"#, "one of rate and over_seconds"),
+        ("/v1/drain", #"{"backend":"ws1","over_seconds":0}"#, "0.1 seconds at least"),
+        ("/v1/drain", #"{"backend":"ws1","rate":1,"order":"rnadom"}"#, "is not one of random, idle, oldest"),
+        ("/v1/drain", #"{"backend":"ws1","grace_seconds":5}"#, "grace_seconds goes with"),
+        ("/v1/drain", #"{"backend":"ws1","order":"idle"}"#, "order goes with"),
+        (
+            "/v1/drain", #"{"backend":"ws1","rate":1,"grace_seconds":9,"deadline_seconds":5}"#,
+            "before the grace period is over"
+        ),
+        ("/v1/disable", #"{"backend":"ws1","over_seconds":5}"#, "goes with close"),
         ("/v1/rehome", #"{"rate":-1}"#, "whole number from 0 to 100000"),
         ("/v1/rehome", #"{"rate":"5"}"#, "\"rate\" has the wrong type"),
         ("/v1/rehome", #"{"services":"chat"}"#, "unknown field \"services\""),

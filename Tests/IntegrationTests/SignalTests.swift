@@ -106,6 +106,56 @@ struct SignalTests {
         try lane.daemon.ended()
     }
 
+    /// One after the other, the last at the end.
+    @Test func shutdownDrainClosesAtAPace() throws {
+        let lane = try Lane(["--shutdown-drain", "4s"])
+        let pairs = try (0..<8).map { _ in try lane.open() }
+        let ended = { pairs.count { $0.client.ready(POLLIN) } }
+        lane.daemon.process.signal(SIGTERM)
+        try eventually("one is closed") { ended() > 0 }
+        #expect(ended() < 8)
+        for pair in pairs {
+            #expect(try pair.client.receiveToEnd() == ([], .fin))
+            pair.close()
+        }
+        try lane.daemon.ended()
+    }
+
+    /// First it is not ready any more, and whoever comes nevertheless is served; an engine that takes over knows.
+    @Test func shutdownDelayComesFirst() throws {
+        let lane = try Lane(["--shutdown-delay", "1h", "--shutdown-drain", "1h"])
+        let pair = try lane.open()
+        lane.daemon.process.signal(SIGTERM)
+        try eventually("it is not ready") { try lane.daemon.ctl.run("ready", "-q").status == 1 }
+        let second = try lane.open()
+        #expect(try lane.daemon.ctl.listeners().allSatisfy { $0.state == "accepting" })
+        #expect(try lane.daemon.ctl.run("reload").status == 1)
+        let engine = try lane.daemon.enginePID
+        kill(engine, SIGKILL)
+        try eventually("the next engine answers") {
+            let outcome = try lane.daemon.ctl.run("--json", "status")
+            guard outcome.status == 0 else { return false }
+            return try Ctl.decode(StatusDocument.self, outcome.stdout).enginePid != engine
+        }
+        #expect(try lane.daemon.ctl.run("ready", "-q").status == 1)
+        let third = try lane.open()
+        for pair in [pair, second, third] {
+            try pair.client.send("still here")
+            #expect(try pair.backend.receiveText(10) == "still here")
+        }
+        try lane.daemon.stop(SIGINT)
+        for pair in [pair, second, third] { pair.close() }
+    }
+
+    @Test func shutdownDelayIsOverAtItsTime() throws {
+        let lane = try Lane(["--shutdown-delay", "500ms", "--shutdown-drain", "1h"])
+        let pair = try lane.open()
+        lane.daemon.process.signal(SIGTERM)
+        try waitUntilItRefuses(lane)
+        pair.close()
+        try lane.daemon.ended()
+    }
+
     @Test func interruptedTwiceItEndsAtOnce() throws {
         let lane = try Lane(["--shutdown-drain", "10m"])
         let pair = try lane.open()

@@ -63,7 +63,9 @@ struct TimeoutTests {
     @Test(arguments: Way.allCases)
     func userTimeoutEndsAReaderWhoseWindowStaysClosed(_ way: Way) throws {
         let listener = try Listener(receiveBuffer: way == .upstream ? 8_192 : nil)
-        let daemon = try Daemon(chat("user-timeout = \"2s\"", listener))
+        var setup = chat("user-timeout = \"2s\"", listener)
+        setup.arguments += ["--access-log", "end"]
+        let daemon = try Daemon(setup)
         let client = try TCPSocket.connect(to: daemon.address, receiveBuffer: way == .downstream ? 8_192 : nil)
         let pair = Pair(client: client, backend: try listener.accept())
         let (sender, receiver) = pair.ends(way)
@@ -74,6 +76,8 @@ struct TimeoutTests {
         #expect(try receiver.receiveToEnd().bytes.allSatisfy { $0 == 1 })
         pair.close()
         try daemon.stop()
+        let side = way == .upstream ? "backend" : "client"
+        #expect(daemon.logLines(containing: "connection ended", "end=\(side)-timeout by=\(side)").count == 1)
     }
 
     /// A connection may be quiet for as long as it likes before one side finishes: the time-out runs from the FIN.
@@ -103,8 +107,9 @@ struct TimeoutTests {
         let clientSide = (try #require(SocketAddress(row.clientLocal)), pair.client.local)
         let backendSide = (try #require(SocketAddress(row.backendLocal ?? "")), pair.backend.local)
         for (local, peer) in [clientSide, backendSide] {
+            // The backend's side has it once the connection has lasted for a second.
+            try eventually("a keepalive timer on \(local)") { KernelSocket.between(local, peer)?.timer == 2 }
             let socket = try #require(KernelSocket.between(local, peer))
-            #expect(socket.timer == 2, "no keepalive timer on \(local)")
             #expect(socket.fires > .zero && socket.fires <= .seconds(61))
         }
         pair.close()
@@ -117,6 +122,7 @@ struct TimeoutTests {
         let pair = try lane.open()
         try forBothSides(of: lane.daemon, pair) { socket in
             #expect(socket.option(Int32(IPPROTO_TCP), TCP_NODELAY) == 1)
+            try lasts(socket)
             #expect(socket.option(SOL_SOCKET, SO_KEEPALIVE) == 1)
             #expect(socket.option(Int32(IPPROTO_TCP), TCP_KEEPIDLE) == 60)
             #expect(socket.option(Int32(IPPROTO_TCP), TCP_KEEPINTVL) == 10)
@@ -139,6 +145,7 @@ struct TimeoutTests {
         let daemon = try Daemon(chat(settings, listener))
         let pair = Pair(client: try daemon.connect(), backend: try listener.accept())
         try forBothSides(of: daemon, pair) { socket in
+            try lasts(socket)
             #expect(socket.option(Int32(IPPROTO_TCP), TCP_KEEPIDLE) == 11)
             #expect(socket.option(Int32(IPPROTO_TCP), TCP_KEEPINTVL) == 3)
             #expect(socket.option(Int32(IPPROTO_TCP), TCP_KEEPCNT) == 4)
@@ -169,7 +176,14 @@ struct TimeoutTests {
         return setup
     }
 
-    private func forBothSides(of daemon: Daemon, _ pair: Pair, _ body: (TCPSocket) -> Void) throws {
+    /// The backend's side has all its options once the connection has lasted for a second.
+    private func lasts(_ socket: TCPSocket) throws {
+        try eventually("the connection is one that lasts") {
+            socket.option(Int32(IPPROTO_TCP), TCP_USER_TIMEOUT) != 0
+        }
+    }
+
+    private func forBothSides(of daemon: Daemon, _ pair: Pair, _ body: (TCPSocket) throws -> Void) throws {
         let row = try daemon.connections(1)[0]
         for (local, peer) in [(row.clientLocal, pair.client.local), (row.backendLocal ?? "-", pair.backend.local)] {
             let local = try #require(SocketAddress(local))

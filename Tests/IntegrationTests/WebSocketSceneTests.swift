@@ -45,6 +45,18 @@ struct WebSocketSceneTests {
         }
     }
 
+    @Test("A drain under clients that connect again", .enabled(if: Tool.python != nil, Tool.pythonMissing))
+    func drain() throws {
+        let outcome = try run(
+            [
+                try #require(Tool.python), "\(Self.scenes)/drain_scene.py", "--limpetd", Programs.limpetd,
+                "--limpetctl",
+                Programs.limpetctl, "--clients", "200", "--over", "5", "--deadline", "20",
+            ], within: Self.patience)
+        #expect(outcome.status == 0, "\(outcome)")
+        #expect(outcome.stdout.contains("ok: and nobody else has moved"), "\(outcome)")
+    }
+
     @Test("Node's own WebSocket client", .enabled(if: Tool.node != nil, "node is not installed"))
     func nodeWebSocket() throws {
         let outcome = try run(

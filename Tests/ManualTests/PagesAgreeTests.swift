@@ -1,5 +1,6 @@
 import Configuration
 import Control
+import Forwarding
 import Foundation
 import Observability
 import Testing
@@ -62,6 +63,20 @@ struct PagesAgreeTests {
         }
         let code = MetricCatalogue.all.map { "\($0.name) \($0.kind.rawValue.capitalized). \($0.labels)" }
         #expect(Comparison.differences(of: "metric", code: code, page: page) == [])
+    }
+
+    @Test("limpetd(8): why connections end")
+    func endReasons() throws {
+        let page = try Pages.read("limpetd.8")
+        let items = page.items(in: "ACCESS LOG").flatMap(\.head).flatMap(\.words)
+        let fields = [
+            "id", "client", "peer", "listener", "service", "backend", "home", "away", "connect_seconds", "retries",
+            "duration_seconds", "bytes_in", "bytes_out", "end", "by",
+        ]
+        #expect(Array(items.prefix(fields.count)) == fields)
+        #expect(
+            Comparison.differences(
+                of: "reason", code: EndReason.allCases.map(\.word), page: Array(items.dropFirst(fields.count))) == [])
     }
 
     @Test("Exit statuses", arguments: ["limpetd", "limpetctl"])

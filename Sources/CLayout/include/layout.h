@@ -197,7 +197,7 @@ typedef struct {
     uint64_t fallbacks;  /* clients that went on to their next choice because this backend could not be reached */
     uint64_t failures[LIMPET_FAILURES];
     uint64_t slow_start; /* of worker 0's alone, and written by the control plane: see SharedRegion.slowStart; 0: none */
-    uint64_t reserved;
+    uint64_t drain; /* of worker 0's alone, and written by the control plane: DrainPace.word, counts while the intent is not ready */
     uint64_t agent; /* of worker 0's alone, and written by the control plane: AgentStanding.word; 0: nothing was asked for */
 } limpet_backend_counters;
 
@@ -227,11 +227,18 @@ enum {
 
 #define LIMPET_MAXIMUM_WORKERS 64
 
+/* What becomes of clients that arrive at a listener. */
+enum {
+    LIMPET_ADMISSION_OPEN = 0,
+    LIMPET_ADMISSION_PAUSED = 1,  /* they wait in the kernel's queue */
+    LIMPET_ADMISSION_REFUSING = 2 /* they are reset */
+};
+
 /* A listening address and its sockets. */
 typedef struct {
     int32_t descriptor[LIMPET_MAXIMUM_WORKERS]; /* by worker; -1: none */
     uint8_t used;     /* LIMPET_SLOT_x */
-    uint8_t reserved;
+    uint8_t admission; /* LIMPET_ADMISSION_x: what an operator wants of who arrives */
     uint16_t service;
     uint32_t reserved_half;
     uint64_t removed_deadline; /* retired: as of a backend */
@@ -361,7 +368,10 @@ typedef struct {
     uint8_t options_due; /* 1: listeners may have socket options of a configuration that no longer counts */
     uint8_t log_set; /* 1: an operator has set log_level; until the next reload */
     uint8_t reserved_bytes[4];
-    uint64_t reserved[5];
+    int32_t metrics; /* listening socket of the metrics; 0 or -1: none */
+    uint32_t reserved_half;
+    uint64_t reserved[3];
+    uint64_t shutdown_stop; /* of a daemon that is to end: CLOCK_BOOTTIME ns at which it stops accepting; 0: at once */
     limpet_death death;
     limpet_upgrade upgrade;
 } limpet_continuity;

@@ -1,3 +1,4 @@
+public import Backends
 internal import FoundationEssentials
 internal import NIOCore
 internal import NIOFoundationEssentialsCompat
@@ -62,6 +63,15 @@ public final class ControlClient {
             [("address", address)] + (service.map { [("service", $0)] } ?? []) + without.map { ("without", $0) })
     }
 
+    /// - Parameters:
+    ///   - action: drain, disable or weight.
+    ///   - weight: with the action weight: a number, or `file`.
+    public func plan(
+        _ action: String, _ backend: String, weight: String?
+    ) throws(ControlError) -> Reply<PlanReport> {
+        try get("plan", [("action", action), ("backend", backend)] + (weight.map { [("weight", $0)] } ?? []))
+    }
+
     /// Also where limpetd is not ready.
     public func ready() throws(ControlError) -> Reply<ReadyReport> {
         try decoded(try whole(.GET, "ready", nil).bytes)
@@ -82,17 +92,32 @@ public final class ControlClient {
         return Reply(version: head.daemonVersion, time: head.time, body: MetricsReport(metrics: String(buffer: bytes)))
     }
 
-    public func drain(_ backend: String, deadline: Duration?, force: Bool) throws(ControlError) -> Reply<BackendChange>
-    {
-        try post("drain", DrainBody(backend: backend, service: nil, deadlineSeconds: deadline?.inSeconds, force: force))
+    /// - Parameters:
+    ///   - rate, over: how fast connections are shed, by one of the two; nil both: nobody is.
+    ///   - grace, order: only with one of these.
+    public func drain(
+        _ backend: String, grace: Duration? = nil, rate: Int? = nil, over: Duration? = nil, order: Shedder.Order? = nil,
+        deadline: Duration?, force: Bool
+    ) throws(ControlError) -> Reply<BackendChange> {
+        try post(
+            "drain",
+            DrainBody(
+                backend: backend, service: nil, graceSeconds: grace?.inSeconds, rate: rate,
+                overSeconds: over?.inSeconds,
+                order: order?.rawValue, deadlineSeconds: deadline?.inSeconds, force: force))
     }
 
     public func undrain(_ backend: String) throws(ControlError) -> Reply<BackendChange> {
         try post("undrain", BackendBody(backend: backend, service: nil))
     }
 
-    public func disable(_ backend: String, close: Bool, force: Bool) throws(ControlError) -> Reply<BackendChange> {
-        try post("disable", DisableBody(backend: backend, service: nil, close: close, force: force))
+    /// - Parameter over: with `close`.
+    public func disable(
+        _ backend: String, close: Bool, over: Duration? = nil, force: Bool
+    ) throws(ControlError) -> Reply<BackendChange> {
+        try post(
+            "disable",
+            DisableBody(backend: backend, service: nil, close: close, overSeconds: over?.inSeconds, force: force))
     }
 
     public func enable(_ backend: String) throws(ControlError) -> Reply<BackendChange> {
@@ -166,6 +191,17 @@ public final class ControlClient {
             guard head.status == .ok else { throw try self.failure(try self.rest(of: exchange)) }
             return exchange
         }
+    }
+
+    /// - Parameters:
+    ///   - listener: an address, or a service: all of its own.
+    ///   - refuse: reset who arrives, instead of letting them wait.
+    public func pause(_ listener: String, refuse: Bool) throws(ControlError) -> Reply<ListenersReport> {
+        try post("pause", PauseBody(listener: listener, refuse: refuse))
+    }
+
+    public func resume(_ listener: String) throws(ControlError) -> Reply<ListenersReport> {
+        try post("resume", ResumeBody(listener: listener))
     }
 
     /// Checks a backend now, and waits for what comes of it.

@@ -65,7 +65,7 @@ struct ConnectionFilter {
         older = try request.duration("older")?.inSeconds
         idle = try request.duration("idle")?.inSeconds
         if let text = try request.value("sort") {
-            order = try ConnectionFilter.choice("sort", text)
+            order = try Request.choice("sort", text, among: Order.allCases)
         }
         if let text = try request.value("limit") {
             guard let number = Int(text), number > 0 else {
@@ -94,17 +94,6 @@ struct ConnectionFilter {
     }
 
     static func state(_ text: String) throws(ControlError) -> ConnectionRow.State {
-        try choice("state", text)
-    }
-
-    /// One word of those that there are.
-    static func choice<Choice: RawRepresentable<String> & CaseIterable>(
-        _ name: String, _ text: String
-    ) throws(ControlError) -> Choice {
-        if let choice = Choice(rawValue: text) { return choice }
-        let words = Choice.allCases.map(\.rawValue)
-        throw ControlError(
-            .badRequest, "\(name): \"\(text)\" is not one of \(words.joined(separator: ", "))",
-            suggestion: suggestion(for: text, among: words))
+        try Request.choice("state", text, among: ConnectionRow.State.allCases)
     }
 }

@@ -58,6 +58,18 @@ struct Request {
         return duration
     }
 
+    /// The choice that a word stands for.
+    /// - Parameter name: what the word was given for.
+    static func choice<Choice: RawRepresentable<String>>(
+        _ name: String, _ text: String, among choices: [Choice]
+    ) throws(ControlError) -> Choice {
+        if let choice = Choice(rawValue: text) { return choice }
+        let words = choices.map(\.rawValue)
+        throw ControlError(
+            .badRequest, "\(name): \"\(text)\" is not one of \(words.joined(separator: ", "))",
+            suggestion: suggestion(for: text, among: words))
+    }
+
     /// What a parameter that is yes or no says.
     func choice(_ name: String, _ text: String) throws(ControlError) -> Bool {
         guard text == "yes" || text == "no" else {

@@ -1,4 +1,5 @@
 internal import Addressing
+internal import Backends
 internal import FoundationEssentials
 internal import NIOCore
 internal import NIOFoundationEssentialsCompat
@@ -18,16 +19,16 @@ enum Answer {
 struct Routes {
     /// What POST takes, by the first part of the path.
     static let changes = [
-        "drain", "undrain", "disable", "enable", "weight", "check", "close", "rehome", "reload", "upgrade", "shutdown",
-        "log",
+        "drain", "undrain", "disable", "enable", "weight", "check", "pause", "resume", "close", "rehome", "reload",
+        "upgrade", "shutdown", "log",
     ]
     /// What GET takes, by the first part of the path, where that is all of it.
     static let shows = [
         "status", "backends", "connections", "listeners", "where", "config", "ready", "version", "events", "metrics",
-        "top", "log",
+        "top", "log", "plan",
     ]
 
-    private let plane: any ControlPlane
+    let plane: any ControlPlane
     private let version: String
     private let access: AccessPolicy
     private let slice: Int
@@ -121,6 +122,8 @@ struct Routes {
             return .events(try EventReading(plane.events, since: try request.value("since"), waits: waits))
         case "where":
             return reply(try plane.locate(try whereRequest(request)))
+        case "plan":
+            return later(try plane.plan(try planRequest(request)))
         case "config":
             try request.allow([])
             return .whole(status: .ok, type: "application/toml", body: ByteBuffer(string: plane.configuration()))
@@ -142,22 +145,34 @@ struct Routes {
         switch route {
         case "drain":
             let body = try request.json(DrainBody.self, fields: DrainBody.CodingKeys.self)
-            let asked = DrainRequest(
-                backend: try resolve(body.backend, in: body.service),
-                deadline: try duration("deadline_seconds", body.deadlineSeconds), force: body.force ?? false)
-            return later(try plane.drain(asked, by: caller))
+            return later(try plane.drain(try drainRequest(body), by: caller))
         case "undrain":
             return later(try plane.undrain(try backendRequest(request), by: caller))
         case "disable":
             let body = try request.json(DisableBody.self, fields: DisableBody.CodingKeys.self)
+            let over = try shedTime("over_seconds", body.overSeconds)
+            if over != nil, body.close != true {
+                throw ControlError(.badRequest, "over_seconds goes with close: without it nothing is closed")
+            }
             let asked = DisableRequest(
-                backend: try resolve(body.backend, in: body.service), close: body.close ?? false,
+                backend: try resolve(body.backend, in: body.service), close: body.close ?? false, over: over,
                 force: body.force ?? false)
             return later(try plane.disable(asked, by: caller))
         case "enable":
             return later(try plane.enable(try backendRequest(request), by: caller))
         case "check":
             return later(try plane.check(try backendRequest(request), by: caller))
+        case "pause":
+            let body = try request.json(PauseBody.self, fields: PauseBody.CodingKeys.self)
+            return reply(
+                try plane.set(
+                    ListenerRequest(
+                        addresses: try listeners(body.listener), action: body.refuse == true ? .refuse : .pause),
+                    by: caller))
+        case "resume":
+            let body = try request.json(ResumeBody.self, fields: ResumeBody.CodingKeys.self)
+            return reply(
+                try plane.set(ListenerRequest(addresses: try listeners(body.listener), action: .resume), by: caller))
         case "weight":
             let body = try request.json(WeightBody.self, fields: WeightBody.CodingKeys.self)
             let asked = WeightRequest(backend: try resolve(body.backend, in: body.service), weight: body.weight.number)
@@ -175,7 +190,7 @@ struct Routes {
             return reply(try plane.rehome(RehomeRequest(service: service, rate: body.rate), by: caller))
         case "log":
             let body = try request.json(LogBody.self, fields: LogBody.CodingKeys.self)
-            return reply(plane.setLogLevel(try ConnectionFilter.choice("level", body.level), by: caller))
+            return reply(plane.setLogLevel(try Request.choice("level", body.level, among: LogReport.Level.allCases), by: caller))
         case "reload":
             let body = try request.json(ReloadBody.self, fields: ReloadBody.CodingKeys.self)
             return later(try plane.reload(ReloadRequest(dryRun: body.dryRun ?? false), by: caller))
@@ -202,7 +217,7 @@ struct Routes {
     }
 
     /// - Parameter evenRemoved: what a reload has removed will do, as long as it has connections.
-    private func resolve(
+    func resolve(
         _ backend: String, in service: String?, evenRemoved: Bool = false
     ) throws(ControlError) -> BackendName {
         let names = NameDirectory(plane.backends())
@@ -270,7 +285,7 @@ struct Routes {
         return UpgradeRequest(path: body.path, noRollback: body.noRollback ?? false)
     }
 
-    private func duration(_ name: String, _ seconds: Double?) throws(ControlError) -> Duration? {
+    func duration(_ name: String, _ seconds: Double?) throws(ControlError) -> Duration? {
         guard let seconds else { return nil }
         guard seconds >= 0, seconds <= 3650 * 86_400 else {
             throw ControlError(.badRequest, "\(name): \(seconds) is not a number of seconds from 0 to 315360000")

@@ -61,13 +61,16 @@ public struct BackendRow: Codable, Sendable, Equatable {
     @Nullable public var nextCheck: Timestamp?
     /// Share of the ``weight`` that counts while the backend starts slowly, 0.1 to 0.9; null where all of it does.
     @Nullable public var ramp: Double?
+    /// How its drain stands; null where the ``intent`` is ready.
+    @Nullable public var drain: DrainRow?
 
     public init(
         service: String, name: String, address: Endpoint, state: State, intent: Intent, health: Health, weight: Int,
         weightConfigured: Int, connections: Int, connecting: Int, away: Int, total: UInt64, bytesIn: UInt64,
         bytesOut: UInt64, connectFailures: UInt64, fallbacks: UInt64, since: Timestamp,
         intentSince: Timestamp? = nil, closesAt: Timestamp? = nil, weightSince: Timestamp? = nil, check: String = "off",
-        checkResult: String? = nil, checkedAt: Timestamp? = nil, nextCheck: Timestamp? = nil, ramp: Double? = nil
+        checkResult: String? = nil, checkedAt: Timestamp? = nil, nextCheck: Timestamp? = nil, ramp: Double? = nil,
+        drain: DrainRow? = nil
     ) {
         self.service = service
         self.name = name
@@ -94,6 +97,7 @@ public struct BackendRow: Codable, Sendable, Equatable {
         self.checkedAt = checkedAt
         self.nextCheck = nextCheck
         self.ramp = ramp
+        self.drain = drain
     }
 
     /// `service/backend`.
@@ -101,7 +105,7 @@ public struct BackendRow: Codable, Sendable, Equatable {
 
     enum CodingKeys: String, CodingKey {
         case service, name, address, state, intent, health, weight, connections, connecting, away, total, fallbacks
-        case since, ramp
+        case since, ramp, drain
         case weightConfigured = "weight_configured"
         case bytesIn = "bytes_in"
         case bytesOut = "bytes_out"
@@ -120,6 +124,8 @@ public struct BackendRow: Codable, Sendable, Equatable {
 public struct ListenerRow: Codable, Sendable, Equatable {
     public enum State: String, Codable, Sendable, CaseIterable {
         case accepting, paused
+        /// Who arrives is reset, because an operator wants it so.
+        case refusing
     }
 
     public var service: String
@@ -132,7 +138,7 @@ public struct ListenerRow: Codable, Sendable, Equatable {
     /// Connections that were accepted and given up before they had a backend.
     public var refused: UInt64
     public var state: State
-    /// Why it is paused; null while it accepts.
+    /// Why it does not accept; null while it does.
     @Nullable public var reason: String?
 
     public init(

@@ -3,11 +3,17 @@
 struct DrainBody: Codable {
     var backend: String
     var service: String?
+    var graceSeconds: Double?
+    var rate: Int?
+    var overSeconds: Double?
+    var order: String?
     var deadlineSeconds: Double?
     var force: Bool?
 
     enum CodingKeys: String, CodingKey, CaseIterable {
-        case backend, service, force
+        case backend, service, rate, order, force
+        case graceSeconds = "grace_seconds"
+        case overSeconds = "over_seconds"
         case deadlineSeconds = "deadline_seconds"
     }
 }
@@ -25,10 +31,29 @@ struct DisableBody: Codable {
     var backend: String
     var service: String?
     var close: Bool?
+    var overSeconds: Double?
     var force: Bool?
 
     enum CodingKeys: String, CodingKey, CaseIterable {
         case backend, service, close, force
+        case overSeconds = "over_seconds"
+    }
+}
+
+struct PauseBody: Codable {
+    var listener: String
+    var refuse: Bool?
+
+    enum CodingKeys: String, CodingKey, CaseIterable {
+        case listener, refuse
+    }
+}
+
+struct ResumeBody: Codable {
+    var listener: String
+
+    enum CodingKeys: String, CodingKey, CaseIterable {
+        case listener
     }
 }
 

@@ -21,7 +21,7 @@ public struct ControlEvent: Codable, Sendable, Equatable {
         case shed
         /// An operator has closed connections: `cause` says which, `count` how many, `uid`.
         case close
-        /// A listener was paused or resumed: `listener`, `new`, `uid`.
+        /// A listener was paused or resumed: `service`, `listener`, `new` (paused, refusing, resumed), `uid`.
         case listener
         /// The configuration was read again: `new` (applied, unchanged, refused), `count` changes, `cause` of a refusal,
         /// `uid`; none for a signal.

@@ -17,6 +17,8 @@ public struct ReloadReport: Codable, Sendable, Equatable {
     public var changes: [Change]
     /// The services that were there and still are, in the order of the configuration.
     public var homes: [Homes]
+    /// Where the connections of services whose answers change would be, once their clients have connected again.
+    public var plans: [ServicePlan]
     /// Connections of what is removed: they stay until they end, or until the deadline.
     public var removedConnections: Int
     /// Seconds until what is left of ``removedConnections`` is closed; null: never.
@@ -78,20 +80,22 @@ public struct ReloadReport: Codable, Sendable, Equatable {
     }
 
     public init(
-        dryRun: Bool, configHash: String, changes: [Change], homes: [Homes], removedConnections: Int,
+        dryRun: Bool, configHash: String, changes: [Change], homes: [Homes], plans: [ServicePlan],
+        removedConnections: Int,
         removedDeadlineSeconds: Double?, warnings: [String]
     ) {
         self.dryRun = dryRun
         self.configHash = configHash
         self.changes = changes
         self.homes = homes
+        self.plans = plans
         self.removedConnections = removedConnections
         self.removedDeadlineSeconds = removedDeadlineSeconds
         self.warnings = warnings
     }
 
     enum CodingKeys: String, CodingKey {
-        case changes, homes, warnings
+        case changes, homes, plans, warnings
         case dryRun = "dry_run"
         case configHash = "config_hash"
         case removedConnections = "removed_connections"

@@ -1,4 +1,5 @@
 public import Addressing
+public import Backends
 
 /// Asks for the preference order of a client: `GET /v1/where`.
 public struct WhereRequest: Sendable, Equatable {
@@ -62,13 +63,25 @@ public struct WhereReport: Codable, Sendable, Equatable {
 public struct DrainRequest: Sendable, Equatable {
     /// An existing backend.
     public var backend: BackendName
+    /// Nobody is shed before this time is over.
+    public var grace: Duration
+    /// How fast connections are shed.
+    public var speed: DrainPace.Speed
+    /// Who goes first.
+    public var order: Shedder.Order
     /// What is left after this time is closed; nil: nothing ever is.
     public var deadline: Duration?
-    /// Drain even the last eligible backend of the service.
+    /// Drain even the last eligible backend of the service, and let the deadline count whatever becomes of the others.
     public var force: Bool
 
-    public init(backend: BackendName, deadline: Duration?, force: Bool) {
+    public init(
+        backend: BackendName, grace: Duration = .zero, speed: DrainPace.Speed = .none, order: Shedder.Order = .random,
+        deadline: Duration? = nil, force: Bool = false
+    ) {
         self.backend = backend
+        self.grace = grace
+        self.speed = speed
+        self.order = order
         self.deadline = deadline
         self.force = force
     }
@@ -90,13 +103,36 @@ public struct DisableRequest: Sendable, Equatable {
     public var backend: BackendName
     /// Close its connections too.
     public var close: Bool
+    /// With ``close``: over this time, each at a quiet moment where one comes; nil: at once.
+    public var over: Duration?
     /// Disable even the last eligible backend of the service, close even where there are connections.
     public var force: Bool
 
-    public init(backend: BackendName, close: Bool, force: Bool) {
+    public init(backend: BackendName, close: Bool, over: Duration? = nil, force: Bool) {
         self.backend = backend
         self.close = close
+        self.over = over
         self.force = force
+    }
+}
+
+/// Stops taking clients in, or begins again: `POST /v1/pause`, `POST /v1/resume`.
+public struct ListenerRequest: Sendable, Equatable {
+    public enum Action: Sendable, Equatable {
+        /// Clients wait in the kernel's queue.
+        case pause
+        /// They are reset.
+        case refuse
+        case resume
+    }
+
+    /// Existing listeners, by their addresses as they are bound.
+    public var addresses: [Endpoint]
+    public var action: Action
+
+    public init(addresses: [Endpoint], action: Action) {
+        self.addresses = addresses
+        self.action = action
     }
 }
 

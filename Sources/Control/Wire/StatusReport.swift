@@ -35,6 +35,8 @@ public struct StatusReport: Codable, Sendable, Equatable {
     public var services: [ServiceStatus]
     /// What operators have set and the configuration says otherwise, service by service.
     public var differences: [Difference]
+    /// Where metrics and readiness are served over HTTP; null: nowhere.
+    @Nullable public var metrics: String?
     /// Why what operators have set would not survive a restart; null where it would.
     @Nullable public var unsaved: String?
     /// The last death of an engine; null: none since the keeper started.
@@ -44,7 +46,8 @@ public struct StatusReport: Codable, Sendable, Equatable {
         pid: Int32, enginePID: Int32, engineGeneration: Int, uptimeSeconds: Double, ready: Bool, workers: Int,
         connections: Int, maxConnections: Int, descriptorLimit: Int, descriptorFailures: UInt64,
         localFailures: UInt64, pipes: Int, maxPipes: Int, pipesRefused: UInt64, capabilities: [String], user: String,
-        configHash: String, services: [ServiceStatus], differences: [Difference] = [], unsaved: String? = nil,
+        configHash: String, services: [ServiceStatus], differences: [Difference] = [], metrics: String? = nil,
+        unsaved: String? = nil,
         lastDeath: EngineDeath?
     ) {
         self.pid = pid
@@ -66,13 +69,14 @@ public struct StatusReport: Codable, Sendable, Equatable {
         self.configHash = configHash
         self.services = services
         self.differences = differences
+        self.metrics = metrics
         self.unsaved = unsaved
         self.lastDeath = lastDeath
     }
 
     enum CodingKeys: String, CodingKey {
         case pid, ready, workers, connections, pipes, capabilities, user, services
-        case differences, unsaved
+        case differences, metrics, unsaved
         case enginePID = "engine_pid"
         case engineGeneration = "engine_generation"
         case uptimeSeconds = "uptime_seconds"

@@ -28,6 +28,10 @@ public enum MetricCatalogue {
         "limpet_connections", .gauge, "Connections over all services, those being dialled included.")
     public static let connectionsLimit = MetricFamily(
         "limpet_connections_limit", .gauge, "Connections at which accepting pauses.")
+    public static let connectionsClosed = MetricFamily(
+        "limpet_connections_closed_total", .counter, ["reason"], "Connections that have ended, by what ended them.")
+    public static let connectionDuration = MetricFamily(
+        "limpet_connection_duration_seconds", .histogram, "How long the connections lasted that have ended.")
     public static let descriptorFailures = MetricFamily(
         "limpet_descriptor_failures_total", .counter, "Accepts that found no free descriptor.")
     public static let localFailures = MetricFamily(
@@ -39,6 +43,18 @@ public enum MetricCatalogue {
         "limpet_pipe_pool_limit", .gauge, "Pipes that there may be at once; without a free one a worker does without.")
     public static let pipesRefused = MetricFamily(
         "limpet_pipes_refused_total", .counter, "Times that the kernel gave no pipe.")
+    public static let spliceCalls = MetricFamily(
+        "limpet_splice_calls_total", .counter, ["result"], "Calls of splice(2), by how they came out.")
+    public static let eventLoopLag = MetricFamily(
+        "limpet_eventloop_lag_seconds", .gauge, ["worker"],
+        "How long the last command to the worker waited until the worker came to it; asked once a second.")
+    public static let workerCPU = MetricFamily(
+        "limpet_worker_cpu_seconds_total", .counter, ["worker"],
+        "Processor time of the worker's thread: its rate is the share of the time that the worker is busy.")
+    public static let accessLogDropped = MetricFamily(
+        "limpet_access_log_dropped_total", .counter, "Lines of the access log for which there was no room.")
+    public static let logDropped = MetricFamily(
+        "limpet_log_dropped_total", .counter, "Lines of the log that nobody read in time.")
     public static let eventsDropped = MetricFamily(
         "limpet_events_dropped_total", .counter,
         "Events that were not sent to one who follows them because it did not read.")
@@ -49,6 +65,9 @@ public enum MetricCatalogue {
         "limpet_listener_connections", .gauge, ["service", "listener"], "Connections that came by the listener.")
     public static let listenerAccepted = MetricFamily(
         "limpet_listener_accepted_total", .counter, ["service", "listener"], "Connections accepted by the listener.")
+    public static let listenerRefused = MetricFamily(
+        "limpet_listener_refused_total", .counter, ["service", "listener", "reason"],
+        "Clients of the listener that were reset without having been given a backend.")
     public static let listenerAccepting = MetricFamily(
         "limpet_listener_accepting", .gauge, ["service", "listener"],
         "Whether the listener accepts; 0 while it pauses, at a limit for example.")
@@ -97,6 +116,9 @@ public enum MetricCatalogue {
     public static let backendConnectFailures = MetricFamily(
         "limpet_backend_connect_failures_total", .counter, backend + ["reason"],
         "Connects to the backend that failed; the reason local is a lack of this machine's.")
+    public static let backendConnectDuration = MetricFamily(
+        "limpet_backend_connect_duration_seconds", .histogram, backend,
+        "What connects to the backend took that succeeded.")
     public static let backendFallbacks = MetricFamily(
         "limpet_backend_fallback_total", .counter, backend,
         "Clients that went on to their next choice because the backend could not be reached.")
@@ -131,11 +153,14 @@ public enum MetricCatalogue {
     /// In the order in which they are written.
     public static let all: [MetricFamily] = [
         buildInfo, startTime, ready, configHash, mappingHash, reloads, upgrades, crashes, workers, connections,
-        connectionsLimit, descriptorFailures, localFailures, pipePool, pipePoolLimit, pipesRefused, eventsDropped,
-        listenerConnections, listenerAccepted, listenerAccepting, serviceBackendsUp, servicePanic, backendUp,
+        connectionsLimit, connectionsClosed, connectionDuration, descriptorFailures, localFailures, pipePool,
+        pipePoolLimit, pipesRefused, spliceCalls, eventLoopLag, workerCPU, accessLogDropped, logDropped, eventsDropped,
+        listenerConnections, listenerAccepted, listenerRefused, listenerAccepting, serviceBackendsUp, servicePanic,
+        backendUp,
         backendState, backendStateChanges, backendWeight, backendConnections, backendConnecting, backendAway,
         backendConnectionsLimit, backendConnectionsTotal, backendBytesIn, backendBytesOut, backendConnectFailures,
-        backendFallbacks, backendCheckDuration, backendDrainRemaining, sourcePorts, sourcePortsLimit, processCPU,
+        backendConnectDuration, backendFallbacks, backendCheckDuration, backendDrainRemaining, sourcePorts,
+        sourcePortsLimit, processCPU,
         processOpenDescriptors, processDescriptorLimit, processVirtualMemory, processResidentMemory, processStartTime,
     ]
 }

@@ -27,6 +27,7 @@ extension Column where Row == BackendRow {
             Column(title: "CLOSES-IN", alignment: .right, isWideOnly: true) { row in
                 row.closesAt.map { Units.age(from: now, to: $0) } ?? "-"
             },
+            Column(title: "DRAIN", cut: .end, isWideOnly: true) { $0.drain?.sentence ?? "-" },
             Column(title: "CHECK", isWideOnly: true) { $0.check },
             Column(title: "NEXT-CHECK", alignment: .right, isWideOnly: true) { row in
                 row.nextCheck.map { Units.age(from: now, to: $0) } ?? "-"
@@ -92,12 +93,26 @@ extension Column where Row == ListenerRow {
             Column(title: "SERVICE", cut: .middle) { $0.service },
             Column(title: "NAME", isWideOnly: true) { $0.name },
             Column(title: "ADDRESS") { $0.address.description },
-            Column(title: "STATE", text: { $0.state.rawValue }, tone: { $0.state == .paused ? .warning : .good }),
+            Column(title: "STATE", text: { $0.state.rawValue }, tone: { $0.state == .accepting ? .good : .warning }),
             Column(title: "CONNS", alignment: .right) { String($0.connections) },
             Column(title: "ACCEPTED", alignment: .right) { String($0.accepted) },
             Column(title: "REFUSED", alignment: .right) { String($0.refused) },
             Column(title: "REASON", cut: .end) { $0.reason ?? "-" },
         ]
+    }
+}
+
+extension DrainRow {
+    /// As in `shedding 20/s, 3 min left` and `paused: ws2 is down`.
+    var sentence: String {
+        let left = secondsLeft.map { ", \(Units.about($0)) left" } ?? ""
+        return switch phase {
+        case .shedding: "shedding" + (rate.map { " " + Units.rate($0) } ?? "") + left
+        case .paused: "paused" + (reason.map { ": \($0)" } ?? "")
+        case .grace: "begins in \(Units.about(graceSeconds))" + left
+        case .kept: "kept" + left
+        case .closing, .done: phase.rawValue
+        }
     }
 }
 

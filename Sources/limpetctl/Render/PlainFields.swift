@@ -14,7 +14,7 @@ extension BackendRow: PlainRow {
             String(bytesIn), String(bytesOut), String(connectFailures), String(fallbacks), since.description,
             intentSince?.description ?? "", closesAt?.description ?? "", weightSince?.description ?? "",
             check, checkResult ?? "", checkedAt?.description ?? "", nextCheck?.description ?? "",
-            ramp.map { "\($0)" } ?? "",
+            ramp.map { "\($0)" } ?? "", drain?.phase.rawValue ?? "", drain?.reason ?? "",
         ]
     }
 }

@@ -31,6 +31,25 @@ enum Units {
     /// Seconds for machines, to the microsecond.
     static func microseconds(_ value: Double) -> String { fixed(value, 6) }
 
+    /// How long something is going to take, roughly: `40 s`, `3 min`, `5 h`, `2 d`.
+    static func about(_ seconds: Double) -> String {
+        let seconds = max(0, min(seconds, 1e12))
+        if seconds < 100 { return "\(Int64(seconds.rounded(.up))) s" }
+        if seconds < 100 * 60 { return "\(Int64((seconds / 60).rounded(.up))) min" }
+        if seconds < 48 * 3600 { return "\(Int64((seconds / 3600).rounded(.up))) h" }
+        return "\(Int64((seconds / 86400).rounded(.up))) d"
+    }
+
+    /// A rate, to two digits after the point: `20/s`, `0.35/s`.
+    static func rate(_ perSecond: Double) -> String {
+        var text = fixed(perSecond, 2)
+        while text.hasSuffix("0") { text.removeLast() }
+        return (text.hasSuffix(".") ? String(text.dropLast()) : text) + "/s"
+    }
+
+    /// A factor, to two digits after the point: `1.04`.
+    static func factor(_ value: Double) -> String { fixed(value, 2) }
+
     /// Milliseconds with one decimal.
     static func milliseconds(_ value: Double) -> String { fixed(value, 1) }
 

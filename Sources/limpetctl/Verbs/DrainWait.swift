@@ -4,43 +4,54 @@ import Linux
 /// Waits until a draining backend has no connection left, and says how it goes.
 struct DrainWait {
     let name: BackendName
-    let limit: Duration?
-    /// The limit as the user wrote it.
-    let limitText: String?
+    /// Whether it is a drain of one's own: then it is over, too, once somebody else takes it back.
+    let isOwn: Bool
+    let limit: DurationOption?
     /// Between two looks.
-    private static let interval = 500
+    static let interval = 500
 
     func run(_ client: ControlClient, _ output: Output) throws(ControlError) {
         // However it ends, what follows begins on a clear line.
         defer { output.endProgress() }
         let start = Clock.now()
         var first: Int?
-        var last: Int?
+        var last: BackendRow?
         while true {
-            let reply = try client.backend(name.description)
+            let reply: Reply<BackendsReport>
+            do throws(ControlError) {
+                reply = try client.backend(name.description)
+            } catch {
+                // What a reload has removed is shown as long as it has connections.
+                guard error.code == .noSuchObject, last?.state == .removed else { throw error }
+                return done(output, "removed")
+            }
             guard let row = reply.body.backends.first else { throw ControlError(.noSuchObject, "\(name): it has gone") }
-            let left = row.connections + row.connecting
+            let left = row.open
             let initial = first ?? left
             first = initial
-            if left != last {
+            if left != last?.open || row.drain?.phase != last?.drain?.phase || row.drain?.reason != last?.drain?.reason
+            {
                 let oldest = left > 0 ? try oldestAge(client) : nil
-                try report(reply, row, from: last, of: initial, left: left, oldest: oldest, output)
-                last = left
+                try report(reply, row, from: last?.open, of: initial, oldest: oldest, output)
+                last = row
             }
-            guard row.intent == .drain else {
+            if isOwn, row.intent != .drain {
                 throw ControlError(.refused, "\(name): no longer draining: its state is \(row.state.rawValue)")
             }
-            if left == 0 {
-                output.endProgress()
-                if output.form == .table { output.line("\(name): drained") }
-                return
-            }
-            if let limit, Clock.now() - start >= limit.nanoseconds {
+            if left == 0, row.state == .drained || row.state == .maintenance { return done(output, row.state.rawValue) }
+            if let limit, Clock.now() - start >= limit.duration.nanoseconds {
                 throw ControlError(
-                    .timeout, "\(name): \(Units.connections(left)) left after \(limitText ?? ""); it stays draining")
+                    .timeout,
+                    "\(name): \(Units.connections(left)) left after \(limit.text); "
+                        + (row.intent == .drain ? "it stays draining" : "its state is \(row.state.rawValue)"))
             }
             Terminal.sleep(milliseconds: DrainWait.interval)
         }
+    }
+
+    private func done(_ output: Output, _ word: String) {
+        output.endProgress()
+        if output.form == .table { output.line("\(name): \(word)") }
     }
 
     /// Age of the oldest connection in seconds; nil: the last one went meanwhile.
@@ -49,26 +60,30 @@ struct DrainWait {
     }
 
     private func report(
-        _ reply: Reply<BackendsReport>, _ row: BackendRow, from last: Int?, of initial: Int, left: Int, oldest: Double?,
+        _ reply: Reply<BackendsReport>, _ row: BackendRow, from last: Int?, of initial: Int, oldest: Double?,
         _ output: Output
     ) throws(ControlError) {
+        let left = row.open
         switch output.form {
         case .json:
             let step = DrainStep(
-                service: name.service, backend: name.backend, state: row.state, connections: left, oldestSeconds: oldest
-            )
+                service: name.service, backend: name.backend, state: row.state, connections: left,
+                oldestSeconds: oldest,
+                phase: row.drain?.phase, reason: row.drain?.reason, secondsLeft: row.drain?.secondsLeft)
             try output.json(Reply(version: reply.version, time: reply.time, body: step))
             output.flush()
         case .plain:
             output.plain([
                 name.service, name.backend, row.state.rawValue, String(left), oldest.map(Units.seconds) ?? "",
+                row.drain?.phase.rawValue ?? "", row.drain?.reason ?? "",
+                row.drain?.secondsLeft.map(Units.seconds) ?? "",
             ])
             output.flush()
         case .table:
             let bar = output.columns == nil ? "" : DrainWait.bar(done: initial - left, of: initial) + " "
-            let change = last.map { "\($0) → " } ?? ""
+            let change = last.flatMap { $0 == left ? nil : "\($0) → " } ?? ""
             let age = oldest.map { ", oldest \(Units.age($0))" } ?? ""
-            output.progress("\(bar)\(change)\(Units.connections(left))\(age)")
+            output.progress("\(bar)\(change)\(Units.connections(left))\(age)\(row.drain?.remark ?? "")")
         }
     }
 
@@ -79,6 +94,23 @@ struct DrainWait {
     }
 }
 
+extension BackendRow {
+    /// Connections, those being dialled included.
+    var open: Int { connections + connecting }
+}
+
+extension DrainRow {
+    /// What comes after the number of connections: why nothing happens, or how long it takes.
+    fileprivate var remark: String {
+        switch phase {
+        case .paused: ", paused: \(reason ?? "")"
+        case .grace: ", shedding begins in \(Units.about(graceSeconds))"
+        case .shedding, .kept: secondsLeft.map { ", \(Units.about($0)) left" } ?? ""
+        case .closing, .done: ""
+        }
+    }
+}
+
 /// A line of `drain --wait --json`.
 struct DrainStep: Codable, Sendable {
     var service: String
@@ -86,9 +118,13 @@ struct DrainStep: Codable, Sendable {
     var state: BackendRow.State
     var connections: Int
     @Nullable var oldestSeconds: Double?
+    @Nullable var phase: DrainRow.Phase?
+    @Nullable var reason: String?
+    @Nullable var secondsLeft: Double?
 
     enum CodingKeys: String, CodingKey {
-        case service, backend, state, connections
+        case service, backend, state, connections, phase, reason
         case oldestSeconds = "oldest_seconds"
+        case secondsLeft = "seconds_left"
     }
 }

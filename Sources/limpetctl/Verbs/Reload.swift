@@ -37,6 +37,10 @@ struct Reload: ActingVerb {
                 "\(homes.service): \(clients) that are connected \(verb) another home, \(Units.percent(homes.share)) of all addresses"
             )
         }
+        for plan in report.plans where plan.moving > 0 {
+            output.line("")
+            output.servicePlan(plan)
+        }
         if report.removedConnections > 0 {
             let end = report.removedDeadlineSeconds.map { ", \(Units.age($0)) at most" } ?? ""
             output.line(

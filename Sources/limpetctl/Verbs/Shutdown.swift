@@ -5,13 +5,14 @@ struct Shutdown: ActingVerb {
     static let configuration = CommandConfiguration(
         abstract: "End limpetd.",
         discussion:
-            "It stops accepting at once. The answer comes before the end: connections may still have their time.")
+            "It answers before the end: connections may still have their time.")
 
     @OptionGroup var options: GlobalOptions
 
     @Option(
         help: ArgumentHelp(
-            "Time that connections have to end by themselves (default: as configured).", valueName: "duration"),
+            "Time over which connections are closed, each at a quiet moment (default: as configured).",
+            valueName: "duration"),
         transform: DurationOption.parse)
     var drain: DurationOption?
 

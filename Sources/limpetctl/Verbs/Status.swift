@@ -33,6 +33,7 @@ struct Status: ShowingVerb {
         output.line(
             "pipes          \(status.pipes) of at most \(status.maxPipes), refused \(times(status.pipesRefused))")
         output.line("configuration  \(status.configHash)")
+        if let metrics = status.metrics { output.line("metrics        http://\(metrics)/metrics") }
         for service in status.services { output.line("service        \(service.name), mapping \(service.mappingHash)") }
         printDifferences(status, output)
         if let unsaved = status.unsaved {
@@ -80,7 +81,7 @@ struct Status: ShowingVerb {
             ("max_pipes", String(status.maxPipes)), ("pipes_refused", String(status.pipesRefused)),
             ("capabilities", status.capabilities.joined(separator: " ")), ("user", status.user),
             ("config_hash", status.configHash),
-            ("last_death", death), ("unsaved", status.unsaved ?? ""),
+            ("last_death", death), ("unsaved", status.unsaved ?? ""), ("metrics", status.metrics ?? ""),
         ]
         return lines + status.services.map { ("mapping_hash/\($0.name)", $0.mappingHash) }
             + status.differences.map {

@@ -25,6 +25,8 @@ struct StatusDocument: Decodable {
     var differences: [Difference]
     /// Null where a restart would forget nothing.
     var unsaved: String?
+    /// Address of the HTTP port; null where there is none.
+    var metrics: String?
 
     struct Difference: Decodable, Equatable {
         var service: String
@@ -75,6 +77,18 @@ struct BackendRow: Decodable, Sendable {
     var checkedAt: String?
     var nextCheck: String?
     var ramp: Double?
+    var drain: DrainDocument?
+}
+
+/// How a drain stands.
+struct DrainDocument: Decodable, Sendable {
+    var phase: String
+    var reason: String?
+    var rate: Double?
+    var order: String?
+    var forced: Bool
+    var graceSeconds: Double
+    var secondsLeft: Double?
 }
 
 struct ListenersDocument: Decodable {
@@ -151,6 +165,7 @@ struct ReloadDocument: Decodable {
     var configHash: String
     var changes: [Change]
     var homes: [Homes]
+    var plans: [ServicePlanDocument]
     var removedConnections: Int
     /// Null for never.
     var removedDeadlineSeconds: Double?
@@ -190,4 +205,36 @@ struct UpgradeDocument: Decodable {
     var connections: Int?
     var pauseMs: Double?
     var reason: String?
+}
+
+struct PlanDocument: Decodable {
+    var schema: Int
+    var version: String
+    var time: String
+    var action: String
+    var backend: String
+    var weight: Int?
+    var needsForce: Bool
+    var plan: ServicePlanDocument
+}
+
+struct ServicePlanDocument: Decodable, Sendable {
+    var service: String
+    var connections: Int
+    var moving: Int
+    var homeless: Int
+    var maxOverAverage: Double?
+    var maxOverAverageAfter: Double?
+    var backends: [Row]
+
+    struct Row: Decodable, Sendable {
+        var backend: String
+        var connections: Int
+        var leaving: Int
+        var arriving: Int
+        var share: Double
+        var connectionsAfter: Int
+        var limit: Int?
+        var passedOn: Int
+    }
 }

@@ -1,0 +1,13 @@
+/// The events that the status page shows.
+extension StatusBoard {
+    private static let shownEvents = 30
+
+    /// The newest last. What an operator has closed may name a client.
+    func events() -> [StatusDocument.Event] {
+        plane.events.recent(StatusBoard.shownEvents).map { posted in
+            var event = posted.event
+            if event.event == .close, !showsClients { event.cause = nil }
+            return StatusDocument.Event(number: posted.number, time: posted.time, event: event)
+        }
+    }
+}
