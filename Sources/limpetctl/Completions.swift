@@ -20,9 +20,12 @@ enum Completions {
         ask(words) { (client) throws(ControlError) in try client.status().body.services.map(\.name) }
     }
 
-    /// Addresses of listeners, as `limpetctl listeners` prints them.
+    /// Addresses of listeners, as `limpetctl listeners` prints them, and services.
     static let listener = CompletionKind.custom { words, _, _ in
-        ask(words) { (client) throws(ControlError) in try client.listeners().body.listeners.map(\.name) }
+        ask(words) { (client) throws(ControlError) in
+            let rows = try client.listeners().body.listeners
+            return rows.map(\.name) + Set(rows.map(\.service)).sorted()
+        }
     }
 
     /// Numbers of connections, the longest idle first: as many as anybody would look through.

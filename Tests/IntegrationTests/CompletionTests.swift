@@ -38,6 +38,7 @@ struct CompletionTests {
             // As far as all of them have it in common, or to the end.
             ("limpetctl drain w\t", "limpetctl drain ws"), ("limpetctl close --backend chat/\t", "--backend chat/ws"),
             ("limpetctl connections --service c\t", "--service chat"),
+            ("limpetctl pause 127\t", "pause 127.0.0.1"), ("limpetctl wait ws1 dr\t", "wait ws1 drained"),
             ("limpetctl connections --sort cl\t", "--sort client"), ("limpetctl undr\t", "limpetctl undrain"),
         ] {
             terminal.clear()
@@ -67,7 +68,8 @@ struct CompletionTests {
         try scene("zsh") { daemon, directory in
             let terminal = try PseudoTerminal()
             let shell = try start(["/usr/bin/zsh", "-f", "-i"], daemon, on: terminal)
-            terminal.type("fpath=(\(directory) $fpath); autoload -Uz compinit; compinit -u -D; unsetopt beep; echo begin\n")
+            terminal.type("fpath=(\(directory) $fpath); autoload -Uz compinit; compinit -u -D\n")
+            terminal.type("unsetopt beep; echo begin\n")
             try eventually("it has read the completions: \(terminal.text)") {
                 terminal.text.contains("\nbegin")
             }

@@ -190,7 +190,8 @@ struct Routes {
             return reply(try plane.rehome(RehomeRequest(service: service, rate: body.rate), by: caller))
         case "log":
             let body = try request.json(LogBody.self, fields: LogBody.CodingKeys.self)
-            return reply(plane.setLogLevel(try Request.choice("level", body.level, among: LogReport.Level.allCases), by: caller))
+            let level = try Request.choice("level", body.level, among: LogReport.Level.allCases)
+            return reply(plane.setLogLevel(level, by: caller))
         case "reload":
             let body = try request.json(ReloadBody.self, fields: ReloadBody.CodingKeys.self)
             return later(try plane.reload(ReloadRequest(dryRun: body.dryRun ?? false), by: caller))

@@ -37,7 +37,8 @@ struct Drain: ActingVerb {
     var grace: DurationOption?
 
     @Option(
-        help: ArgumentHelp("With --rate or --over, who goes first: random, idle or oldest.", valueName: "order"))
+        help: ArgumentHelp("With --rate or --over, who goes first: random, idle or oldest.", valueName: "order"),
+        completion: .list(["random", "idle", "oldest"]))
     var order: String?
 
     @Option(

@@ -12,7 +12,9 @@ struct Pause: ActingVerb {
 
     @OptionGroup var options: GlobalOptions
 
-    @Argument(help: "ADDRESS:PORT as limpetctl listeners shows it, or a service: all of its addresses.")
+    @Argument(
+        help: "ADDRESS:PORT as limpetctl listeners shows it, or a service: all of its addresses.",
+        completion: Completions.listener)
     var listener: String
 
     @Flag(help: "Reset clients at once instead of letting them wait.")
@@ -28,7 +30,9 @@ struct Resume: ActingVerb {
 
     @OptionGroup var options: GlobalOptions
 
-    @Argument(help: "ADDRESS:PORT as limpetctl listeners shows it, or a service: all of its addresses.")
+    @Argument(
+        help: "ADDRESS:PORT as limpetctl listeners shows it, or a service: all of its addresses.",
+        completion: Completions.listener)
     var listener: String
 
     func act(_ client: ControlClient, _ output: Output) throws {

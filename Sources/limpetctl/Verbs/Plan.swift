@@ -14,10 +14,12 @@ struct Plan: ShowingVerb {
 
     @OptionGroup var options: GlobalOptions
 
-    @Argument(help: "drain, disable or weight.")
+    @Argument(help: "drain, disable or weight.", completion: .list(Plan.actions))
     var action: String
 
-    @Argument(help: "SERVICE/BACKEND, or the backend's name where only one service has it.")
+    @Argument(
+        help: "SERVICE/BACKEND, or the backend's name where only one service has it.",
+        completion: Completions.backend)
     var backend: String
 
     @Argument(help: ArgumentHelp("With weight: 1 to 256, or the word file.", valueName: "weight"))

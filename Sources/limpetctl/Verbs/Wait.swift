@@ -17,11 +17,14 @@ struct Wait: ActingVerb {
 
     @OptionGroup var options: GlobalOptions
 
-    @Argument(help: "SERVICE/BACKEND, or the backend's name where only one service has it.")
+    @Argument(
+        help: "SERVICE/BACKEND, or the backend's name where only one service has it.",
+        completion: Completions.backend)
     var backend: String
 
     @Argument(
-        help: ArgumentHelp("What is waited for: drained or up.", valueName: "state"), transform: Wait.parse)
+        help: ArgumentHelp("What is waited for: drained or up.", valueName: "state"),
+        completion: .list(["drained", "up"]), transform: Wait.parse)
     var goal: Goal
 
     @Option(
