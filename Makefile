@@ -38,7 +38,7 @@ SCENES  := $(wildcard Tests/Scenes/*.py Tests/Mutations/*.py Benchmarks/*/*.py)
 BIN      = $(RELEASE)/release
 DEMO     = $(BIN)/limpet-echo demo --limpetd $(BIN)/limpetd --limpetctl $(BIN)/limpetctl
 
-.PHONY: all deps check check-all test sanitize hotpath soak upgrade-layouts soak-mutations bench bench-continuity bench-drain lint demo run install install-strip uninstall clean help
+.PHONY: all deps check check-all test sanitize hotpath soak browser upgrade-layouts soak-mutations bench bench-continuity bench-drain lint demo run install install-strip uninstall clean help
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -90,6 +90,7 @@ check-all: check
 	@$(MAKE) --no-print-directory hotpath
 	@$(MAKE) --no-print-directory soak
 	@$(MAKE) --no-print-directory upgrade-layouts
+	@$(MAKE) --no-print-directory browser
 
 # What the tests do in seconds, for longer: a reader that stops for a minute, thousands of random connections, and then
 # engines that are killed, die at labelled points, are upgraded and reloaded under a load of which every byte is counted.
@@ -100,6 +101,15 @@ soak: $(STAMPS)/deps-build $(STAMPS)/deps-check
 	    --filter '^IntegrationTests[.](BulkTests/backpressure|RandomTests)' $(SWIFTFLAGS)
 	LIMPET_SOAK=1 $(SWIFT) test --skip-build --scratch-path $(CHECK) \
 	    --filter '^IntegrationTests[.]ContinuitySoakTests' $(SWIFTFLAGS)
+
+# The status page in a real browser. Its pictures stay in $(PICTURES).
+BROWSER  = chromium
+PICTURES = .build-browser
+browser: export LIMPET_WARNINGS_AS_ERRORS = 1
+browser: $(STAMPS)/deps-build $(STAMPS)/deps-check $(STAMPS)/deps-browser $(STAMPS)/venv
+	$(SWIFT) build --build-tests --scratch-path $(CHECK) $(SWIFTFLAGS)
+	$(VENV)/bin/python Tests/Scenes/status_page_scene.py --limpetd $(CHECK)/debug/limpetd \
+	    --limpetctl $(CHECK)/debug/limpetctl --browser $(BROWSER) --pictures $(PICTURES)
 
 # An upgrade from a build that keeps its connections in the layout before, and the way back to it.
 PREVIOUS = .build-previous
@@ -224,11 +234,12 @@ help:
 	@echo 'make deps        what building and checking need; as root: installs what is missing'
 	@echo 'make check       lint, then all tests: unit, manual pages, the real daemon on real sockets'
 	@echo 'make check-all   check, then the unit tests under AddressSanitizer and ThreadSanitizer, hotpath, soak,'
-	@echo '                 upgrade-layouts'
+	@echo '                 upgrade-layouts, browser'
 	@echo 'make hotpath     counts what a forwarded message costs in allocations: nothing'
 	@echo 'make soak        stalled readers, random connections, engines that die and are upgraded, for minutes'
 	@echo 'make upgrade-layouts'
 	@echo '                 upgrades from a build with the previous layout of records, and back'
+	@echo 'make browser     the status page in chromium; screenshots in $(PICTURES)'
 	@echo 'make soak-mutations'
 	@echo '                 breaks the rules of continuity one by one and sees that the checker notices'
 	@echo 'make bench       Limpet beside a direct connection, HAProxy and nginx: throughput, latency, CPU time, memory;'
