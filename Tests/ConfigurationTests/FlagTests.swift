@@ -142,7 +142,14 @@ import Testing
             var flags = FlagValues()
             flags.set(ConfigurationKeys.workers, "auto")
             flags.set(ConfigurationKeys.logLevel, "error")
+            flags.set(ConfigurationKeys.metrics, "127.0.0.1:9464")
             let configuration = try ConfigurationLoader.load(path: path, flags: flags).configuration
+            #expect(configuration.metrics?.port == 9464)
+            flags.set(ConfigurationKeys.metrics, "127.0.0.1:8080")
+            #expect(
+                complaints(flags, path: path) == [
+                    #"limpetd: --metrics: 127.0.0.1:8080 collides with the listener 127.0.0.1:8080: choose another port"#
+                ])
             #expect(configuration.workers == nil)
             #expect(configuration.maxConnections == 7)
             #expect(configuration.logLevel == .error)

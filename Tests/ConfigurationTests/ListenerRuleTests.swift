@@ -35,6 +35,36 @@ import Testing
         #expect(listening(on: first, and: second) == ["accepted"])
     }
 
+    @Test func theMetricsHaveAPortOfTheirOwn() {
+        #expect(
+            complaints(document(daemon: "metrics = \"0.0.0.0:8080\"")).first
+                == #"limpet.toml: metrics: 0.0.0.0:8080 collides with the listener 127.0.0.1:8080 of service "chat": "#
+                + "choose another port")
+        #expect(complaints(document(daemon: "metrics = \"127.0.0.1:9464\"")) == ["accepted"])
+        #expect(complaints(document(daemon: "metrics = \"[::1]:0\"")) == ["accepted"])
+        #expect(
+            complaints(document(daemon: "metrics = \"192.0.2.1:9464\"")) == [
+                "accepted",
+                "limpet.toml: metrics: 192.0.2.1:9464 can be reached from elsewhere, and whoever reaches it reads what is "
+                    + "served there",
+            ])
+        #expect(
+            complaints(document(daemon: "metrics = \"9464\"")).first?.hasPrefix("limpet.toml: metrics: \"9464\"")
+                == true)
+        #expect(
+            complaints(document(daemon: "status-page = true")) == [
+                "accepted",
+                #"limpet.toml: status-page: there is no page without "metrics": it is served at that address"#,
+            ])
+    }
+
+    @Test(arguments: ["[\"\"]", "[\"a:80\"]", "[\"a..b\"]", "[\"http://a\"]", "[1]", "\"a\"", "[\"*.a\"]"])
+    func theseAreNoHosts(hosts: String) {
+        #expect(
+            complaints(document(daemon: "status-page-hosts = \(hosts)")).first?.hasPrefix(
+                #"limpet.toml: "status-page-hosts" must be an array of host names"#) == true)
+    }
+
     @Test(arguments: [("127.0.0.1:80", "127.0.0.1:80"), ("0.0.0.0:80", "127.0.0.9:80"), ("[::]:80", "[::1]:80")])
     func aServiceIsNotItsOwnBackend(listener: String, backend: String) {
         let text = document().replacing("127.0.0.1:8080", with: listener).replacing("10.0.0.1:80", with: backend)

@@ -19,6 +19,13 @@ import Testing
         #expect(budget.connections >= 9000)
     }
 
+    @Test func whoReadsMetricsTakesNoConnectionsPlace() {
+        let without = DescriptorBudget(limit: 20_000, workers: 2, listeners: 1)
+        let with = DescriptorBudget(limit: 20_000, workers: 2, listeners: 1, web: 36)
+        #expect(with.reserve == without.reserve + 36)
+        #expect(with.connections == without.connections - 18)
+    }
+
     @Test func tooManyIsRefusedWithTheLimitThatItTakes() throws {
         let budget = DescriptorBudget(limit: 1024, workers: 1, listeners: 1)
         let error = #expect(throws: StartError.self) { try budget.admitted(wanted: 5000) }

@@ -68,6 +68,55 @@ struct MetricsTests {
         try daemon.stop()
     }
 
+    /// How connections ended, over the death of an engine and a reload; nothing begins anew.
+    @Test func ends() throws {
+        let server = try BackendServer(.greet("b1"))
+        let reloadable = try Reloadable([server])
+        let ctl = reloadable.ctl
+        func closed(_ reason: String) throws -> Double? {
+            try ctl.metrics()["limpet_connections_closed_total{reason=\"\(reason)\"}"]
+        }
+        var clients = try (0..<6).map { try reloadable.client(from: clientHost($0)) }
+        try clients.removeLast().finish()
+        try eventually("the client's FIN is counted") { try closed("client-fin") == 1 }
+        clients.removeLast().abort()
+        try eventually("the client's RST is counted") { try closed("client-rst") == 1 }
+
+        let engine = try reloadable.daemon.enginePID
+        #expect(kill(engine, SIGKILL) == 0)
+        try eventually("another engine answers") {
+            try ctl.run("ready", "-q").status == 0 && reloadable.daemon.enginePID != engine
+        }
+        let row = try #require(try ctl.connections().first)
+        try ctl.expect("close", row.id)
+        let told = try #require(clients.first { $0.local.description == row.client })
+        #expect(try told.receiveToEnd().end == .fin)
+        told.close()
+        try eventually("the operator's close is counted") { try closed("operator") == 1 }
+        reloadable.services[0].settings = ["max-connections-per-client = 1"]
+        try reloadable.reload()
+        let other = try #require(try ctl.connections().first).client
+        let refused = try reloadable.daemon.connect(from: String(other.prefix { $0 != ":" }))
+        _ = try refused.receiveToEnd()
+        try eventually("the refusal is counted") {
+            try ctl.metrics()[
+                "limpet_listener_refused_total{service=\"chat\",listener=\"\(reloadable.daemon.address)\",reason=\"client-limit\"}"
+            ] == 1
+        }
+
+        let metrics = try ctl.metrics()
+        #expect(try closed("client-fin") == 1 && closed("client-rst") == 1)
+        #expect(metrics["limpet_connection_duration_seconds_count"] == 3)
+        #expect(metrics["limpet_connection_duration_seconds_bucket{le=\"+Inf\"}"] == 3)
+        #expect(metrics.of("b1", "connections_total", service: "chat") == 6)
+        #expect(metrics.of("b1", "connect_duration_seconds_count", service: "chat") == 6)
+        #expect(metrics.of("b1", "connections", service: "chat") == 3)
+        #expect(metrics["limpet_crashes_recovered_total"] == 1)
+        #expect(metrics["limpet_eventloop_lag_seconds{worker=\"0\"}"] != nil)
+        for client in clients { client.close() }
+        try reloadable.daemon.stop()
+    }
+
     /// Failed connects by their reason; reloads by their result; series that come and go.
     @Test func failuresAndReloads() throws {
         let server = try BackendServer(.echo)

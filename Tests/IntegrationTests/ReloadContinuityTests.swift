@@ -124,12 +124,15 @@ struct ReloadContinuityTests {
         let point = try Injection.point("LIMPET_AT_RELOAD_" + point)
         let before = Reloadable.Service(
             listen: ["127.0.0.1:0", "127.0.0.2:0"], backends: Reloadable.backends(Array(servers.prefix(1))))
-        let daemon = try Reloadable([before]) { $0.environment = ["LIMPET_INJECT": "\(point):1"] }
+        let daemon = try Reloadable([before], settings: ["metrics = \"127.0.0.1:0\""]) {
+            $0.environment = ["LIMPET_INJECT": "\(point):1"]
+        }
         let client = try daemon.client(from: clientHost(1))
         let engine = try daemon.daemon.enginePID
         daemon.services[0].listen[1] = "127.0.0.3:0"
         daemon.services[0].backends = Reloadable.backends(servers)
         daemon.services[0].settings = ["keepalive = \"off\""]
+        daemon.settings = ["metrics = \"127.0.0.2:0\""]
         try daemon.write()
         #expect(try daemon.ctl.run("reload").status == 1)
         try eventually("another engine answers") {
@@ -141,6 +144,9 @@ struct ReloadContinuityTests {
                 "127.0.0.1", isNew ? "127.0.0.3" : "127.0.0.2",
             ])
         #expect(try daemon.ctl.backends().count == (isNew ? 2 : 1))
+        let web = try WebClient(daemon.daemon)
+        #expect("\(web.address)".hasPrefix(isNew ? "127.0.0.2" : "127.0.0.1"))
+        #expect(try web.get("/live").status == 200)
         // A listener that stays has the options of the configuration that counts.
         let next = try daemon.client(from: clientHost(2))
         #expect((KernelSocket.between(try #require(next.peer), next.local)?.timer == 2) != isNew)

@@ -220,7 +220,7 @@ async def play(limpet, browser, pictures):
     for socket in left[1:]:
         await socket.close()
     await browser.until(
-        f"document.querySelector('#drains li')?.textContent.includes('{NAMES[0]}: 1 connections left')"
+        f"document.querySelector('#drains li')?.textContent.includes('{NAMES[0]}: 1 connection left')"
         " && document.querySelector('#drains progress').value > 0.3", "it shows how far the drain has come")
     await browser.form(1100, 900, "dark")
     await browser.picture(os.path.join(pictures, "dark.png"))

@@ -109,12 +109,13 @@ enum PageScript {
           return parts.join("; ");
         }
         function makeRow() {
-          const cells = LABELS.map((label, index) => make("td", label ? { "data-label": label } : {}));
+          // Told apart as cells also where the style makes something else of them.
+          const cells = LABELS.map(label => make("td", { role: "cell", "data-label": label }));
           for (const index of [1, 3, 4, 5]) cells[index].className = "n";
           cells[0].append(make("span"), " ", make("span", { class: "soft" }));
           cells[2].append(chart());
           cells[6].className = "note";
-          return make("tr", {}, make("th", { scope: "row" }), ...cells);
+          return make("tr", { role: "row" }, make("th", { role: "rowheader", scope: "row" }), ...cells);
         }
         function fillRow(tr, row) {
           const key = row.service + "/" + row.name;
@@ -136,14 +137,15 @@ enum PageScript {
         }
         function makeService(service) {
           const id = "s-" + service.name;
-          const head = make("tr", {}, make("th", { scope: "col" }, "Backend"),
-            ...LABELS.map((label, index) => make("th",
-              { scope: "col", class: [1, 3, 4, 5].includes(index) ? "n" : "" }, label || "Remarks")));
+          const title = (text, kind) => make("th", { role: "columnheader", scope: "col", class: kind }, text);
+          const head = make("tr", { role: "row" }, title("Backend", ""),
+            ...LABELS.map((label, index) => title(label || "Remarks", [1, 3, 4, 5].includes(index) ? "n" : "")));
           return make("section", { "aria-labelledby": id },
             make("h2", { id: id }, service.name + " ", make("small")),
             make("p", { class: "alert", role: "alert", hidden: "" }, "No backend of this service is up."),
             make("div", { class: "scroll", role: "region", tabindex: "0", "aria-labelledby": id },
-              make("table", {}, make("thead", {}, head), make("tbody"))));
+              make("table", { role: "table", "aria-labelledby": id }, make("thead", { role: "rowgroup" }, head),
+                make("tbody", { role: "rowgroup" }))));
         }
         function fillService(section, service) {
           say(section.querySelector("small"), service.listeners.map(row =>
@@ -164,7 +166,8 @@ enum PageScript {
               const most = Math.max(row.connections, ...series(key, "connections"));
               const drain = row.drain || {};
               const how = [drain.phase, drain.reason].filter(part => part).join(": ");
-              say(item.firstChild, key + ": " + count(row.connections) + " connections left, draining for " +
+              say(item.firstChild, key + ": " + count(row.connections) +
+                (row.connections === 1 ? " connection" : " connections") + " left, draining for " +
                 since(row.intent_since || row.since) + (how ? ", " + how : ""));
               const bar = item.lastChild;
               bar.setAttribute("aria-label", key + ": share of its connections that have gone");
@@ -175,7 +178,8 @@ enum PageScript {
           const of = event.listener || [event.service, event.backend].filter(part => part).join("/");
           const change = event.old && event.new ? event.old + " → " + event.new : event.new || "";
           const number = event.count !== null && event.count !== undefined ? "(" + event.count + ")" : "";
-          return [event.event, of && of + ":", change, event.cause, number].filter(part => part).join(" ");
+          const what = [change, event.cause].filter(part => part).join(": ");
+          return [event.event, of && of + ":", what, number].filter(part => part).join(" ");
         }
         function showEvents() {
           const entries = latest.events.slice().reverse();

@@ -40,6 +40,7 @@ enum PageStyle {
         td svg { width: 7rem; height: 1.5rem; }
         svg .line { fill: none; stroke: var(--chart); stroke-width: 1.5; vector-effect: non-scaling-stroke; }
         svg .area { fill: var(--fill); stroke: none; }
+        .scroll { position: relative; }
         .scroll { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: .5rem; }
         table { border-collapse: collapse; width: 100%; }
         th, td { text-align: left; padding: .35rem .7rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
@@ -61,12 +62,12 @@ enum PageStyle {
         .events time { color: var(--soft); margin-right: .6rem; }
         footer { margin-top: 2rem; color: var(--soft); overflow-wrap: anywhere; }
         @media (max-width: 40rem) {
-          thead { position: absolute; left: -100vw; }
+          thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
           tbody tr { display: grid; grid-template-columns: 1fr 1fr; padding: .4rem 0;
             border-bottom: 1px solid var(--line); }
           tbody th, td { border: 0; padding: .1rem .7rem; white-space: normal; overflow-wrap: anywhere; }
           td.n { text-align: left; }
-          td[data-label]::before { content: attr(data-label) " "; color: var(--soft); }
+          td[data-label]:not([data-label=""])::before { content: attr(data-label) " "; color: var(--soft); }
           td.note { grid-column: 1 / -1; }
           td.note:empty { display: none; }
         }
