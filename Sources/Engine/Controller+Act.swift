@@ -77,6 +77,22 @@ extension Controller {
         }
     }
 
+    /// Closes connections whose moment is quiet, each only if it is that yet when its worker comes to it.
+    /// - Parameter insisting: those that are closed anyhow.
+    func postQuietly(_ connections: [ConnectionSnapshot], _ reason: EndReason, insisting: (ConnectionSnapshot) -> Bool)
+    {
+        var commands = [[WorkerCommand]](repeating: [], count: workers.count)
+        for connection in connections {
+            commands[connection.worker].append(
+                insisting(connection)
+                    ? .close(slot: connection.slot, generation: connection.generation, .orderly, reason)
+                    : .closeIfStill(
+                        slot: connection.slot, generation: connection.generation, active: connection.record.active,
+                        reason))
+        }
+        for worker in commands.indices where !commands[worker].isEmpty { workers.post(commands[worker], to: worker) }
+    }
+
     /// As a duration is written on a command line: whole seconds where it can be, else milliseconds.
     func seconds(_ duration: Duration) -> String {
         let milliseconds = duration.nanoseconds / 1_000_000

@@ -19,6 +19,8 @@ extension Controller {
 
     struct Drain {
         fileprivate var shedder: Shedder?
+        /// By number: when the first attempt to close a connection quietly was made.
+        fileprivate var attempts = Attempts()
         fileprivate var watch = DrainWatch()
         /// What is against closing anything now; nil: nothing.
         fileprivate(set) var hindrance: DrainHindrance?
@@ -163,7 +165,8 @@ extension Controller {
             begin(&drain, slot, pace, now)
         }
         guard var shedder = drain.shedder else { return }
-        post(due(&shedder) { Int($0.backend) == slot }, .orderly, intent(slot) == .maintenance ? .disable : .drain)
+        let reason: EndReason = intent(slot) == .maintenance ? .disable : .drain
+        postQuietly(due(&shedder) { Int($0.backend) == slot }, reason) { drain.attempts.insists($0, now) }
         drain.shedder = shedder
     }
 

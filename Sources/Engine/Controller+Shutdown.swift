@@ -30,6 +30,7 @@ extension Controller {
     /// Sheds connections over the time that they have.
     struct Departure {
         var shedder: Shedder
+        var attempts = Attempts()
         var nextStep: UInt64 = 0
     }
 
@@ -99,12 +100,12 @@ extension Controller {
             departure = Departure(
                 shedder: Shedder(
                     candidates, order: .random, rate: Double(max(1, candidates.count)) / max(0.1, seconds), atOnce: 0,
-                    now: now))
+                    now: now), attempts: departure?.attempts ?? Attempts())
         }
         guard var current = departure else { return }
         // With nobody left there are those that are being closed: whoever came in late is looked for now and then.
         current.nextStep = now + Controller.departureStep * (current.shedder.left > 0 ? 1 : 10)
-        post(due(&current.shedder) { _ in true }, .orderly, .shutdown)
+        postQuietly(due(&current.shedder) { _ in true }, .shutdown) { current.attempts.insists($0, now) }
         departure = current
     }
 

@@ -4,6 +4,8 @@ import Linux
 public enum WorkerCommand: Sendable {
     /// Ends one connection, unless its slot has another by now.
     case close(slot: UInt32, generation: UInt32, CloseMode, EndReason)
+    /// The same, orderly, unless something has come through since then (`active` of the record), or waits to.
+    case closeIfStill(slot: UInt32, generation: UInt32, active: UInt64, EndReason)
     /// Ends all connections.
     case closeAll(CloseMode, EndReason)
     /// Asks how long it takes until the worker comes to this command, which was posted at `sent` (ns of ``Clock``).

@@ -187,6 +187,11 @@ struct Worker: ~Copyable {
             case .close(let slot, let generation, let mode, let reason):
                 let slot = Int(slot)
                 if records[slot].generation == generation { closeInHand(slot, mode, reason) }
+            case .closeIfStill(let slot, let generation, let active, let reason):
+                let slot = Int(slot)
+                if records[slot].generation == generation, isStill(slot, since: active) {
+                    closeInHand(slot, .orderly, reason)
+                }
             case .closeAll(let mode, let reason):
                 for slot in 0..<free.highWater { closeInHand(slot, mode, reason) }
             case .probe(let sent):

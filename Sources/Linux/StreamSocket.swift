@@ -131,6 +131,11 @@ public enum StreamSocket {
         return getsockopt(descriptor, SOL_SOCKET, SO_LINGER, &value, &length) == 0 && value.l_onoff != 0
     }
 
+    /// Bytes that have come and were not read (SIOCINQ); 0 where the kernel does not say.
+    public static func unread(_ descriptor: Int32) -> Int {
+        max(0, Int(limpet_unread(descriptor)))
+    }
+
     /// Bytes that were sent but not yet acknowledged by the peer (SIOCOUTQ); 0 where the kernel does not say.
     public static func unacknowledged(_ descriptor: Int32) -> Int {
         max(0, Int(limpet_unacknowledged(descriptor)))

@@ -334,6 +334,43 @@ import Testing
         scene.end()
     }
 
+    // MARK: Closing at a quiet moment
+
+    /// What came since the look, and what has come and was not read, is reason to leave it alone.
+    @Test func aConnectionIsClosedOnlyWhileItIsStill() throws {
+        let scene = try Scene()
+        try scene.revive()
+        scene.expectCarries()
+        func ask(_ active: UInt64) {
+            scene.workers.post([.closeIfStill(slot: 0, generation: 1, active: active, .drain)], to: 0)
+        }
+        ask(scene.record.pointee.active &- 1)
+        scene.expectCarries()
+        #expect(scene.state == LIMPET_OPEN)
+        // Something comes while the worker is held up: it is not read yet when the worker is asked.
+        let hold = Gate(workers: 1)
+        scene.workers.post([.park(hold)], to: 0)
+        #expect(hold.wait(nanoseconds: 5_000_000_000))
+        ask(scene.record.pointee.active)
+        #expect(scene.client.send(text(3)))
+        hold.open()
+        #expect(scene.server.receive(3) == text(3))
+        scene.expectCarries()
+        #expect(scene.state == LIMPET_OPEN)
+        // The worker says when the last byte came after it has sent it on.
+        #expect(
+            eventually {
+                ask(scene.record.pointee.active)
+                return scene.state != LIMPET_OPEN
+            })
+        #expect(scene.client.receiveToEnd().end == .fin)
+        #expect(scene.server.receiveToEnd().end == .fin)
+        scene.client.close()
+        scene.server.close()
+        scene.expectGone()
+        scene.end()
+    }
+
     // MARK: Reconfiguration
 
     @Test func aListenerThatIsGoneIsClosedWithNobodyLeftInItsQueue() throws {

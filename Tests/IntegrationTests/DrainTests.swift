@@ -158,6 +158,25 @@ struct DrainTests {
         try scene.end()
     }
 
+    @Test func sheddingRestsAfterAFailedConnect() throws {
+        let scene = try Scene(clients: 12)
+        let host = try #require(
+            try (0..<400).map(clientHost).first { host in
+                try scene.ctl.locate(host).preference.map(\.backend) == ["b1", "b3", "b2"]
+            })
+        try scene.ctl.expect("drain", "b1", "--rate", "1/s")
+        try scene.reloadable.servers[2].stop()
+        let other = try scene.reloadable.client(from: host)
+        try eventually("it pauses") { try scene.drain().phase == "paused" }
+        #expect(try scene.drain().reason == "connects to b3 fail")
+        try eventually("it goes on") { try scene.drain().phase == "shedding" }
+        try scene.ctl.expect("drain", "b1", "--rate", "100/s")
+        try scene.ctl.expect("wait", "b1", "drained")
+        try expectEcho(other)
+        other.close()
+        try scene.end()
+    }
+
     @Test func nobodyIsClosedWhereThereIsNowhereToGoUnlessForced() throws {
         let scene = try Scene(backends: 2, clients: 3)
         try scene.ctl.expect("drain", "b1", "--rate", "5/s", "--grace", "300ms", "--deadline", "1s")

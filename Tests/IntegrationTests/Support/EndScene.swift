@@ -12,7 +12,8 @@ final class EndScene {
     private var daemon: Daemon { reloadable.daemon }
     /// By the word of the reason.
     private(set) var expected: [String: Int] = [:]
-    private var upgrades = 0
+    /// Connections that every backend was given, by service and name. Each brought it five bytes.
+    private var given: [String: Int] = [:]
 
     private static let services = ["plain", "timed", "two", "outage", "limited", "gone"]
 
@@ -63,6 +64,7 @@ final class EndScene {
         // Past its connect for certain.
         try pair.client.send("hello")
         _ = try pair.backend.receiveText(5)
+        given["\(service)/b1", default: 0] += 1
         return pair
     }
 
@@ -118,7 +120,8 @@ final class EndScene {
 
     func endByOrder() throws {
         func ended(_ pair: Pair, _ reason: String) throws {
-            #expect(try pair.client.receiveToEnd().end == .fin)
+            // A deadline ends with a reset.
+            #expect(try pair.client.receiveToEnd().end == .fin || reason == "drain")
             pair.close()
             expect(reason)
             try settle()
@@ -155,6 +158,7 @@ final class EndScene {
         }
         try away.send("hello")
         _ = try end!.receiveText(5)
+        given["two/b2", default: 0] += 1
         try ctl.expect("undrain", "two/b1")
         try ctl.expect("rehome", "two", "--rate", "1000/s")
         try ended(Pair(client: away, backend: end!), "rehome")
@@ -169,6 +173,10 @@ final class EndScene {
         let empty = try TCPSocket.connect(to: addresses["empty"]!)
         #expect(try empty.receiveToEnd().end == .reset)
         expect("no-backend")
+        try daemon.ctl.expect("pause", "\(addresses["broken"]!)", "--refuse")
+        let paused = try TCPSocket.connect(to: addresses["broken"]!)
+        #expect(try paused.receiveToEnd().end == .reset)
+        expect("paused")
         let first = try open("limited", from: "127.0.0.41")
         let again = try TCPSocket.connect(to: addresses["limited"]!, from: "127.0.0.41")
         #expect(try again.receiveToEnd().end == .reset)
@@ -217,6 +225,7 @@ final class EndScene {
         #expect(try client.receiveToEnd().end == .fin)
         client.close()
         end?.close()
+        given["outage/b1", default: 0] += 1
         expect("down")
         try settle()
     }
@@ -228,6 +237,54 @@ final class EndScene {
         for pair in open { pair.close() }
         expect("shutdown", 3)
         try settle()
+    }
+
+    // MARK: The counters
+
+    /// Reasons of clients that never had a place in the table.
+    private static let refusals: Set<String> = ["service-limit", "client-limit", "client-rate", "paused"]
+
+    /// Every counter, beside the account, while nothing is open.
+    func compareCounters(sourceLocation: SourceLocation = #_sourceLocation) throws {
+        let metrics = try daemon.ctl.metrics().values
+        func total(_ name: String, _ labels: String) -> Int {
+            var sum = 0.0
+            for (series, value) in metrics where series == name || series.hasPrefix(name + "{") {
+                if labels.isEmpty || series.contains(labels) { sum += value }
+            }
+            return Int(sum)
+        }
+        func check(_ name: String, _ labels: String, _ count: Int) {
+            #expect(total(name, labels) == count, "\(name) \(labels)", sourceLocation: sourceLocation)
+        }
+        let closed = expected.filter { !EndScene.refusals.contains($0.key) }
+        let reasons = metrics.keys.compactMap {
+            $0.wholeMatch(of: #/limpet_connections_closed_total\{reason="(.*)"\}/#).map { String($0.1) }
+        }
+        #expect(reasons.count > 20)
+        for reason in reasons {
+            check("limpet_connections_closed_total", "\"\(reason)\"", closed[reason] ?? 0)
+        }
+        let count = closed.values.reduce(0, +)
+        check("limpet_connection_duration_seconds_count", "", count)
+        check("limpet_connections", "", 0)
+        for reason in ["no-backend", "connect-failure", "service-limit", "client-limit", "paused"] {
+            check("limpet_listener_refused_total", "reason=\"\(reason)\"", expected[reason] ?? 0)
+        }
+        check("limpet_backend_connect_failures_total", "", expected["connect-failure"] ?? 0)
+        for (name, count) in given {
+            let parts = name.split(separator: "/")
+            let backend = "service=\"\(parts[0])\",backend=\"\(parts[1])\""
+            guard metrics.keys.contains(where: { $0.contains(backend) }) else { continue }
+            check("limpet_backend_connections_total", backend, count)
+            check("limpet_backend_connect_duration_seconds_count", backend, count)
+            check("limpet_backend_bytes_in_total", backend, 5 * count)
+            check("limpet_backend_bytes_out_total", backend, 0)
+        }
+        // A listener that is gone takes its counter with it.
+        if metrics.keys.contains(where: { $0.contains("service=\"gone\"") }) {
+            check("limpet_listener_accepted_total", "", count)
+        }
     }
 
     // MARK: What goes on meanwhile

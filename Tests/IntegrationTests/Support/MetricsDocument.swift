@@ -4,7 +4,8 @@ import Testing
 /// Metrics as they were read: each series, as it is written, with its value.
 struct MetricsDocument {
     let text: String
-    private let values: [String: Double]
+    /// By series.
+    let values: [String: Double]
 
     init(_ text: String) throws {
         self.text = text
