@@ -43,11 +43,13 @@ final class LogThread: Sendable {
 
     /// Once, before the workers start.
     func start() throws(SystemError) {
+        let region = region
         let state = region.logState
         LogOutput.queue(
-            wakeUp: wakeUp,
+            wakeUp: wakeUp, lost: Int(clamping: limpet_load64(&state.pointee.log_waiting)),
             counters: LogOutput.Counters(
-                dropped: state.pointer(to: \.log_dropped)!, waiting: state.pointer(to: \.log_waiting)!))
+                dropped: { limpet_bump64(&region.logState.pointee.log_dropped, UInt64(bitPattern: Int64($0))) },
+                waiting: { limpet_bump64(&region.logState.pointee.log_waiting, UInt64(bitPattern: Int64($0))) }))
         limpet_store32(&state.pointee.asleep, 0)
         try Threads.startDetached("log") { [self] in
             limpet_fault_thread(-1)
