@@ -106,7 +106,10 @@ final class LogThread: Sendable {
             tails[worker] = ring.pointee.tail
             // What a damaged counter says is not believed.
             let head = limpet_load64_ordered(&ring.pointee.head)
-            if head &- tails[worker] > UInt64(LIMPET_ACCESS_ENTRIES) { tails[worker] = head }
+            if head &- tails[worker] > UInt64(LIMPET_ACCESS_ENTRIES) {
+                tails[worker] = head
+                limpet_publish64(&ring.pointee.tail, head)
+            }
             while tails[worker] != head {
                 let bytes = writer.bytes(line(limpet_entry(ring, tails[worker]).pointee, topology))
                 guard chunk.isEmpty || chunk.count + bytes.count <= LogOutput.piece else { return }
