@@ -43,11 +43,13 @@ final class LogThread: Sendable {
 
     /// Once, before the workers start.
     func start() throws(SystemError) {
+        let region = region
         let state = region.logState
         LogOutput.queue(
-            wakeUp: wakeUp,
+            wakeUp: wakeUp, lost: Int(clamping: limpet_load64(&state.pointee.log_waiting)),
             counters: LogOutput.Counters(
-                dropped: state.pointer(to: \.log_dropped)!, waiting: state.pointer(to: \.log_waiting)!))
+                dropped: { limpet_bump64(&region.logState.pointee.log_dropped, UInt64(bitPattern: Int64($0))) },
+                waiting: { limpet_bump64(&region.logState.pointee.log_waiting, UInt64(bitPattern: Int64($0))) }))
         limpet_store32(&state.pointee.asleep, 0)
         try Threads.startDetached("log") { [self] in
             limpet_fault_thread(-1)
@@ -104,7 +106,10 @@ final class LogThread: Sendable {
             tails[worker] = ring.pointee.tail
             // What a damaged counter says is not believed.
             let head = limpet_load64_ordered(&ring.pointee.head)
-            if head &- tails[worker] > UInt64(LIMPET_ACCESS_ENTRIES) { tails[worker] = head }
+            if head &- tails[worker] > UInt64(LIMPET_ACCESS_ENTRIES) {
+                tails[worker] = head
+                limpet_publish64(&ring.pointee.tail, head)
+            }
             while tails[worker] != head {
                 let bytes = writer.bytes(line(limpet_entry(ring, tails[worker]).pointee, topology))
                 guard chunk.isEmpty || chunk.count + bytes.count <= LogOutput.piece else { return }

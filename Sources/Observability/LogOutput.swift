@@ -32,12 +32,12 @@ public enum LogOutput {
         var taken = 0
     }
 
-    /// Words that outlive the process. Nobody else writes them.
-    public struct Counters: @unchecked Sendable {
-        let dropped: UnsafeMutablePointer<UInt64>
-        let waiting: UnsafeMutablePointer<UInt64>
+    /// Called under the lock, with by how many it changes.
+    public struct Counters: Sendable {
+        let dropped: @Sendable (Int) -> Void
+        let waiting: @Sendable (Int) -> Void
 
-        public init(dropped: UnsafeMutablePointer<UInt64>, waiting: UnsafeMutablePointer<UInt64>) {
+        public init(dropped: @escaping @Sendable (Int) -> Void, waiting: @escaping @Sendable (Int) -> Void) {
             self.dropped = dropped
             self.waiting = waiting
         }
@@ -45,17 +45,18 @@ public enum LogOutput {
 
     private static let state = Locked(State())
 
-    /// From now on lines wait for ``takeWaiting(into:)`` where nobody reads. What an engine before had waiting is lost.
+    /// From now on lines wait for ``takeWaiting(into:)`` where nobody reads.
     /// - Parameters:
     ///   - wakeUp: signalled when there is something to take.
-    ///   - counters: live as long as the process.
-    public static func queue(wakeUp: WakeUp, counters: Counters) {
+    ///   - lost: lines that an engine before had waiting.
+    ///   - counters: told of what is dropped and what waits.
+    public static func queue(wakeUp: WakeUp, lost: Int, counters: Counters) {
         state.with {
             $0.wakeUp = wakeUp
             $0.counters = counters
-            $0.dropped += Int(clamping: counters.waiting.pointee)
-            counters.dropped.pointee &+= counters.waiting.pointee
-            counters.waiting.pointee = 0
+            $0.dropped += lost
+            counters.dropped(lost)
+            counters.waiting(-lost)
         }
     }
 
@@ -92,12 +93,12 @@ public enum LogOutput {
     private static func append(_ line: String, _ state: inout State) {
         state.lines.append(Array(line.utf8))
         state.bytes += line.utf8.count
-        if let counters = state.counters { counters.waiting.pointee &+= 1 }
+        state.counters?.waiting(1)
     }
 
     private static func drop(_ state: inout State) {
         state.dropped += 1
-        if let counters = state.counters { counters.dropped.pointee &+= 1 }
+        state.counters?.dropped(1)
     }
 
     private static func takeDropped(_ state: inout State, _ lost: (Int) -> String) -> String? {
@@ -133,7 +134,7 @@ public enum LogOutput {
     public static func rest() {
         state.with { state in
             state.isBusy = false
-            if let counters = state.counters { counters.waiting.pointee &-= UInt64(state.taken) }
+            state.counters?.waiting(-state.taken)
             state.taken = 0
         }
     }
