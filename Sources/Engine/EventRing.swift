@@ -8,12 +8,18 @@ import Forwarding
 /// The control event loop alone writes it.
 struct EventRing: EventStore {
     private let base: UnsafeMutablePointer<limpet_event>
+    private let counters: UnsafeMutablePointer<limpet_control_counters>
 
     init(_ region: SharedRegion) {
         base = region.events
+        counters = region.controlCounters
     }
 
     var longest: Int { MemoryLayout<limpet_event>.size - MemoryLayout<limpet_event>.offset(of: \.text)! }
+
+    var missed: UInt64 { limpet_load64(&counters.pointee.events_dropped) }
+
+    func addMissed(_ count: UInt64) { limpet_bump64(&counters.pointee.events_dropped, count) }
 
     func load() -> [(number: UInt64, line: [UInt8])] {
         var found: [(number: UInt64, line: [UInt8])] = []

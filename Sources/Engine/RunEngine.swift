@@ -107,8 +107,8 @@ private struct EngineRun {
         // Clients first: the control plane is started once they are served, and then asked to look at the board.
         let readBoard = Locked<(@Sendable () -> Void)?>(nil)
         let board = IncidentBoard(notify: { readBoard.with { $0 }?() })
-        // At the first start there are no clients to wait for it, and they come when it is known which backends are well.
         let events = EventHub(in: region)
+        // At the first start there are no clients to wait for it, and they come when it is known which backends are well.
         let early = isFirst ? startChecks(topology, events) : nil
         early?.waitForFirstRound()
         let tally = Tally(backendSlots: region.backendSlots)

@@ -9,6 +9,9 @@ public protocol EventStore {
     func load() -> [(number: UInt64, line: [UInt8])]
     /// Keeps a line; what is oldest goes for it.
     func append(_ number: UInt64, _ line: [UInt8])
+    /// Events that readers were too slow for, so far.
+    var missed: UInt64 { get }
+    func addMissed(_ count: UInt64)
 }
 
 /// An event as it was posted.
@@ -37,8 +40,7 @@ public final class EventHub: @unchecked Sendable {
     private var next: UInt64 = 1
     private var listeners: [Int: (PostedEvent?) -> Void] = [:]
     private var nextID = 0
-    /// Events that readers were too slow for, of this engine.
-    public private(set) var missed: UInt64 = 0
+    private var ownMissed: UInt64 = 0
 
     /// - Parameters:
     ///   - version: of the daemon.
@@ -62,6 +64,9 @@ public final class EventHub: @unchecked Sendable {
 
     /// Events so far, since the daemon has started.
     public var total: UInt64 { next - 1 }
+
+    /// Events that readers were too slow for; where there is a store, also of engines before.
+    public var missed: UInt64 { store?.missed ?? ownMissed }
 
     /// The last events, the newest last.
     public func recent(_ count: Int) -> ArraySlice<PostedEvent> { kept.suffix(count) }
@@ -114,7 +119,7 @@ public final class EventHub: @unchecked Sendable {
     ///   - count: nil: not known.
     ///   - place: of the next event that is told.
     func missedLine(_ count: UInt64?, before place: UInt64) -> [UInt8] {
-        missed += count ?? 1
+        if let store { store.addMissed(count ?? 1) } else { ownMissed += count ?? 1 }
         var event = ControlEvent(.missed, count: count.map { Int(clamping: $0) })
         event.cursor = EventCursor(epoch: epoch, number: place - min(place, 1)).description
         return encoded(event, .now) ?? []

@@ -26,7 +26,11 @@ final class TopScreen {
     }
 
     func run() throws {
-        try Screen.open()
+        do throws(SystemError) {
+            try Screen.open()
+        } catch {
+            throw Failure(message: "\(error)", exitStatus: 1)
+        }
         defer { Screen.close() }
         // So soon, because what it shows at first has no rates.
         var next = Clock.now() + 200_000_000
