@@ -1,0 +1,150 @@
+import Foundation
+import Linux
+import NIOCore
+import NIOPosix
+import Testing
+
+@testable import Control
+
+/// What clients of the HTTP port may cost, on a Unix socket: to the server it makes no difference.
+@Suite struct WebServerTests {
+    /// The server with its board, on a loop of its own.
+    private final class Running: Sendable {
+        let directory: String
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let server: NIOLoopBound<WebServer>
+        let board: NIOLoopBound<StatusBoard>
+        private let plane = FakePlane()
+        private let socket: ControlSocket
+
+        init(_ limits: WebLimits) throws {
+            directory = try makeTemporaryDirectory()
+            socket = try ControlSocket.prepare(path: directory + "/web.sock", owner: nil)
+            let (loop, plane) = (group.next(), plane)
+            let board = try loop.submit {
+                NIOLoopBound(StatusBoard(eventLoop: loop, plane: plane, version: "9.8.7"), eventLoop: loop)
+            }.wait()
+            self.board = board
+            server = try loop.submit {
+                NIOLoopBound(
+                    WebServer(eventLoop: loop, plane: plane, version: "9.8.7", board: board.value, limits: limits),
+                    eventLoop: loop)
+            }.wait()
+            let (server, descriptor) = (server, socket.descriptor)
+            try loop.flatSubmit { server.value.start(on: descriptor) }.wait()
+        }
+
+        func servePage(_ isServed: Bool) throws {
+            let (server, board) = (server, board)
+            try group.next().submit {
+                var options = StatusPageOptions()
+                options.isServed = isServed
+                server.value.page = options
+                if isServed { board.value.begin() } else { board.value.end() }
+            }.wait()
+        }
+
+        func client() throws -> RawClient { try RawClient(directory + "/web.sock") }
+
+        func stop() throws {
+            let (server, board) = (server, board)
+            try group.next().flatSubmit {
+                board.value.end()
+                return server.value.stop()
+            }.wait()
+            try group.syncShutdownGracefully()
+            socket.close()
+            try? FileManager.default.removeItem(atPath: directory)
+        }
+    }
+
+    private func run(
+        _ change: (inout WebLimits) -> Void = { _ in }, _ body: (Running) throws -> Void
+    ) throws {
+        var limits = WebLimits()
+        change(&limits)
+        let running = try Running(limits)
+        do {
+            try body(running)
+        } catch {
+            try running.stop()
+            throw error
+        }
+        try running.stop()
+    }
+
+    private static let question = "GET /live HTTP/1.1\r\nHost: x\r\n\r\n"
+
+    /// Asks on a conversation that goes on.
+    private func ask(_ client: RawClient) throws {
+        try client.send(Self.question)
+        var answer = ""
+        while !answer.hasSuffix("live\n") {
+            let part = try client.readSome()
+            try #require(!part.isEmpty, "the conversation has ended after \(answer)")
+            answer += String(decoding: part, as: UTF8.self)
+        }
+    }
+
+    @Test func aRequestThatDoesNotComeIsNotWaitedFor() throws {
+        try run {
+            $0.requestTime = .milliseconds(100)
+        } _: { running in
+            let client = try running.client()
+            try client.send("GET /live HT")
+            #expect(try client.readSome().isEmpty)
+            client.close()
+        }
+    }
+
+    @Test func whoHasBeenSilentForLongestMakesRoom() throws {
+        try run {
+            $0.clients = 2
+        } _: { running in
+            let (first, second) = (try running.client(), try running.client())
+            try ask(first)
+            try ask(second)
+            try ask(first)
+            let third = try running.client()
+            try ask(third)
+            #expect(try second.readSome().isEmpty)
+            try ask(first)
+            for client in [first, second, third] { client.close() }
+        }
+    }
+
+    @Test func pagesLeaveRoomForWhoReadsMetrics() throws {
+        try run { running in
+            try running.servePage(true)
+            let pages = try (0..<WebRoutes.mostPages).map { _ in
+                let page = try running.client()
+                try page.send("GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                #expect(String(decoding: try page.readSome(), as: UTF8.self).hasPrefix("HTTP/1.1 200"))
+                return page
+            }
+            let further = try running.client()
+            try further.send("GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            #expect(String(decoding: try further.readSome(), as: UTF8.self).hasPrefix("HTTP/1.1 503"))
+            try ask(further)
+
+            // And they go when the page does.
+            try running.servePage(false)
+            for page in pages {
+                while try !page.readSome().isEmpty {}
+                page.close()
+            }
+            further.close()
+        }
+    }
+
+    @Test func requestsMayFollowEachOtherAtOnce() throws {
+        try run { running in
+            let client = try running.client()
+            try client.send(String(repeating: Self.question, count: 50) + "GET / HTTP/1.0\r\n\r\n")
+            let all = try client.readToEnd()
+            #expect(all.components(separatedBy: "HTTP/1.1 200 OK").count == 51)
+            #expect(all.contains("HTTP/1.0 404"))
+            client.close()
+        }
+    }
+}
