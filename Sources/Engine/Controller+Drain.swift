@@ -29,6 +29,8 @@ extension Controller {
         fileprivate var nextSearch: UInt64 = 0
         fileprivate var lastStep: UInt64
         fileprivate var hasBegun = false
+        /// The deadline has come.
+        fileprivate var wasDue = false
     }
 
     private static let drainStep = TimeAmount.milliseconds(100)
@@ -113,8 +115,19 @@ extension Controller {
             if !isOver { tellDrain(slot, "done") }
             return
         }
-        // The deadline has come: nobody is asked any more.
-        if closings[slot]?.hasBegun == true { return }
+        // The deadline has come: nobody is asked any more, and what is being closed is waited for.
+        if closings[slot]?.hasBegun == true {
+            drains.running[slot]?.wasDue = true
+            return
+        }
+        if drain.wasDue {
+            guard now >= drain.nextSearch else { return }
+            drain.nextSearch = now + Controller.drainRest
+            // Unless somebody has come in late.
+            drain.wasDue = candidates { Int($0.backend) == slot }.isEmpty
+            drains.running[slot] = drain
+            if drain.wasDue { return }
+        }
         look(&drain, slot, pace, now)
         if pace.speed != .none, now >= pace.begins { shed(&drain, slot, pace, now) }
         drain.lastStep = now

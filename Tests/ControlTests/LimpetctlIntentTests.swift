@@ -42,6 +42,8 @@ extension LimpetctlTests {
                     phase: .paused, reason: "ws2 is full", rate: 0.35, order: "random", secondsLeft: nil)
             }
             #expect(try ctl(daemon, "--wide", "backends").output.contains("  paused: ws2 is full  "))
+            let table = try ctl(daemon, "backends").output
+            #expect(table.hasSuffix("\n\nchat/ws1: its drain is paused: ws2 is full\n"), "\(table)")
             let waited = try ctl(daemon, "wait", "ws1", "drained", "--timeout", "0s")
             #expect(waited.status == 6 && waited.output.contains(", paused: ws2 is full\n"), "\(waited)")
             #expect(waited.error == "limpetctl: chat/ws1: 2 connections left after 0s; it stays draining\n")
