@@ -8,6 +8,9 @@ sysconfdir    = $(prefix)/etc
 datarootdir   = $(prefix)/share
 mandir        = $(datarootdir)/man
 docdir        = $(datarootdir)/doc/limpet
+bashcompdir   = $(datarootdir)/bash-completion/completions
+zshcompdir    = $(datarootdir)/zsh/vendor-completions
+fishcompdir   = $(datarootdir)/fish/vendor_completions.d
 localstatedir = $(prefix)/var
 runstatedir   = $(localstatedir)/run
 DESTDIR       =
@@ -193,7 +196,8 @@ run: all
 # DESTDIR, no service is started or stopped, and a configuration that is there stays as it is.
 install: all
 	$(INSTALL) -d "$(DESTDIR)$(sbindir)" "$(DESTDIR)$(mandir)/man5" "$(DESTDIR)$(mandir)/man7" \
-	    "$(DESTDIR)$(mandir)/man8" "$(DESTDIR)$(sysconfdir)/limpet" "$(DESTDIR)$(docdir)/examples"
+	    "$(DESTDIR)$(mandir)/man8" "$(DESTDIR)$(sysconfdir)/limpet" "$(DESTDIR)$(docdir)/examples" \
+	    "$(DESTDIR)$(bashcompdir)" "$(DESTDIR)$(zshcompdir)" "$(DESTDIR)$(fishcompdir)"
 	$(INSTALL_PROGRAM) $(BIN)/limpetd $(BIN)/limpetctl "$(DESTDIR)$(sbindir)"
 	for page in $(PAGES); do \
 	    section=$${page##*.}; \
@@ -205,6 +209,11 @@ install: all
 	test -e "$(DESTDIR)$(sysconfdir)/limpet/limpet.toml" || \
 	    $(INSTALL_DATA) $(STAMPS)/limpet.toml "$(DESTDIR)$(sysconfdir)/limpet/limpet.toml"
 	$(INSTALL_DATA) README.md CHANGELOG.md LICENSE "$(DESTDIR)$(docdir)"
+	for shell in bash zsh fish; do \
+	    $(BIN)/limpetctl --generate-completion-script $$shell > $(STAMPS)/completion.$$shell || exit 1; done
+	$(INSTALL_DATA) $(STAMPS)/completion.bash "$(DESTDIR)$(bashcompdir)/limpetctl"
+	$(INSTALL_DATA) $(STAMPS)/completion.zsh "$(DESTDIR)$(zshcompdir)/_limpetctl"
+	$(INSTALL_DATA) $(STAMPS)/completion.fish "$(DESTDIR)$(fishcompdir)/limpetctl.fish"
 
 install-strip: install
 	$(STRIP) "$(DESTDIR)$(sbindir)/limpetd" "$(DESTDIR)$(sbindir)/limpetctl"
@@ -218,12 +227,14 @@ uninstall:
 	for page in $(PAGES); do rm -f "$(DESTDIR)$(mandir)/man$${page##*.}/$${page#man/}"; done
 	if $(PATHS) etc/limpet.toml | cmp -s - "$(DESTDIR)$(sysconfdir)/limpet/limpet.toml"; then \
 	    rm -f "$(DESTDIR)$(sysconfdir)/limpet/limpet.toml"; fi
-	rm -f "$(DESTDIR)$(docdir)/examples/limpet.toml"
+	rm -f "$(DESTDIR)$(docdir)/examples/limpet.toml" "$(DESTDIR)$(bashcompdir)/limpetctl" \
+	    "$(DESTDIR)$(zshcompdir)/_limpetctl" "$(DESTDIR)$(fishcompdir)/limpetctl.fish"
 	for file in README.md CHANGELOG.md LICENSE; do rm -f "$(DESTDIR)$(docdir)/$$file"; done
 	for directory in "$(docdir)/examples" "$(docdir)" "$(sysconfdir)/limpet"; do \
 	    rmdir "$(DESTDIR)$$directory" 2>/dev/null || :; done
 	if test -n "$(DESTDIR)" && cd "$(DESTDIR)" 2>/dev/null; then \
-	    for directory in "$(sbindir)" "$(mandir)/man5" "$(mandir)/man7" "$(mandir)/man8" "$(dir $(docdir))" "$(sysconfdir)"; do \
+	    for directory in "$(sbindir)" "$(mandir)/man5" "$(mandir)/man7" "$(mandir)/man8" "$(dir $(docdir))" "$(bashcompdir)" \
+	        "$(zshcompdir)" "$(fishcompdir)" "$(sysconfdir)"; do \
 	        test ! -d ".$$directory" || rmdir -p ".$$directory" 2>/dev/null || :; done; fi
 
 clean:

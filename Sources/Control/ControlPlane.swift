@@ -13,6 +13,11 @@ public protocol ControlPlane: AnyObject {
     /// All backends, service by service in the order of the configuration.
     func backends() -> [BackendRow]
     func listeners() -> [ListenerRow]
+    /// What changes fast.
+    func top() -> TopReport
+    func logLevel() -> LogReport
+    /// Sets the level of the log, until the next reload or restart.
+    func setLogLevel(_ level: LogReport.Level, by caller: Caller) -> LogReport
     /// Starts a walk over the connection table. Rows are consistent one by one, not as a whole.
     func connections() -> any ConnectionCursor
     /// The preference order of a client's address.
@@ -50,6 +55,7 @@ public protocol ControlPlane: AnyObject {
     var events: EventHub { get }
     /// Closes the connections that the selector matches.
     /// - Returns: how many were told to close.
+    /// - Throws: ``ControlError/Code/needsForce`` where that is more than one and the request does not force it.
     func close(_ request: CloseRequest, by caller: Caller) throws(ControlError) -> CloseReport
     /// Begins to close connections of clients that are away, at a pace and each at a quiet moment, where their homes would
     /// take them. What is under way for a service makes way.

@@ -10,50 +10,6 @@ import NIOCore
 
 /// Changes that an operator asks for. Each is logged with who asked.
 extension Controller {
-    /// So many numbers of connections are written into one line of the log.
-    private static let auditedIDs = 16
-
-    func close(_ request: CloseRequest, by caller: Caller) throws(ControlError) -> CloseReport {
-        let matches: (ConnectionSnapshot) -> Bool
-        let text: String
-        switch request.selector {
-        case .ids(let ids):
-            let wanted = Set(ids.map(\.value))
-            matches = { wanted.contains($0.id) }
-            // As many as a line can hold; a request can hold thousands.
-            text =
-                ids.prefix(Controller.auditedIDs).map { "\($0)" }.joined(separator: " ")
-                + (ids.count > Controller.auditedIDs ? " and \(ids.count - Controller.auditedIDs) more" : "")
-        case .backend(let name):
-            guard let slot = topology.anySlot(service: name.service, backend: name.backend) else {
-                throw ControlError(.noSuchObject, "\(name): no such backend")
-            }
-            matches = { Int($0.record.backend) == slot }
-            text = "--backend \(name)"
-        case .service(let name):
-            guard let index = topology.anyService(name) else {
-                throw ControlError(.noSuchObject, "\(name): no such service")
-            }
-            matches = { Int($0.record.service) == index }
-            text = "--service \(name)"
-        case .client(let prefix):
-            matches = { snapshot in snapshot.client.map { prefix.contains($0.address) } ?? false }
-            text = "--client \(prefix)"
-        }
-        var found: [ConnectionSnapshot] = []
-        forEachConnection { if matches($0) { found.append($0) } }
-        post(found, request.reset ? Forwarding.CloseMode.reset : .orderly, .operator)
-        audit(
-            "close \(text)" + (request.reset ? " --reset" : "")
-                + ": \(found.count == 1 ? "1 connection" : "\(found.count) connections")", caller)
-        events.post(
-            ControlEvent(
-                .close, cause: text + (request.reset ? " --reset" : ""), count: found.count, uid: caller.uid))
-        guard case .ids(let ids) = request.selector else { return CloseReport(closed: found.count) }
-        let met = Set(found.map(\.id))
-        return CloseReport(closed: found.count, missing: ids.filter { !met.contains($0.value) })
-    }
-
     func shutdown(_ request: ShutdownRequest, by caller: Caller) throws(ControlError) {
         audit("shutdown" + (request.drain.map { " --drain \(seconds($0))" } ?? ""), caller)
         beginShutdown(drain: request.drain ?? self.request.configuration.shutdownDrain, by: caller)

@@ -114,6 +114,8 @@ extension Controller {
             guard !isDryRun else { return ended(promise, .success(plan.report)) }
             guard let change = plan.change else {
                 counts.noteReload(succeeded: true)
+                // What an operator has set of the log ends with any reload.
+                Log.configure(request.configuration, in: region)
                 return ended(promise, .success(plan.report))
             }
             do throws(ControlError) {

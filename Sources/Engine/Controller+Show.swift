@@ -292,7 +292,7 @@ extension Controller {
         }
     }
 
-    private func wire(_ state: UInt8) -> ConnectionRow.State {
+    func wire(_ state: UInt8) -> ConnectionRow.State {
         switch Int(state) {
         case LIMPET_CONNECTING: .connecting
         case LIMPET_HALF_CLOSED: .halfClosed

@@ -78,8 +78,12 @@ enum Log {
     static func make(in region: SharedRegion) -> Logger { make(settings(region)) }
 
     /// Makes the log be written as a configuration says, by whoever writes it.
-    static func configure(_ configuration: DaemonConfiguration, in region: SharedRegion) {
-        settings(region).set(level: level(configuration), format: format(configuration))
+    /// - Parameter keepsLevel: leaves the level that an operator has set, if one has.
+    static func configure(_ configuration: DaemonConfiguration, in region: SharedRegion, keepsLevel: Bool = false) {
+        let isSet = keepsLevel && limpet_load8(&region.continuity.pointee.log_set) != 0
+        if !isSet { limpet_store8(&region.continuity.pointee.log_set, 0) }
+        settings(region).set(
+            level: isSet ? level(in: region) : level(configuration), format: format(configuration))
         let access =
             switch configuration.accessLog {
             case .off: LIMPET_ACCESS_OFF
@@ -87,6 +91,20 @@ enum Log {
             case .both: LIMPET_ACCESS_BOTH
             }
         limpet_store8(&region.logState.pointee.access, UInt8(access))
+    }
+
+    /// The level that is in force.
+    static func level(in region: SharedRegion) -> Logger.Level {
+        let index = Int(limpet_load8(limpet_log_level(region.continuity)))
+        return index < Logger.Level.allCases.count ? Logger.Level.allCases[index] : .info
+    }
+
+    /// An operator sets the level.
+    /// - Parameter isConfigured: it is the one of the configuration, which will take care of it from now on.
+    static func setLevel(_ level: Logger.Level, isConfigured: Bool, in region: SharedRegion) {
+        limpet_store8(&region.continuity.pointee.log_set, isConfigured ? 0 : 1)
+        limpet_order()
+        limpet_store8(limpet_log_level(region.continuity), UInt8(Logger.Level.allCases.firstIndex(of: level) ?? 2))
     }
 
     private static func make(_ settings: LogSettings) -> Logger {

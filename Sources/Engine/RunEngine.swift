@@ -55,7 +55,7 @@ private struct EngineRun {
             log.critical("\(error)")
             throw error
         }
-        Log.configure(request.configuration, in: region)
+        Log.configure(request.configuration, in: region, keepsLevel: true)
     }
 
     func run() throws(StartError) {

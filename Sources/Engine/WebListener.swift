@@ -63,9 +63,24 @@ enum WebListener {
         return own.address == wanted.address && (wanted.port == 0 || own.port == wanted.port)
     }
 
+    /// Whether the number is that of another socket that listens: a version that did not know of the metrics' own has
+    /// closed it, and the number was given again.
+    private static func isAnothers(in region: SharedRegion) -> Bool {
+        let named = region.continuity.pointee.metrics
+        if named == region.continuity.pointee.control { return true }
+        for slot in 0..<region.listenerSlots {
+            let listener = region.listener(slot)
+            if listener.pointee.used == UInt8(LIMPET_SLOT_FREE) { break }
+            for worker in 0..<Int32(region.workerCount)
+            where limpet_listener_descriptor(listener, worker).pointee == named { return true }
+        }
+        return false
+    }
+
     /// Brings the socket in line with the configuration that counts, at the start of an engine: a death may have come
     /// between the two. Metrics that cannot be served are no reason to serve nobody.
     static func settle(_ wanted: Endpoint?, in region: SharedRegion, log: Logger) {
+        if isAnothers(in: region) { region.continuity.pointee.metrics = -1 }
         guard !fits(wanted, in: region) else { return }
         name(nil, in: region)
         guard let wanted else { return }

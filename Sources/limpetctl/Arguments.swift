@@ -11,6 +11,8 @@ enum Arguments {
     /// be the verb that it means.
     /// - Throws: ``Failure`` for an unknown verb, for none at all, and for an unknown option before it.
     static func arranged(_ given: [String], verbs: [String]) throws(Failure) -> [String] {
+        // What shells ask in order to complete a line.
+        if given.first == "---completion" { return given }
         var leading: [String] = []
         var rest = given[...]
         while let word = rest.first, word.hasPrefix("-"), word != "--" {

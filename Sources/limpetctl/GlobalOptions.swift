@@ -7,7 +7,7 @@ struct GlobalOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "The control socket (default: $LIMPET_CONTROL, else /run/limpet/control.sock for root and "
-                + "$XDG_RUNTIME_DIR/limpet/control.sock for others).", valueName: "path"))
+                + "$XDG_RUNTIME_DIR/limpet/control.sock for others).", valueName: "path"), completion: .file())
     var control: String?
 
     @Flag(help: "Print one JSON object.")
@@ -29,10 +29,13 @@ struct GlobalOptions: ParsableArguments {
     }
 
     /// The socket to talk to.
-    func socketPath() throws(Failure) -> String {
-        if let control {
-            if control.isEmpty { throw Failure.usage("--control: the path is empty") }
-            return control
+    func socketPath() throws(Failure) -> String { try GlobalOptions.socketPath(named: control) }
+
+    /// - Parameter named: by the command line.
+    static func socketPath(named: String?) throws(Failure) -> String {
+        if let named {
+            if named.isEmpty { throw Failure.usage("--control: the path is empty") }
+            return named
         }
         if let named = Terminal.environment("LIMPET_CONTROL"), !named.isEmpty { return named }
         if Terminal.effectiveUser == 0 { return "/run/limpet/control.sock" }

@@ -26,6 +26,9 @@ final class FakePlane: ControlPlane, Sendable {
         var slotsSeen = 0
         /// Times that the kernel was asked about a connection.
         var kernelLooks = 0
+        /// Times that ``FakePlane/top()`` was asked for: each is a second later.
+        var tops = 0
+        var logLevel = LogReport.Level.info
         /// How an upgrade goes: one report for each time that it is asked for, from the first after its begin; the last one
         /// stays.
         var upgrades: [UpgradeReport] = []
@@ -233,12 +236,22 @@ final class FakePlane: ControlPlane, Sendable {
     }
 
     func close(_ request: CloseRequest, by caller: Caller) throws(ControlError) -> CloseReport {
-        with { state in
-            state.changes.append("close \(request.selector) reset \(request.reset)")
-            guard case .ids(let ids) = request.selector else { return CloseReport(closed: 2) }
-            let missing = ids.filter { id in !state.rows.contains { $0.id == id } }
-            return CloseReport(closed: ids.count - missing.count, missing: missing)
+        let outcome: Swift.Result<CloseReport, ControlError> = with { state in
+            var report = CloseReport(closed: 2)
+            var text = "\(request.selector)"
+            switch request.selector {
+            case .ids(let ids):
+                report.missing = ids.filter { id in !state.rows.contains { $0.id == id } }
+                report.closed = ids.count - report.missing.count
+            case .matching(let selector): text = "\(selector)"
+            }
+            if report.closed > 1 && !request.force {
+                return .failure(ControlError(.needsForce, "\(report.closed) connections would be closed"))
+            }
+            state.changes.append("close \(text) reset \(request.reset)")
+            return .success(report)
         }
+        return try outcome.get()
     }
 
     func rehome(_ request: RehomeRequest, by caller: Caller) throws(ControlError) -> RehomeReport {
@@ -249,6 +262,34 @@ final class FakePlane: ControlPlane, Sendable {
     }
 
     func metrics() -> String { "# HELP limpet_ready Whether.\n# TYPE limpet_ready gauge\nlimpet_ready 1\n" }
+
+    func top() -> TopReport {
+        let (backends, listeners) = (backends(), listeners())
+        return with { state in
+            state.tops += 1
+            let turn = state.tops
+            var rows = backends
+            rows[0].total += UInt64(turn * 10)
+            rows[0].bytesIn += UInt64(turn * 1024 * 1024)
+            return TopReport(
+                uptimeSeconds: 522_000 + Double(turn), connections: state.rows.count, maxConnections: 524_128,
+                descriptors: 4711, descriptorLimit: 1_048_576, pipes: 3, pipesHeld: 1, maxPipes: 625,
+                workers: [
+                    TopReport.Worker(worker: 0, connections: 2, processorSeconds: Double(turn) * 0.25),
+                    TopReport.Worker(worker: 1, connections: 1, processorSeconds: 7),
+                ], backends: rows, listeners: listeners)
+        }
+    }
+
+    func logLevel() -> LogReport { LogReport(level: with { $0.logLevel }, levelConfigured: .info) }
+
+    func setLogLevel(_ level: LogReport.Level, by caller: Caller) -> LogReport {
+        with { state in
+            state.changes.append("log \(level.rawValue)")
+            state.logLevel = level
+        }
+        return logLevel()
+    }
 
     func configuration() -> String { "[service.chat]\nlisten = \"0.0.0.0:80\"\n" }
 

@@ -151,9 +151,13 @@ import Testing
         try TestDaemon.run { (daemon) throws in
             let ids = (0x100001...0x102328).map { String($0, radix: 16) }
             let result = try run(
-                LimpetctlTests.program, ["--plain", "close", "1"] + ids, environment: ["LIMPET_CONTROL": daemon.path])
+                LimpetctlTests.program, ["--plain", "close", "--force", "1"] + ids,
+                environment: ["LIMPET_CONTROL": daemon.path])
             #expect(result.status == 4)
             #expect(result.output == (["1"] + ids).joined(separator: "\t") + "\n")
+            let refused = try run(
+                LimpetctlTests.program, ["close", "1"] + ids, environment: ["LIMPET_CONTROL": daemon.path])
+            #expect(refused.status == 8 && refused.output.isEmpty)
         }
     }
 
@@ -178,7 +182,7 @@ import Testing
                     == "limpetd is ending: 3 connections have 5s to end\n")
             #expect(
                 daemon.plane.with { $0.changes } == [
-                    "close client(203.0.113.0/24) reset true", "shutdown drain 5.0",
+                    "close --client 203.0.113.0/24 reset true", "shutdown drain 5.0",
                 ])
         }
     }

@@ -59,7 +59,7 @@ import Testing
         ("/v1/enable", #"{"backend":"ws1","force":true}"#, "unknown field \"force\""),
         ("/v1/close", "{}", "say which"), ("/v1/close", #"{"ids":["zz"]}"#, "not a connection's number"),
         ("/v1/close", #"{"client":"10.0.0.0/99","force":true}"#, "not an address or prefix"),
-        ("/v1/close", #"{"backend":"ws1","client":"10.0.0.0/8","force":true}"#, "say one of"),
+        ("/v1/close", #"{"backend":"ws1","state":"opne","force":true}"#, "not one of connecting, open"),
         ("/v1/close", #"{"ids":["1"],"backend":"ws1"}"#, "ids come alone"),
     ])
     func `A body that makes no sense is 400 and changes nothing`(target: String, body: String, text: String) throws {
@@ -124,7 +124,7 @@ import Testing
         }
     }
 
-    @Test func `Closing many wants force, closing by number does not`() throws {
+    @Test func `Closing more than one wants force, by number or by filter`() throws {
         try TestDaemon.run { (daemon) throws in
             for body in [#"{"backend":"ws1"}"#, #"{"service":"mqtt"}"#, #"{"client":"203.0.113.0/24"}"#] {
                 let response = try daemon.ask("POST", "/v1/close", body: body)
@@ -132,10 +132,18 @@ import Testing
                 #expect(response.error["exit"] as? Int == 8)
             }
             #expect(daemon.plane.with { $0.changes }.isEmpty)
-            // Nothing is there to be cut.
-            #expect(try daemon.ask("POST", "/v1/close", body: #"{"backend":"chat/ws2"}"#).status == 200)
-            let some = try daemon.ask("POST", "/v1/close", body: #"{"ids":["1","1a2f","77"],"reset":true}"#)
+            for body in ["{}", #"{"ids":["1"],"state":"open"}"#, #"{"state":"opne"}"#, #"{"idle_seconds":-1}"#] {
+                #expect(try daemon.ask("POST", "/v1/close", body: body).status == 400, "\(body)")
+            }
+            #expect(try daemon.ask("POST", "/v1/close", body: #"{"ids":["1","1a2f"]}"#).status == 409)
+            let some = try daemon.ask(
+                "POST", "/v1/close", body: #"{"ids":["1","1a2f","77"],"reset":true,"force":true}"#)
             #expect(some.json["closed"] as? Int == 2)
+            let filter = #"{"service":"chat","client":"10.0.0.0/8","state":"open","older_seconds":90,"idle_seconds":60"#
+            #expect(try daemon.ask("POST", "/v1/close", body: filter + #","force":true}"#).status == 200)
+            #expect(
+                daemon.plane.with { $0.changes.last }
+                    == "close --service chat --client 10.0.0.0/8 --state open --older 1m30s --idle 1m00s reset false")
             #expect(some.json["missing"] as? [String] == ["77"])
         }
     }

@@ -27,10 +27,34 @@ struct CloseTests {
         let pairs = try (0..<4).map { _ in try lane.open() }
         let rows = try lane.daemon.connections(4)
         let wanted = pairs.prefix(3).map { pair in rows.first { $0.client == pair.client.local.description }!.id }
-        try lane.daemon.ctl.expect(["close"] + wanted)
+        let refused = try lane.daemon.ctl.run(["close"] + wanted)
+        #expect(refused.status == 8 && refused.stderr.contains("3 connections would be closed"), "\(refused)")
+        #expect(pairs.allSatisfy { $0.client.isQuiet })
+        try lane.daemon.ctl.expect(["close", "--force"] + wanted)
         for pair in pairs.prefix(3) { #expect(try pair.client.receiveToEnd().end == .fin) }
         #expect(pairs[3].client.isQuiet)
         for each in pairs { each.close() }
+        try lane.finish()
+    }
+
+    @Test func byWhatTheyAreLike() throws {
+        let lane = try Lane()
+        let (silent, busy) = (try lane.open(from: "127.7.0.1"), try lane.open(from: "127.7.0.2"))
+        try eventually("it has been silent for a while") {
+            try busy.client.send("x")
+            _ = try busy.backend.receiveText(1)
+            return try lane.daemon.ctl.connections("--idle", "1s").count == 1
+        }
+        #expect(try lane.daemon.ctl.expect("close", "--idle", "1h") == "closed 0 connections\n")
+        #expect(try lane.daemon.ctl.expect("close", "--state", "half_closed") == "closed 0 connections\n")
+        #expect(try lane.daemon.ctl.run("close", "--client", "127.7.0.0/24", "--older", "500ms").status == 8)
+        // One alone wants no force.
+        let filters = ["--service", "default", "--backend", "b1", "--idle", "1s", "--state", "open"]
+        #expect(try lane.daemon.ctl.expect(["close"] + filters) == "closed 1 connection\n")
+        #expect(try silent.client.receiveToEnd() == ([], .fin))
+        #expect(busy.client.isQuiet)
+        silent.close()
+        busy.close()
         try lane.finish()
     }
 

@@ -103,6 +103,19 @@ struct PagesAgreeTests {
             Comparison.differences(of: "event", code: ControlEvent.Kind.allCases.map(\.rawValue), page: page) == [])
     }
 
+    @Test("limpet-control(7): routes, and why they refuse")
+    func routes() throws {
+        let page = try Pages.read("limpet-control.7")
+        let routes = (page.items(in: "TO SHOW") + page.items(in: "TO ACT")).map(\.text)
+            .compactMap { $0.firstMatch(of: /^(GET|POST) \S+/).map { String($0.0) } }
+        #expect(Comparison.differences(of: "route", code: ControlRoutes.all, page: routes) == [])
+        let codes = page.items(in: "REFUSALS").map { $0.text.split(separator: " ").prefix(2).joined(separator: " ") }
+        let known = ControlError.Code.allCases.map {
+            "\($0.rawValue) \($0.httpStatus)\($0 == .tooLarge ? "," : ":")"
+        }
+        #expect(Comparison.differences(of: "refusal", code: known, page: codes) == [])
+    }
+
     @Test("Sections that every page has, in the order of mdoc(7)", arguments: Pages.names)
     func sections(page name: String) throws {
         let page = try Pages.read(name)
@@ -127,7 +140,7 @@ struct PagesAgreeTests {
 
 /// The pages of the source tree.
 enum Pages {
-    static let names = ["limpetd.8", "limpetctl.8", "limpet.toml.5", "limpet-metrics.7"]
+    static let names = ["limpetd.8", "limpetctl.8", "limpet.toml.5", "limpet-metrics.7", "limpet-control.7"]
 
     static func path(of name: String) -> String {
         URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
@@ -140,6 +153,8 @@ enum Pages {
 
     static func required(of name: String) -> [String] {
         switch name {
+        case "limpet-control.7":
+            ["NAME", "DESCRIPTION", "TO SHOW", "TO ACT", "REFUSALS", "FILES", "EXAMPLES", "SEE ALSO"]
         case "limpet-metrics.7": ["NAME", "DESCRIPTION", "EXAMPLES", "SEE ALSO"]
         case "limpet.toml.5": ["NAME", "DESCRIPTION", "EXAMPLES", "DIAGNOSTICS", "SEE ALSO"]
         default: ["NAME", "SYNOPSIS", "DESCRIPTION", "EXIT STATUS", "EXAMPLES", "DIAGNOSTICS", "SEE ALSO"]

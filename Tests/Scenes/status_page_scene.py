@@ -212,7 +212,7 @@ async def play(limpet, browser, pictures):
     await check_keys(browser)
     await browser.picture(os.path.join(pictures, "light.png"))
 
-    await limpet.ctl("drain", NAMES[0])
+    await limpet.ctl("drain", NAMES[0], "--grace", "1h", "--rate", "1/s")
     await browser.until(
         f"{cell(NAMES[0], 1)}?.startsWith('draining') && !document.getElementById('drains-section').hidden",
         "it shows the drain")
@@ -221,7 +221,9 @@ async def play(limpet, browser, pictures):
         await socket.close()
     await browser.until(
         f"document.querySelector('#drains li')?.textContent.includes('{NAMES[0]}: 1 connection left')"
-        " && document.querySelector('#drains progress').value > 0.3", "it shows how far the drain has come")
+        " && document.querySelector('#drains progress').value > 0.3"
+        " && document.querySelector('#drains li').textContent.includes('closing begins in')",
+        "it shows how far the drain has come, and what is next")
     await browser.form(1100, 900, "dark")
     await browser.picture(os.path.join(pictures, "dark.png"))
     await left[0].close()

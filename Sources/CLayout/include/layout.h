@@ -366,7 +366,8 @@ typedef struct {
     uint8_t log_level;  /* for keeper and engine alike: 0 trace … 6 critical */
     uint8_t log_format; /* 0 text, 1 json */
     uint8_t options_due; /* 1: listeners may have socket options of a configuration that no longer counts */
-    uint8_t reserved_bytes[5];
+    uint8_t log_set; /* 1: an operator has set log_level; until the next reload */
+    uint8_t reserved_bytes[4];
     int32_t metrics; /* listening socket of the metrics; 0 or -1: none */
     uint32_t reserved_half;
     uint64_t reserved[3];

@@ -169,4 +169,13 @@ void limpet_capability_name_free(char *_Nonnull name);
 /* Whether the calling thread has the capability in its effective set. */
 int limpet_has_capability(int capability);
 
+/* A program that has the whole terminal, which standard input and output are: another screen, no cursor, keys as they are
+ * pressed. Whatever signal ends or stops the process, a fault of its own among them, the terminal is given back before.
+ * 0, or -1 with errno. */
+int limpet_screen_open(void);
+/* Gives it back. */
+void limpet_screen_close(void);
+/* Whether it must be drawn anew since the last call: its size has changed, or the process was stopped. */
+int limpet_screen_changed(void);
+
 #endif

@@ -32,6 +32,15 @@ public final class ControlClient {
 
     public func listeners() throws(ControlError) -> Reply<ListenersReport> { try get("listeners") }
 
+    public func top() throws(ControlError) -> Reply<TopReport> { try get("top") }
+
+    public func logLevel() throws(ControlError) -> Reply<LogReport> { try get("log") }
+
+    /// - Parameter level: a word of ``LogReport/Level``.
+    public func setLogLevel(_ level: String) throws(ControlError) -> Reply<LogReport> {
+        try post("log", LogBody(level: level))
+    }
+
     public func version() throws(ControlError) -> Reply<EmptyBody> { try get("version") }
 
     /// - Parameter service: nil: of all services.
@@ -120,16 +129,20 @@ public final class ControlClient {
         try post("weight", WeightBody(backend: backend, service: nil, weight: WeightValue(number: weight)))
     }
 
-    public func close(_ ids: [ConnectionID], reset: Bool) throws(ControlError) -> Reply<CloseReport> {
-        try post("close", CloseBody(ids: ids, reset: reset))
+    public func close(_ ids: [ConnectionID], reset: Bool, force: Bool) throws(ControlError) -> Reply<CloseReport> {
+        try post("close", CloseBody(ids: ids, reset: reset, force: force))
     }
 
-    /// - Parameters: one of the two names what is closed.
+    /// Closes all that match what is given.
     public func close(
-        backend: String? = nil, client: String? = nil, reset: Bool, force: Bool
+        service: String? = nil, backend: String? = nil, client: String? = nil, state: String? = nil,
+        older: Duration? = nil, idle: Duration? = nil, reset: Bool, force: Bool
     ) throws(ControlError) -> Reply<CloseReport> {
         try post(
-            "close", CloseBody(backend: backend, client: client, reset: reset, force: force))
+            "close",
+            CloseBody(
+                backend: backend, service: service, client: client, state: state, olderSeconds: older?.inSeconds,
+                idleSeconds: idle?.inSeconds, reset: reset, force: force))
     }
 
     /// - Parameters:

@@ -57,13 +57,10 @@ struct ConnectionFilter {
         if let text = try request.value("service") { service = try names.service(text) }
         if let text = try request.value("backend") { backend = try names.backend(text, in: service) }
         if let text = try request.value("client") {
-            guard let prefix = Prefix(text) else {
-                throw ControlError(.badRequest, "client: \"\(text)\" is not an address or prefix such as 192.0.2.0/24")
-            }
-            client = prefix
+            client = try ConnectionFilter.prefix(text)
         }
         if let text = try request.value("state") {
-            state = try Request.choice("state", text, among: ConnectionRow.State.allCases)
+            state = try ConnectionFilter.state(text)
         }
         older = try request.duration("older")?.inSeconds
         idle = try request.duration("idle")?.inSeconds
@@ -87,5 +84,16 @@ struct ConnectionFilter {
         if let older, row.ageSeconds < older { return false }
         if let idle, row.idleSeconds < idle { return false }
         return true
+    }
+
+    static func prefix(_ text: String) throws(ControlError) -> Prefix {
+        guard let prefix = Prefix(text) else {
+            throw ControlError(.badRequest, "client: \"\(text)\" is not an address or prefix such as 192.0.2.0/24")
+        }
+        return prefix
+    }
+
+    static func state(_ text: String) throws(ControlError) -> ConnectionRow.State {
+        try Request.choice("state", text, among: ConnectionRow.State.allCases)
     }
 }

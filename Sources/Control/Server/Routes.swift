@@ -18,9 +18,14 @@ enum Answer {
 /// Paths, methods, names and force: everything between a request and the plane. Lives on the control event loop.
 struct Routes {
     /// What POST takes, by the first part of the path.
-    private static let changes: Set = [
+    static let changes = [
         "drain", "undrain", "disable", "enable", "weight", "check", "pause", "resume", "close", "rehome", "reload",
-        "upgrade", "shutdown",
+        "upgrade", "shutdown", "log",
+    ]
+    /// What GET takes, by the first part of the path, where that is all of it.
+    static let shows = [
+        "status", "backends", "connections", "listeners", "where", "config", "ready", "version", "events", "metrics",
+        "top", "log", "plan",
     ]
 
     let plane: any ControlPlane
@@ -44,13 +49,11 @@ struct Routes {
         do throws(ControlError) {
             guard request.path.first == "v1", request.path.count > 1 else { throw unknownPath(request) }
             let (route, rest) = (request.path[1], Array(request.path.dropFirst(2)))
-            let isChange = Routes.changes.contains(route)
+            let isChange =
+                Routes.changes.contains(route) && !(request.method == .GET && Routes.shows.contains(route))
             let isShown =
                 rest.isEmpty
-                ? [
-                    "status", "backends", "connections", "listeners", "where", "config", "ready", "version", "events",
-                    "metrics", "plan",
-                ].contains(route)
+                ? Routes.shows.contains(route)
                 : route == "backends" && rest.count <= 2 || route == "upgrades" && rest.count == 1
             guard isShown || isChange && rest.isEmpty else { throw unknownPath(request) }
             guard request.method == (isChange ? .POST : .GET) else {
@@ -104,6 +107,12 @@ struct Routes {
                 throw ControlError(.badRequest, "\"\(rest[0])\" is not the number of an upgrade")
             }
             return reply(try plane.upgrade(id))
+        case "top":
+            try request.allow([])
+            return reply(plane.top())
+        case "log":
+            try request.allow([])
+            return reply(plane.logLevel())
         case "listeners":
             try request.allow([])
             return reply(ListenersReport(listeners: plane.listeners()))
@@ -179,6 +188,9 @@ struct Routes {
                 throw ControlError(.badRequest, "rate: \(rate) is not a whole number from 0 to 100000")
             }
             return reply(try plane.rehome(RehomeRequest(service: service, rate: body.rate), by: caller))
+        case "log":
+            let body = try request.json(LogBody.self, fields: LogBody.CodingKeys.self)
+            return reply(plane.setLogLevel(try Request.choice("level", body.level, among: LogReport.Level.allCases), by: caller))
         case "reload":
             let body = try request.json(ReloadBody.self, fields: ReloadBody.CodingKeys.self)
             return later(try plane.reload(ReloadRequest(dryRun: body.dryRun ?? false), by: caller))
@@ -237,42 +249,24 @@ struct Routes {
     }
 
     private func closeRequest(_ body: CloseBody) throws(ControlError) -> CloseRequest {
-        let reset = body.reset ?? false
+        let (reset, force) = (body.reset ?? false, body.force ?? false)
+        var selector = ConnectionSelector()
+        if let text = body.service { selector.service = try NameDirectory(plane.backends()).service(text) }
+        if let text = body.backend { selector.backend = try resolve(text, in: body.service, evenRemoved: true) }
+        if let text = body.client { selector.client = try ConnectionFilter.prefix(text) }
+        if let text = body.state { selector.state = try ConnectionFilter.state(text) }
+        selector.older = try duration("older_seconds", body.olderSeconds)
+        selector.idle = try duration("idle_seconds", body.idleSeconds)
         if let ids = body.ids {
-            guard body.backend == nil, body.service == nil, body.client == nil else {
-                throw ControlError(.badRequest, "ids come alone, without backend, service or client")
+            guard selector == ConnectionSelector() else {
+                throw ControlError(.badRequest, "ids come alone, without backend, service, client or another filter")
             }
-            return CloseRequest(selector: .ids(ids), reset: reset)
+            return CloseRequest(selector: .ids(ids), reset: reset, force: force)
         }
-        let rows = plane.backends()
-        let selector: CloseRequest.Selector
-        let count: Int?
-        switch (body.backend, body.service, body.client) {
-        case (let backend?, let service, nil):
-            let name = try resolve(backend, in: service, evenRemoved: true)
-            selector = .backend(name)
-            count = rows.filter { $0.fullName == name }.reduce(0) { $0 + $1.connections + $1.connecting }
-        case (nil, let service?, nil):
-            let name = try NameDirectory(rows).service(service)
-            selector = .service(name)
-            count = rows.filter { $0.service == name }.reduce(0) { $0 + $1.connections + $1.connecting }
-        case (nil, nil, let client?):
-            guard let prefix = Prefix(client) else {
-                throw ControlError(
-                    .badRequest, "client: \"\(client)\" is not an address or prefix such as 192.0.2.0/24")
-            }
-            selector = .client(prefix)
-            count = nil
-        case (nil, nil, nil): throw ControlError(.badRequest, "say which: ids, backend, service or client")
-        default: throw ControlError(.badRequest, "say one of backend, service and client")
+        guard selector != ConnectionSelector() else {
+            throw ControlError(.badRequest, "say which: ids, backend, service, client, state, older or idle")
         }
-        if body.force != true, count != 0 {
-            throw ControlError(
-                .needsForce,
-                count.map { "\(counted($0)) would be closed" }
-                    ?? "every connection from \(body.client ?? "") would be closed")
-        }
-        return CloseRequest(selector: selector, reset: reset)
+        return CloseRequest(selector: .matching(selector), reset: reset, force: force)
     }
 
     private func upgradeRequest(_ request: Request, _ caller: Caller) throws(ControlError) -> UpgradeRequest {
@@ -333,5 +327,13 @@ struct Routes {
             return .whole(
                 status: .internalServerError, type: "text/plain", body: ByteBuffer(string: "limpetd: \(error)\n"))
         }
+    }
+}
+
+/// All that the control socket answers, as limpet-control(7) lists it: a method and a path each.
+public enum ControlRoutes {
+    public static var all: [String] {
+        let named = ["backends/NAME", "backends/SERVICE/NAME", "upgrades/ID"]
+        return (Routes.shows + named).map { "GET /v1/\($0)" } + Routes.changes.map { "POST /v1/\($0)" }
     }
 }

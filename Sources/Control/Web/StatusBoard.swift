@@ -110,8 +110,9 @@ public final class StatusBoard {
         nextPage += 1
         pages[nextPage] = send
         if let message = message("history", history.whole) { send(message) }
-        look()
-        if let message = message("update", document()) { send(message) }
+        let rows = plane.backends()
+        look(rows)
+        if let message = message("update", document(rows)) { send(message) }
         if showsClients, clients == nil { countClients() }
         return nextPage
     }
@@ -124,27 +125,27 @@ public final class StatusBoard {
         looks += 1
         let isStep = looks % (StatusHistory.interval / StatusBoard.look) == 1
         guard isStep || !pages.isEmpty else { return }
-        look()
-        if isStep { takeStep() }
+        let rows = plane.backends()
+        look(rows)
+        if isStep { takeStep(rows) }
         guard !pages.isEmpty else { return }
         if isStep { tell(message("step", history.lastStep)) }
         if showsClients, looks % StatusBoard.clientLooks == 0 { countClients() }
-        tell(message("update", document()))
+        tell(message("update", document(rows)))
     }
 
-    private func look() {
-        let now = figures()
+    private func look(_ rows: [BackendRow]) {
+        let now = figures(rows)
         // Two looks that are close to each other say nothing of a rate.
         if let former, now.time - former.time < 1_000_000_000 { return }
         if let former { rates = now.rates(since: former) }
         former = now
     }
 
-    private func takeStep() {
-        let now = figures()
+    private func takeStep(_ rows: [BackendRow]) {
+        let now = figures(rows)
         let rates = formerStep.map { now.rates(since: $0) } ?? self.rates
         formerStep = now
-        let rows = plane.backends()
         var points = [
             "": StatusHistory.Point(
                 connections: plane.status().connections,
@@ -159,16 +160,15 @@ public final class StatusBoard {
         history.add(points)
     }
 
-    private func figures() -> Figures {
+    private func figures(_ rows: [BackendRow]) -> Figures {
         var backends: [String: (total: UInt64, bytesIn: UInt64, bytesOut: UInt64)] = [:]
-        for row in plane.backends() { backends["\(row.fullName)"] = (row.total, row.bytesIn, row.bytesOut) }
+        for row in rows { backends["\(row.fullName)"] = (row.total, row.bytesIn, row.bytesOut) }
         return Figures(
             time: Clock.now(), accepts: plane.listeners().reduce(0) { $0 &+ $1.accepted }, backends: backends)
     }
 
-    private func document() -> StatusDocument {
+    private func document(_ rows: [BackendRow]) -> StatusDocument {
         let status = plane.status()
-        let rows = plane.backends()
         let shown = rows.prefix(StatusBoard.mostBackends)
         let listeners = plane.listeners()
         var names = status.services.map(\.name)
@@ -177,9 +177,10 @@ public final class StatusBoard {
             time: .now, version: version, reason: plane.readiness().reason, status: status, rates: rates,
             services: names.map { name in
                 let own = shown.filter { $0.service == name }
-                let isUp = own.contains { $0.state == .up || $0.state == .full }
+                let configured = own.filter { $0.state != .removed }
+                let isWell = configured.contains { [.up, .full, .checking].contains($0.state) }
                 return StatusDocument.Service(
-                    name: name, panic: !own.isEmpty && !isUp && !own.contains { $0.state == .checking },
+                    name: name, panic: !configured.isEmpty && !isWell,
                     listeners: listeners.filter { $0.service == name }, backends: own)
             }, leftOut: rows.count - shown.count, events: events(), clients: showsClients ? clients ?? [] : nil)
     }

@@ -97,11 +97,16 @@ struct CloseBody: Codable {
     var backend: String?
     var service: String?
     var client: String?
+    var state: String?
+    var olderSeconds: Double?
+    var idleSeconds: Double?
     var reset: Bool?
     var force: Bool?
 
     enum CodingKeys: String, CodingKey, CaseIterable {
-        case ids, backend, service, client, reset, force
+        case ids, backend, service, client, state, reset, force
+        case olderSeconds = "older_seconds"
+        case idleSeconds = "idle_seconds"
     }
 }
 
@@ -129,6 +134,14 @@ struct UpgradeBody: Codable {
     enum CodingKeys: String, CodingKey, CaseIterable {
         case path
         case noRollback = "no_rollback"
+    }
+}
+
+struct LogBody: Codable {
+    var level: String
+
+    enum CodingKeys: String, CodingKey, CaseIterable {
+        case level
     }
 }
 

@@ -96,8 +96,8 @@ public struct ConnectionRow: Codable, Sendable, Equatable {
     public init(
         id: ConnectionID, service: String, listener: Endpoint, backend: String, home: String, client: Endpoint,
         peer: Endpoint, clientLocal: Endpoint, backendAddress: Endpoint, backendLocal: Endpoint?, state: State,
-        ageSeconds: Double, idleSeconds: Double, bytesIn: UInt64, bytesOut: UInt64, worker: Int, awayReason: String? = nil,
-        kernel: Kernel? = nil, position: Int = 0
+        ageSeconds: Double, idleSeconds: Double, bytesIn: UInt64, bytesOut: UInt64, worker: Int,
+        awayReason: String? = nil, kernel: Kernel? = nil, position: Int = 0
     ) {
         self.id = id
         self.service = service

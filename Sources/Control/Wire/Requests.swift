@@ -169,42 +169,6 @@ public struct BackendChange: Codable, Sendable, Equatable {
     }
 }
 
-/// Closes connections: `POST /v1/close`.
-public struct CloseRequest: Sendable, Equatable {
-    public enum Selector: Sendable, Equatable {
-        /// By number; those that have gone are reported as missing.
-        case ids([ConnectionID])
-        /// All of an existing backend.
-        case backend(BackendName)
-        /// All of an existing service.
-        case service(String)
-        /// All whose client's address lies in the prefix.
-        case client(Prefix)
-    }
-
-    public var selector: Selector
-    /// RST instead of FIN.
-    public var reset: Bool
-
-    public init(selector: Selector, reset: Bool) {
-        self.selector = selector
-        self.reset = reset
-    }
-}
-
-/// The answer of `POST /v1/close`.
-public struct CloseReport: Codable, Sendable, Equatable {
-    /// How many connections were told to close.
-    public var closed: Int
-    /// Numbers that were asked for and that no connection has.
-    public var missing: [ConnectionID]
-
-    public init(closed: Int, missing: [ConnectionID] = []) {
-        self.closed = closed
-        self.missing = missing
-    }
-}
-
 /// Brings clients that are away home, by closing their connections at a pace: `POST /v1/rehome`.
 public struct RehomeRequest: Sendable, Equatable {
     /// An existing service; nil: all.

@@ -25,6 +25,9 @@ enum Units {
     /// Seconds for machines, to the millisecond.
     static func seconds(_ value: Double) -> String { fixed(value, 3) }
 
+    /// A number with one decimal.
+    static func tenths(_ value: Double) -> String { fixed(value, 1) }
+
     /// Seconds for machines, to the microsecond.
     static func microseconds(_ value: Double) -> String { fixed(value, 6) }
 

@@ -6,7 +6,7 @@ struct Backends: ShowingVerb {
 
     @OptionGroup var options: GlobalOptions
 
-    @Option(help: ArgumentHelp("Only those of this service.", valueName: "name"))
+    @Option(help: ArgumentHelp("Only those of this service.", valueName: "name"), completion: Completions.service)
     var service: String?
 
     func show(_ client: ControlClient, _ output: Output) throws(ControlError) {

@@ -11,7 +11,9 @@ struct Check: ActingVerb {
 
     @OptionGroup var options: GlobalOptions
 
-    @Argument(help: "SERVICE/BACKEND, or the backend's name where only one service has it.")
+    @Argument(
+        help: "SERVICE/BACKEND, or the backend's name where only one service has it.",
+        completion: Completions.backend)
     var backend: String
 
     func act(_ client: ControlClient, _ output: Output) throws {

@@ -11,30 +11,34 @@ struct Connections: ShowingVerb {
 
     @OptionGroup var options: GlobalOptions
 
-    @Option(help: ArgumentHelp("Only those of this service.", valueName: "name"))
+    @Option(help: ArgumentHelp("Only those of this service.", valueName: "name"), completion: Completions.service)
     var service: String?
 
-    @Option(help: ArgumentHelp("Only those of this backend.", valueName: "backend"))
+    @Option(help: ArgumentHelp("Only those of this backend.", valueName: "backend"), completion: Completions.backend)
     var backend: String?
 
     @Option(help: ArgumentHelp("Only those whose client's address is this, or lies in this prefix.", valueName: "cidr"))
     var client: String?
 
-    @Option(help: ArgumentHelp("Only those in this state: connecting, open, half_closed, closing.", valueName: "state"))
+    @Option(
+        help: ArgumentHelp("Only those in this state: connecting, open, half_closed, closing.", valueName: "state"),
+        completion: Completions.state)
     var state: String?
 
-    @Option(help: ArgumentHelp("Only those at least this old.", valueName: "duration"), transform: DurationOption.parse)
+    @Option(
+        help: ArgumentHelp("Only those at least this old.", valueName: "duration"), completion: Completions.duration,
+        transform: DurationOption.parse)
     var older: DurationOption?
 
     @Option(
         help: ArgumentHelp("Only those without a byte for at least this time.", valueName: "duration"),
-        transform: DurationOption.parse)
+        completion: Completions.duration, transform: DurationOption.parse)
     var idle: DurationOption?
 
     @Option(
         help: ArgumentHelp(
             "Sort by id, age (oldest first), idle (longest first), bytes (most first), client or backend.",
-            valueName: "column"))
+            valueName: "column"), completion: Completions.order)
     var sort: String?
 
     @Option(help: ArgumentHelp("At most this many rows.", valueName: "n"))

@@ -16,7 +16,9 @@ struct Drain: ActingVerb {
 
     @OptionGroup var options: GlobalOptions
 
-    @Argument(help: "SERVICE/BACKEND, or the backend's name where only one service has it.")
+    @Argument(
+        help: "SERVICE/BACKEND, or the backend's name where only one service has it.",
+        completion: Completions.backend)
     var backend: String
 
     @Option(

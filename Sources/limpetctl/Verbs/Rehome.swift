@@ -13,7 +13,7 @@ struct Rehome: ActingVerb {
 
     @OptionGroup var options: GlobalOptions
 
-    @Argument(help: "The service; without one, all.")
+    @Argument(help: "The service; without one, all.", completion: Completions.service)
     var service: String?
 
     @Option(

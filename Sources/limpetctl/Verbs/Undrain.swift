@@ -6,7 +6,9 @@ struct Undrain: ActingVerb {
 
     @OptionGroup var options: GlobalOptions
 
-    @Argument(help: "SERVICE/BACKEND, or the backend's name where only one service has it.")
+    @Argument(
+        help: "SERVICE/BACKEND, or the backend's name where only one service has it.",
+        completion: Completions.backend)
     var backend: String
 
     func act(_ client: ControlClient, _ output: Output) throws {

@@ -15,7 +15,7 @@ struct Upgrade: ActingVerb {
     @Argument(
         help: ArgumentHelp(
             "The executable (default: the one that limpetd was started from, as it is now). Only root may name one.",
-            valueName: "path"))
+            valueName: "path"), completion: .file())
     var path: String?
 
     @Flag(help: "Never go back to the running version, however the new one fares.")

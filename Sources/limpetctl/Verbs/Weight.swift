@@ -12,7 +12,9 @@ struct Weight: ActingVerb {
 
     @OptionGroup var options: GlobalOptions
 
-    @Argument(help: "SERVICE/BACKEND, or the backend's name where only one service has it.")
+    @Argument(
+        help: "SERVICE/BACKEND, or the backend's name where only one service has it.",
+        completion: Completions.backend)
     var backend: String
 
     @Argument(

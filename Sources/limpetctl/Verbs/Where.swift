@@ -10,10 +10,14 @@ struct Where: ShowingVerb {
     @Argument(help: "The client: ADDRESS, or ADDRESS:PORT where a service hashes the port.")
     var address: String
 
-    @Option(help: ArgumentHelp("As if this backend were not there. May be repeated.", valueName: "backend"))
+    @Option(
+        help: ArgumentHelp("As if this backend were not there. May be repeated.", valueName: "backend"),
+        completion: Completions.backend)
     var without: [String] = []
 
-    @Option(help: ArgumentHelp("The service; needed where there are several.", valueName: "name"))
+    @Option(
+        help: ArgumentHelp("The service; needed where there are several.", valueName: "name"),
+        completion: Completions.service)
     var service: String?
 
     func show(_ client: ControlClient, _ output: Output) throws(ControlError) {

@@ -33,20 +33,24 @@ final class ChildProcess: Sendable {
     /// - Parameters:
     ///   - directory: where `stdout` and `stderr` are written; nil: one of its own, removed at the end.
     ///   - input: a descriptor that becomes its standard input; nil: there is none.
+    ///   - terminal: a descriptor that becomes all three of its standard streams.
     init(
-        _ command: [String], environment: [String: String] = [:], directory: String? = nil, input: Int32? = nil
+        _ command: [String], environment: [String: String] = [:], directory: String? = nil, input: Int32? = nil,
+        terminal: Int32? = nil
     ) throws {
         ownsDirectory = directory == nil
         self.directory = try directory ?? temporaryDirectory()
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
-        if let input {
+        if let terminal {
+            for stream in 0...2 { posix_spawn_file_actions_adddup2(&actions, terminal, Int32(stream)) }
+        } else if let input {
             posix_spawn_file_actions_adddup2(&actions, input, 0)
         } else {
             posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         }
-        for (fd, name) in [(Int32(1), "stdout"), (2, "stderr")] {
+        for (fd, name) in [(Int32(1), "stdout"), (2, "stderr")] where terminal == nil {
             posix_spawn_file_actions_addopen(
                 &actions, fd, "\(self.directory)/\(name)", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0o644)
         }

@@ -104,7 +104,7 @@ enum PageScript {
           if (row.ramp !== null && row.ramp !== undefined) parts.push("starts slowly, " + row.ramp * 100 + " %");
           if (row.away > 0) parts.push(count(row.away) + " away from home");
           if (row.connecting > 0) parts.push(count(row.connecting) + " connecting");
-          if (row.closes_at) parts.push("what is left is closed at " + clock(row.closes_at));
+          if (row.closes_at && !isEmptied(row)) parts.push("what is left is closed at " + clock(row.closes_at));
           if (row.state === "down" && row.check_result) parts.push(row.check_result);
           return parts.join("; ");
         }
@@ -155,20 +155,33 @@ enum PageScript {
           keep(section.querySelector("tbody"), service.backends, row => row.name, makeRow, fillRow);
         }
 
+        function isEmptied(row) {
+          return row.state === "draining" || row.state === "maintenance" && row.connections > 0 && row.drain !== null &&
+            row.drain.phase !== "kept";
+        }
+        function pace(drain) {
+          const about = drain.seconds_left === null ? "" : ", about " + age(drain.seconds_left) + " left";
+          switch (drain.phase) {
+          case "kept": return "none is closed" + (about ? " before the deadline" + about : "");
+          case "grace": return "closing begins in " + age(drain.grace_seconds) + about;
+          case "shedding": return "closing" + (drain.rate === null ? "" : " " + rate(drain.rate) + " a second") + about;
+          case "paused": return "paused" + (drain.reason ? ": " + drain.reason : "");
+          case "closing": return "the deadline has come, and what is left is being closed";
+          default: return "";
+          }
+        }
         function showDrains() {
-          const rows = latest.services.flatMap(service => service.backends)
-            .filter(row => row.state === "draining");
+          const rows = latest.services.flatMap(service => service.backends).filter(isEmptied);
           show($("drains-section"), rows.length > 0);
           keep($("drains"), rows, row => row.service + "/" + row.name,
             row => make("li", { class: "card" }, make("span"), make("progress", { max: "1" })),
             (item, row) => {
               const key = row.service + "/" + row.name;
               const most = Math.max(row.connections, ...series(key, "connections"));
-              const drain = row.drain || {};
-              const how = [drain.phase, drain.reason].filter(part => part).join(": ");
+              const how = row.drain ? pace(row.drain) : "";
               say(item.firstChild, key + ": " + count(row.connections) +
                 (row.connections === 1 ? " connection" : " connections") + " left, draining for " +
-                since(row.intent_since || row.since) + (how ? ", " + how : ""));
+                since(row.intent_since || row.since) + (how ? "; " + how : ""));
               const bar = item.lastChild;
               bar.setAttribute("aria-label", key + ": share of its connections that have gone");
               bar.value = most > 0 ? 1 - row.connections / most : 1;
