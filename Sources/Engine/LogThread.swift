@@ -76,7 +76,7 @@ final class LogThread: Sendable {
     private func run() {
         var writer = AccessLineWriter(Log.settings(region))
         var chunk: [UInt8] = []
-        var tails = [UInt64](repeating: 0, count: region.workerCount)
+        var tails = (0..<region.workerCount).map { region.accessRing($0).pointee.tail }
         var told: UInt64 = 0
         while true {
             told = tell(told)
@@ -103,7 +103,6 @@ final class LogThread: Sendable {
         let topology = self.topology.with { $0 }
         for worker in tails.indices {
             let ring = region.accessRing(worker)
-            tails[worker] = ring.pointee.tail
             // What a damaged counter says is not believed.
             let head = limpet_load64_ordered(&ring.pointee.head)
             if head &- tails[worker] > UInt64(LIMPET_ACCESS_ENTRIES) {

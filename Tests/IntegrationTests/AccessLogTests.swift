@@ -88,6 +88,42 @@ struct AccessLogTests {
         try daemon.stop()
     }
 
+    /// What nobody had read when the engine died is written by the next one, and nothing of what had been.
+    @Test func whatWaitsOutlivesTheEngine() throws {
+        let pipe = try UnreadLog()
+        defer { pipe.remove() }
+        let server = try BackendServer(.closeAtOnce)
+        var setup = Daemon.Setup()
+        setup.backends = [Daemon.Backend(name: "b1", address: server.address)]
+        setup.arguments = ["--access-log", "end"]
+        setup.wrapper = pipe.wrapper
+        let daemon = try Daemon(setup)
+        func connect(_ count: Int) throws {
+            for _ in 0..<count {
+                let client = try daemon.connect()
+                #expect(try client.receiveToEnd().bytes.isEmpty)
+                client.close()
+            }
+        }
+        var text = ""
+        func ids() -> [Substring] {
+            text += pipe.read()
+            return text.matches(of: #/connection ended id=(\S+) /#).map(\.1)
+        }
+        try connect(100)
+        try eventually("they are told of") { ids().count == 100 }
+        pipe.fill()
+        // So many that each worker has more than goes out at once.
+        try connect(200)
+        try daemon.waitUntilIdle()
+        let engine = try daemon.enginePID
+        kill(engine, SIGKILL)
+        _ = try daemon.nextEngine(after: engine)
+        try eventually("these as well") { Set(ids()).count == 300 }
+        #expect(ids().count == 300, "each once")
+        try daemon.stop()
+    }
+
     /// Nobody reads: clients are served, lines are dropped, and how many is said when somebody reads again.
     @Test func aReaderThatStandsStillHoldsNobodyUp() throws {
         let pipe = try UnreadLog()
