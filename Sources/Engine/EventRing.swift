@@ -23,7 +23,9 @@ struct EventRing: EventStore {
 
     func load() -> [(number: UInt64, line: [UInt8])] {
         var found: [(number: UInt64, line: [UInt8])] = []
-        for index in 0..<Int(LIMPET_EVENTS) {
+        // What was never written is not read either: a page of the region that is looked at is a page in memory.
+        let written = min(limpet_load64(&counters.pointee.events), UInt64(LIMPET_EVENTS) - 1)
+        for index in 0...Int(written) {
             let event = base + index
             let number = limpet_load64(&event.pointee.number)
             let length = Int(event.pointee.length)
@@ -37,6 +39,7 @@ struct EventRing: EventStore {
     func append(_ number: UInt64, _ line: [UInt8]) {
         guard line.count <= longest else { return }
         let event = base + Int(number % UInt64(LIMPET_EVENTS))
+        limpet_publish64(&counters.pointee.events, number)
         limpet_publish64(&event.pointee.number, 0)
         limpet_order()
         UnsafeMutableRawBufferPointer(start: limpet_event_text(event), count: line.count).copyBytes(from: line)

@@ -1,6 +1,7 @@
 import CLayout
 import Control
 import Forwarding
+import Glibc
 import Testing
 
 @testable import Engine
@@ -23,6 +24,21 @@ import Testing
         #expect(kept.first?.event.cause == "number 476" && kept.last?.event.cause == "number 1499")
         next.post(ControlEvent(.log))
         #expect(EventHub(in: region).recent(1).first?.number == 1501)
+    }
+
+    @Test func `A ring that nobody has written to takes no memory`() throws {
+        let region = try region()
+        func blocks() -> Int {
+            var status = stat()
+            #expect(fstat(region.memory.descriptor, &status) == 0)
+            return Int(status.st_blocks) * 512
+        }
+        let before = blocks()
+        _ = EventHub(in: region)
+        #expect(blocks() - before <= 8192)
+        post(3, to: EventHub(in: region))
+        #expect(EventHub(in: region).total == 3)
+        #expect(blocks() - before <= 16384)
     }
 
     @Test func `One that an engine died over is left out`() throws {

@@ -112,7 +112,8 @@ typedef struct {
     uint64_t reloads[2];  /* succeeded, refused or failed */
     uint64_t upgrades[3]; /* served, refused, rolled back */
     uint64_t events_dropped;
-    uint64_t reserved[26];
+    uint64_t events;      /* number of the last event that was begun to be written */
+    uint64_t reserved[25];
 } limpet_control_counters;
 
 /* The same. */
