@@ -27,6 +27,9 @@ public struct DrainPace: Sendable, Hashable {
     }
 
     private static let tick: UInt64 = 100_000_000
+    private static let highestRate = 1e6
+    /// Seconds.
+    private static let shortestTime = 0.01
 
     // MARK: In one word
 
@@ -54,8 +57,9 @@ public struct DrainPace: Sendable, Hashable {
         let value = Double(Float(bitPattern: UInt32(word >> 5 & 0xfff_ffff) << 3))
         let isUsable = value > 0 && value.isFinite
         switch word >> 3 & 3 {
-        case 1 where isUsable: speed = .rate(value)
-        case 2 where isUsable: speed = .over(value)
+        // Whatever a damaged word says, nobody is to stumble over it again and again.
+        case 1 where isUsable: speed = .rate(min(value, DrainPace.highestRate))
+        case 2 where isUsable: speed = .over(max(value, DrainPace.shortestTime))
         default: speed = .none
         }
         switch word & 3 {

@@ -7,7 +7,13 @@ import NIOCore
 
 /// What a change would move, without making it.
 extension Controller {
+    /// Plans that are reckoned at once: each walks over all connections on a thread of its own, beside the workers.
+    private static let mostPlans = 2
+
     func plan(_ request: PlanRequest) throws(ControlError) -> EventLoopFuture<PlanReport> {
+        guard plansUnderWay < Controller.mostPlans else {
+            throw ControlError(.busy, "\(plansUnderWay) other plans are being reckoned: try again")
+        }
         let slot = try find(request.backend)
         guard let service = topology.backends[slot].service else {
             throw ControlError(.noSuchObject, "\(request.backend): no such backend")
@@ -29,6 +35,8 @@ extension Controller {
         let planner = ServicePlanner(region: region, topology: topology)
         let key = self.request.configuration.hashKey
         let promise = eventLoop.makePromise(of: PlanReport.self)
+        plansUnderWay += 1
+        promise.futureResult.assumeIsolated().whenComplete { _ in self.plansUnderWay -= 1 }
         do throws(SystemError) {
             try Threads.startDetached("plan") { [change] in
                 promise.succeed(

@@ -16,7 +16,7 @@ extension Controller {
             let worker = region.worker(index)
             pipes &+= limpet_load64(&worker.pointee.pipes)
             held &+= limpet_load64(&worker.pointee.pipes_held)
-            highest = max(highest, worker.pointee.highest)
+            highest = max(highest, limpet_load_signed32(&worker.pointee.highest))
             return TopReport.Worker(
                 worker: index, connections: Int(clamping: limpet_load64(&worker.pointee.open)),
                 processorSeconds: Double(workers.processorTime(ofWorker: index)) / 1e9)

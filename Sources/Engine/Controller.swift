@@ -52,6 +52,8 @@ final class Controller: ControlPlane, @unchecked Sendable {
     var resetChecks: [Int: UInt64] = [:]
     var sheddings = Sheddings()
     var drains = Drains()
+    /// Plans that are being reckoned.
+    var plansUnderWay = 0
     /// Closes connections at a pace while the daemon ends.
     var departure: Departure?
     var slowStarts = SlowStarts()

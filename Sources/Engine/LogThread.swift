@@ -158,7 +158,7 @@ final class LogThread: Sendable {
         return AccessLine(
             time: Clock.wall() &- (Clock.now() &- entry.time), id: entry.id, client: client?.description,
             peer: entry.peer.endpoint?.description,
-            listener: region.listener(Int(entry.listener)).pointee.address.endpoint?.description ?? "-",
+            listener: listenerName(entry.listener),
             service: serviceName(entry, topology), backend: backendName(entry.backend, topology),
             home: backendName(entry.home, topology),
             away: isAway ? awayWord(entry.away_reason) : nil,
@@ -174,6 +174,11 @@ final class LogThread: Sendable {
         let reason = AwayReason(rawValue: reason) ?? .home
         // It had come home, and the configuration has made another its home since.
         return reason == .home ? "moved" : reason.word
+    }
+
+    private func listenerName(_ slot: UInt16) -> String {
+        guard slot < region.listenerSlots else { return "-" }
+        return region.listener(Int(slot)).pointee.address.endpoint?.description ?? "-"
     }
 
     private func backendName(_ slot: UInt16, _ topology: Topology) -> String? {

@@ -73,6 +73,7 @@ extension Worker {
         guard let peer = peerAddress.endpoint else {
             // It is gone already.
             turnAway(descriptor, listener, nil, .clientReset)
+            releasePlace()
             return
         }
         let clean = Endpoint(address: peer.address.unmapped, port: peer.port)
@@ -85,12 +86,14 @@ extension Worker {
                 default: .serviceLimit
                 }
             turnAway(descriptor, listener, clean, reason)
+            releasePlace()
             return
         }
         guard let slot = free.take() else {
             // Cannot be: a slice covers the whole limit.
             leave(listener.service, clean.address)
             turnAway(descriptor, listener, clean, .local)
+            releasePlace()
             return
         }
         let record = records + slot
@@ -154,7 +157,6 @@ extension Worker {
         StreamSocket.resetOnClose(descriptor)
         Descriptor.close(descriptor)
         recordRefusal(reason, client, listener)
-        releasePlace()
     }
 
     /// Says in the record where the client belongs, as the table sees it.

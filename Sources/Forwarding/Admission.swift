@@ -28,20 +28,22 @@ extension SharedRegion {
 extension Worker {
     /// What is watched for at a listener now.
     func interest(_ listener: WorkerListener) -> Poller.Interest {
-        listening == .yes && region.admission(of: Int(listener.listener)) != .paused ? .read : []
+        switch region.admission(of: Int(listener.listener)) {
+        case .open: listening == .yes ? .read : []
+        case .paused: []
+        // Nobody who is reset takes a place.
+        case .refusing: listening == .yes || listening == .atLimit ? .read : []
+        }
     }
 
     /// Resets who waits at a listening socket. True: perhaps there are more.
     mutating func refuseBatch(_ listener: WorkerListener) -> Bool {
-        guard listening == .yes else { return false }
+        guard listening == .yes || listening == .atLimit else { return false }
         for _ in 0..<Worker.acceptsPerTurn {
-            // It gets no record, so the limit is none for it; but it is turned away like those that had a place.
-            _ = limpet_fetch_add64(&region.header.pointee.open, 1)
             switch StreamSocket.accept(listener.descriptor, peer: &peerAddress) {
             case .success(let descriptor):
                 turnAway(descriptor, listener, peerAddress.endpoint, .paused)
             case .failure(let error):
-                releasePlace()
                 if error == .wouldBlock { return false }
                 if error.isLackOfDescriptors {
                     limpet_bump64(&own.pointee.descriptor_failures, 1)

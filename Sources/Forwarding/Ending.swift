@@ -52,8 +52,10 @@ extension Worker {
             limpet_publish8(&record.pointee.end_flags, record.pointee.end_flags | UInt8(LIMPET_END_COUNTED))
             inject(LIMPET_AT_END_FLAGGED)
             let metrics = region.metrics(ofWorker: index)
-            if record.pointee.end == 0 { limpet_publish8(&record.pointee.end, EndReason.unknown.rawValue) }
-            limpet_bump64(limpet_closed(metrics, Int32(record.pointee.end)), 1)
+            // A damaged number would count somewhere else.
+            let reason = EndReason(rawValue: record.pointee.end) ?? .unknown
+            if record.pointee.end != reason.rawValue { limpet_publish8(&record.pointee.end, reason.rawValue) }
+            limpet_bump64(limpet_closed(metrics, Int32(reason.rawValue)), 1)
             let lasted = now - min(now, record.pointee.opened)
             limpet_observe_duration(&metrics.pointee.duration, lasted / 1000)
             inject(LIMPET_AT_END_COUNTED)

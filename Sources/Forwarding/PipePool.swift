@@ -129,7 +129,8 @@ struct PipePool: ~Copyable {
         }
         do {
             free[0] = try Pipe.open(capacity: existing < large ? PipePool.largest : PipePool.ordinary)
-            counters.pointee.highest = max(counters.pointee.highest, free[0].read, free[0].write)
+            limpet_store_signed32(
+                &counters.pointee.highest, max(counters.pointee.highest, free[0].read, free[0].write))
             freeCount = 1
             existing += 1
             limpet_store64(&counters.pointee.pipes, UInt64(existing))

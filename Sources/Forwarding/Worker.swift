@@ -177,7 +177,7 @@ struct Worker: ~Copyable {
     /// Remembers how far up the descriptors go: the sweep of the next engine looks no further.
     @inline(__always)
     func noteHighest(_ descriptor: Int32) {
-        if descriptor > own.pointee.highest { own.pointee.highest = descriptor }
+        if descriptor > own.pointee.highest { limpet_store_signed32(&own.pointee.highest, descriptor) }
     }
 
     private mutating func readMail() {

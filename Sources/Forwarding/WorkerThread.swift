@@ -126,12 +126,17 @@ public final class WorkerPool: Sendable {
 
     /// ns of processor time that a worker's thread has used since this engine began; 0 once it has ended.
     public func processorTime(ofWorker index: Int) -> UInt64 {
-        threads.with { Threads.processorTime($0[index]) ?? 0 }
+        threads.with { $0.indices.contains(index) ? Threads.processorTime($0[index]) ?? 0 : 0 }
     }
 
     /// Waits until all have stopped; `stop` must have been posted.
     public func join() {
-        for thread in threads.with({ $0 }) { Threads.join(thread) }
+        // Nobody may ask for the time of a thread that was joined.
+        let ended = threads.with { threads in
+            defer { threads = [] }
+            return threads
+        }
+        for thread in ended { Threads.join(thread) }
     }
 }
 

@@ -78,8 +78,8 @@ public enum LogOutput {
                 if let text = takeDropped(&state, lost) { put(Array(text.utf8)) }
                 return put(Array(line.utf8))
             }
-            if isFree, line.utf8.count <= piece, hasRoom(within: 0) {
-                if let text = takeDropped(&state, lost) { put(Array(text.utf8)) }
+            // One write and no more: there may be no room for a second.
+            if isFree, state.dropped == 0, line.utf8.count <= piece, hasRoom(within: 0) {
                 return put(Array(line.utf8))
             }
             guard state.bytes + line.utf8.count <= queueLimit else { return drop(&state) }

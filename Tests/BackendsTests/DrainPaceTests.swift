@@ -35,11 +35,16 @@ import Testing
 
     /// Whatever lies there, nothing of it makes a rate that cannot be worked with.
     @Test func garbageIsNoSpeed() {
-        for word in [UInt64.max, 1 << 3, 2 << 3, 3 << 3, 0xf_ffff_fff8, (0x7f80_0000 >> 3) << 5 | 1 << 3] as [UInt64] {
-            switch DrainPace(word: word).speed {
+        for word in [UInt64.max, 1 << 3, 2 << 3, 3 << 3, 0xf_ffff_fff8, 1 << 3 | (0x7f7f_ffff >> 3) << 5, 2 << 3 | 1 << 5, (0x7f80_0000 >> 3) << 5 | 1 << 3] as [UInt64] {
+            let pace = DrainPace(word: word)
+            switch pace.speed {
             case .none: break
             case .rate(let value), .over(let value): #expect(value > 0 && value.isFinite)
             }
+            guard let rate = pace.rate(for: 1_000_000) else { continue }
+            let candidate = Shedder.Candidate(position: 0, id: 1, opened: 0, active: 0)
+            var shedder = Shedder([candidate], order: pace.order, rate: rate, now: 0)
+            #expect(shedder.step(now: .max) { _ in 0 }.count <= 1)
         }
     }
 

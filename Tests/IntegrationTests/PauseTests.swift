@@ -88,4 +88,25 @@ struct PauseTests {
         try daemon.waitUntilIdle()
         try daemon.stop()
     }
+
+    /// Who is reset takes no place, and needs none.
+    @Test func whoArrivesIsRefusedAtTheLimitToo() throws {
+        let server = try BackendServer(.greet("b1"))
+        let reloadable = try Reloadable([server], settings: ["max-connections = 1"])
+        let (daemon, ctl) = (reloadable.daemon, reloadable.ctl)
+        let first = try reloadable.client(from: "127.0.0.1")
+        let waiting = try daemon.connect()
+        try eventually("accepting pauses") { try state(reloadable) == "paused" }
+        try ctl.expect("pause", "chat", "--refuse")
+        #expect(try waiting.receiveToEnd().end == .reset)
+        for _ in 0..<3 {
+            guard let client = try? daemon.connect() else { continue }
+            #expect(try client.receiveToEnd().end == .reset)
+        }
+        try expectEcho(first)
+        try ctl.expect("resume", "chat")
+        first.close()
+        try daemon.waitUntilIdle()
+        try daemon.stop()
+    }
 }

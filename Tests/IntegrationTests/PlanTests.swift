@@ -86,4 +86,18 @@ struct PlanTests {
         for client in clients { client.close() }
         try reloadable.daemon.stop()
     }
+
+    @Test func manyAtOnceAreAnsweredOrToldToComeAgain() throws {
+        let (reloadable, clients, _) = try scene(20)
+        let ctl = reloadable.ctl
+        let asked = (0..<12).map { number in Background("plan \(number)") { try ctl.run("plan", "drain", "b1") } }
+        let answers = try asked.map { try $0.value() }
+        #expect(answers.contains { $0.status == 0 })
+        for answer in answers where answer.status != 0 {
+            #expect(answer.status == 1 && answer.stderr.contains("try again"), "\(answer)")
+        }
+        try ctl.expect("plan", "drain", "b1")
+        for client in clients { client.close() }
+        try reloadable.daemon.stop()
+    }
 }

@@ -36,6 +36,12 @@ static inline _Bool limpet_take(uint64_t *_Nonnull word, uint64_t limit) {
     return 0;
 }
 static inline uint32_t limpet_load32(const uint32_t *_Nonnull word) { return __atomic_load_n(word, __ATOMIC_RELAXED); }
+static inline int32_t limpet_load_signed32(const int32_t *_Nonnull word) {
+    return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+static inline void limpet_store_signed32(int32_t *_Nonnull word, int32_t value) {
+    __atomic_store_n(word, value, __ATOMIC_RELAXED);
+}
 static inline void limpet_store32(uint32_t *_Nonnull word, uint32_t value) {
     __atomic_store_n(word, value, __ATOMIC_RELAXED);
 }
