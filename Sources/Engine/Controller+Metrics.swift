@@ -257,7 +257,8 @@ extension Controller {
     // MARK: The process
 
     private func writeProcess(_ text: inout MetricsText) {
-        let highest = (0..<region.workerCount).map { limpet_load_signed32(&region.worker($0).pointee.highest) }.max() ?? 0
+        let workers = 0..<region.workerCount
+        let highest = workers.map { limpet_load_signed32(&region.worker($0).pointee.highest) }.max() ?? 0
         text.write(MetricCatalogue.processCPU) { $0.add(Double(ProcessUsage.processorTime) / 1e9) }
         text.write(MetricCatalogue.processOpenDescriptors) {
             $0.add(ProcessUsage.openDescriptors(below: highest + 512))

@@ -35,7 +35,11 @@ import Testing
 
     /// Whatever lies there, nothing of it makes a rate that cannot be worked with.
     @Test func garbageIsNoSpeed() {
-        for word in [UInt64.max, 1 << 3, 2 << 3, 3 << 3, 0xf_ffff_fff8, 1 << 3 | (0x7f7f_ffff >> 3) << 5, 2 << 3 | 1 << 5, (0x7f80_0000 >> 3) << 5 | 1 << 3] as [UInt64] {
+        let words: [UInt64] = [
+            .max, 1 << 3, 2 << 3, 3 << 3, 0xf_ffff_fff8, 1 << 3 | (0x7f7f_ffff >> 3) << 5, 2 << 3 | 1 << 5,
+            (0x7f80_0000 >> 3) << 5 | 1 << 3,
+        ]
+        for word in words {
             let pace = DrainPace(word: word)
             switch pace.speed {
             case .none: break
