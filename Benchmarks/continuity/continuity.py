@@ -13,6 +13,7 @@ and as limpetd itself says: from the death to the workers' return; from parking 
 The daemon is started anew after two deaths, because it holds the third one's successor back.
 """
 import argparse
+import contextlib
 import math
 import os
 import pathlib
@@ -45,7 +46,8 @@ def echo_server():
     while True:
         peer, _ = listener.accept()
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with peer:
+        with peer, contextlib.suppress(ConnectionError):
+            # Checks of its health end with RST.
             while data := peer.recv(64):
                 peer.sendall(data)
 
