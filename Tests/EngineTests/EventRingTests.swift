@@ -2,6 +2,7 @@ import CLayout
 import Control
 import Forwarding
 import Glibc
+import Linux
 import Testing
 
 @testable import Engine
