@@ -56,9 +56,10 @@ public enum OrphanSweep {
     }
 }
 
-/// Where clients may have come from, a listener that a reload has just removed included.
+/// Where an unrecorded socket may have been accepted, a listener that a reload has just removed included.
 private struct KnownListener {
-    let slot: UInt16
+    /// nil: it is the metrics' own, and whoever came by it is no client.
+    let slot: UInt16?
     let address: Endpoint
 
     static func all(_ region: SharedRegion) -> [KnownListener] {
@@ -71,10 +72,20 @@ private struct KnownListener {
             let listener = KnownListener(slot: UInt16(slot), address: address)
             if Int(state.pointee.used) == LIMPET_SLOT_LIVE { live.append(listener) } else { retired.append(listener) }
         }
-        // An address of its own comes before the wildcard of the same port, and what is in use before what was.
-        return [live, retired].flatMap { listeners in
+        // An address of its own comes before the wildcard of the same port, and what is in use before what was. The metrics
+        // may have the address of a listener that was removed. They never have that of one in use: there the number of
+        // their socket is another's by now, as a version that did not know of it had closed it.
+        return [live, metrics(region), retired].flatMap { listeners in
             listeners.filter { !$0.address.address.isUnspecified } + listeners.filter(\.address.address.isUnspecified)
         }
+    }
+
+    private static func metrics(_ region: SharedRegion) -> [KnownListener] {
+        let named = region.continuity.pointee.metrics
+        guard named > 0, StreamSocket.isListening(named), let address = StreamSocket.localEndpoint(named) else {
+            return []
+        }
+        return [KnownListener(slot: nil, address: address)]
     }
 
     func takes(_ local: Endpoint) -> Bool {

@@ -132,6 +132,33 @@ import Testing
         done()
     }
 
+    /// A reload has removed the listener, and another has given its address to the metrics: who asks for those is no client.
+    @Test(arguments: ["127.0.0.1:0", "0.0.0.0:0"]) func whoAsksForTheMetricsIsNoClient(address: String) throws {
+        let web = Self.raise(
+            try StreamSocket.listen(on: try Endpoint(parsing: address), shared: false, options: SocketOptions()))
+        let port = try #require(StreamSocket.localEndpoint(web)).port
+        region.continuity.pointee.metrics = web
+        region.listener(0).pointee.address.set(Endpoint(address: IPAddress(v4: 0x7f00_0001), port: port))
+        region.listener(0).pointee.used = UInt8(LIMPET_SLOT_RETIRED)
+        let asking = try connect(web)
+        let client = try connect(wildcard)
+        #expect(sweep() == [AcceptedSocket(descriptor: client.accepted, listener: 1)])
+        #expect(!isOpen(asking.accepted))
+        #expect(isOpen(web))
+        close(asking.client)
+        close(client.client)
+        done()
+    }
+
+    /// A version that did not know of the metrics' socket has closed it, and its number is a listener's now.
+    @Test func aNumberThatIsAListenersNowIsNotTheMetrics() throws {
+        region.continuity.pointee.metrics = listener
+        let pair = try connect(listener)
+        #expect(sweep() == [AcceptedSocket(descriptor: pair.accepted, listener: 0)])
+        close(pair.client)
+        done()
+    }
+
     enum Doom: CaseIterable, Sendable {
         case lingers, wasWritten, wasRead, wasShut, wasReset, otherListener
     }

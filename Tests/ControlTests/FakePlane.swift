@@ -24,6 +24,9 @@ final class FakePlane: ControlPlane, Sendable {
         var callers: [Caller] = []
         /// Slots that walks have looked at.
         var slotsSeen = 0
+        /// What the metrics are, and how often they were asked for.
+        var metrics = "# HELP limpet_ready Whether.\n# TYPE limpet_ready gauge\nlimpet_ready 1\n"
+        var scrapes = 0
         /// Times that the kernel was asked about a connection.
         var kernelLooks = 0
         /// Times that ``FakePlane/top()`` was asked for: each is a second later.
@@ -261,7 +264,12 @@ final class FakePlane: ControlPlane, Sendable {
         }
     }
 
-    func metrics() -> String { "# HELP limpet_ready Whether.\n# TYPE limpet_ready gauge\nlimpet_ready 1\n" }
+    func metrics() -> String {
+        with { state in
+            state.scrapes += 1
+            return state.metrics
+        }
+    }
 
     func top() -> TopReport {
         let (backends, listeners) = (backends(), listeners())

@@ -79,7 +79,7 @@ func makeTemporaryDirectory() throws -> String {
 }
 
 /// A client that knows bytes and nothing of HTTP. Reads wait, at most a minute.
-final class RawClient {
+final class RawClient: Sendable {
     private let descriptor: Int32
 
     init(_ path: String) throws {
@@ -112,10 +112,18 @@ final class RawClient {
         return Array(bytes.prefix(count))
     }
 
+    /// Waits until there is something to read, and leaves it there.
+    func waitForAnswer() {
+        var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        while poll(&entry, 1, 60_000) < 0 && errno == EINTR {}
+    }
+
     /// Waits until the other side has closed, without reading what it has sent.
-    func waitForHangUp() {
+    /// - Returns: false: it has not, within a minute.
+    @discardableResult func waitForHangUp() -> Bool {
         var entry = pollfd(fd: descriptor, events: 0, revents: 0)
         while poll(&entry, 1, 60_000) < 0 && errno == EINTR {}
+        return entry.revents & Int16(POLLHUP) != 0
     }
 
     func readToEnd() throws -> String {

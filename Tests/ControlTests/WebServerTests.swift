@@ -14,7 +14,7 @@ import Testing
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let server: NIOLoopBound<WebServer>
         let board: NIOLoopBound<StatusBoard>
-        private let plane = FakePlane()
+        let plane = FakePlane()
         private let socket: ControlSocket
 
         init(_ limits: WebLimits) throws {
@@ -144,6 +144,51 @@ import Testing
             let all = try client.readToEnd()
             #expect(all.components(separatedBy: "HTTP/1.1 200 OK").count == 51)
             #expect(all.contains("HTTP/1.0 404"))
+            client.close()
+        }
+    }
+
+    /// The one who asks and does not read: its answers are made as it takes them, others have their turn, and it is cut off
+    /// although it goes on asking.
+    @Test(arguments: [("/metrics", 10_000), ("/live", 1_000_000)])
+    func whoAsksAndDoesNotReadIsCutOff(path: String, requests: Int) throws {
+        try run {
+            $0.answerTime = .seconds(2)
+        } _: { running in
+            running.plane.with { $0.metrics = String(repeating: "x", count: 64 * 1024) }
+            let greedy = try running.client()
+            let asking = Thread {
+                let some = String(repeating: "GET \(path) HTTP/1.1\r\n\r\n", count: 100)
+                for _ in 0..<requests / 100 {
+                    // It has been cut off, or all was taken.
+                    guard (try? greedy.send(some)) != nil else { return }
+                }
+            }
+            asking.start()
+            greedy.waitForAnswer()
+            let other = try running.client()
+            try ask(other)
+            #expect(greedy.waitForHangUp())
+            while !asking.isFinished { usleep(1000) }
+            try ask(other)
+            // What the kernel keeps for it, and one more.
+            #expect(running.plane.with { $0.scrapes } < 64)
+            for client in [greedy, other] { client.close() }
+        }
+    }
+
+    @Test func aLargeAnswerComesWholeAndTheNextAfterIt() throws {
+        try run { running in
+            let text = String(repeating: "0123456789abcdef", count: 256 * 1024)
+            running.plane.with { $0.metrics = text }
+            let client = try running.client()
+            let question = "GET /metrics HTTP/1.1\r\n\r\n"
+            try client.send(question + question + "HEAD /metrics HTTP/1.1\r\n\r\n" + "GET / HTTP/1.0\r\n\r\n")
+            let parts = try client.readToEnd().components(separatedBy: "\r\n\r\n")
+            try #require(parts.count == 5)
+            #expect(parts[1].hasPrefix(text) && parts[2].hasPrefix(text))
+            #expect(parts[1].count - text.count == parts[2].count - text.count)
+            #expect(parts[3].hasPrefix("HTTP/1.0 404"))
             client.close()
         }
     }

@@ -119,10 +119,14 @@ public final class EventHub: @unchecked Sendable {
     ///   - count: nil: not known.
     ///   - place: of the next event that is told.
     func missedLine(_ count: UInt64?, before place: UInt64) -> [UInt8] {
-        if let store { store.addMissed(count ?? 1) } else { ownMissed += count ?? 1 }
         var event = ControlEvent(.missed, count: count.map { Int(clamping: $0) })
         event.cursor = EventCursor(epoch: epoch, number: place - min(place, 1)).description
         return encoded(event, .now) ?? []
+    }
+
+    /// Counts what a reader was too slow for.
+    func addMissed(_ count: UInt64) {
+        if let store { store.addMissed(count) } else { ownMissed += count }
     }
 
     /// Nothing more is going to happen.

@@ -14,6 +14,9 @@ final class EventReading {
     private var place: UInt64
     /// The cursor was of another start of the daemon: how much has happened since is not known.
     private var isLost: Bool
+    /// It has looked once: what it misses from then on, it misses because it does not read. What it came too late for is
+    /// nobody's fault, and would be counted anew with each that asks with an old cursor.
+    private var hasBegun = false
     private var subscription: Int?
 
     /// - Parameters:
@@ -50,6 +53,7 @@ final class EventReading {
 
     /// The next lines; nil: there are none for now.
     func next() -> ByteBuffer? {
+        defer { hasBegun = true }
         guard !isAtEnd else { return nil }
         let (missed, events) = hub.events(from: place, limit: EventReading.batch)
         let first = events.first?.number ?? hub.end
@@ -59,6 +63,7 @@ final class EventReading {
             lines.writeInteger(UInt8(ascii: "\n"))
         }
         if isLost || missed > 0 { add(hub.missedLine(isLost ? nil : missed, before: first)) }
+        if hasBegun, missed > 0 { hub.addMissed(missed) }
         for event in events { add(event.line) }
         isLost = false
         place = events.last.map { $0.number + 1 } ?? hub.end

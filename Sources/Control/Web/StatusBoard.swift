@@ -96,6 +96,7 @@ public final class StatusBoard {
         history = StatusHistory()
         former = nil
         formerStep = nil
+        clients = nil
         let open = pages.values
         pages = [:]
         for send in open { send(nil) }
@@ -191,24 +192,22 @@ public final class StatusBoard {
     private func countClients() {
         guard !isCounting else { return }
         isCounting = true
-        count(plane.connections(), [:])
+        goOn(ClientCount(plane.connections(), limit: StatusBoard.mostClients))
     }
 
-    private func count(_ walk: any ConnectionCursor, _ counts: [String: Int]) {
-        var counts = counts
-        guard let rows = walk.next(limit: 256), !pages.isEmpty else {
+    private func goOn(_ count: ClientCount) {
+        // Half a count says nothing: it is thrown away where nobody waits for it any more.
+        guard !pages.isEmpty, showsClients else {
             isCounting = false
-            guard showsClients else { return }
-            let most = counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.prefix(StatusBoard.shownClients)
-            clients = most.map { StatusDocument.Client(client: $0.key, connections: $0.value) }
             return
         }
-        for row in rows {
-            let client = "\(row.client.address)"
-            if counts[client] != nil || counts.count < StatusBoard.mostClients { counts[client, default: 0] += 1 }
+        guard count.step() else {
+            isCounting = false
+            clients = count.most(StatusBoard.shownClients)
+            return
         }
-        let next = NIOLoopBound((self, walk), eventLoop: eventLoop)
-        eventLoop.execute { [counts] in next.value.0.count(next.value.1, counts) }
+        let next = NIOLoopBound((self, count), eventLoop: eventLoop)
+        eventLoop.execute { next.value.0.goOn(next.value.1) }
     }
 
     // MARK: Telling

@@ -13,7 +13,7 @@ final class WebHandler: ChannelInboundHandler {
     private var head: HTTPRequestHead?
     private var closesAfterReply = false
     private var deadline: Scheduled<Void>?
-    /// From the head of a request until its answer was handed to the kernel.
+    /// From the head of a request until its answer was handed to the kernel and has ended.
     private(set) var isAnswering = false
     /// Number of the status page that is told what happens; nil: none is.
     private var page: Int?
@@ -79,6 +79,7 @@ final class WebHandler: ChannelInboundHandler {
     }
 
     private func send(_ answer: WebAnswer, _ context: ChannelHandlerContext) {
+        isAnswering = true
         close(context, in: limits.answerTime)
         let isOld = head.map { $0.version.major == 1 && $0.version.minor == 0 } ?? false
         var headers = HTTPHeaders([
@@ -95,16 +96,37 @@ final class WebHandler: ChannelInboundHandler {
         if closesAfterReply { headers.add(name: "Connection", value: "close") }
         if isOld, !closesAfterReply { headers.add(name: "Connection", value: "keep-alive") }
         let response = HTTPResponseHead(version: isOld ? .http1_0 : .http1_1, status: answer.status, headers: headers)
-        context.write(wrapOutboundOut(.head(response)), promise: nil)
+        var written = context.write(wrapOutboundOut(.head(response)))
         if answer.isStream, head?.method != .HEAD { return follow(context) }
         // The answer to HEAD ends with its header, whatever that says of a body (RFC 9112 section 6.3).
-        if head?.method != .HEAD { context.write(wrapOutboundOut(.body(.byteBuffer(answer.body))), promise: nil) }
-        head = nil
+        if head?.method != .HEAD { written = context.write(wrapOutboundOut(.body(.byteBuffer(answer.body)))) }
+        context.flush()
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-        context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in
+        written.whenSuccess {
             let (handler, context) = bound.value
-            handler.replied(context)
+            handler.planEnd(context)
         }
+    }
+
+    /// Lets the loop serve everybody else, and then ends the answer, all of which the kernel has: that lets the next request
+    /// of a pipeline in. Before, one who asks and does not read would be answered into memory.
+    private func planEnd(_ context: ChannelHandlerContext) {
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        context.eventLoop.execute {
+            let (handler, context) = bound.value
+            handler.end(context)
+        }
+    }
+
+    private func end(_ context: ChannelHandlerContext) {
+        guard context.channel.isActive else { return }
+        let isLast = closesAfterReply
+        head = nil
+        isAnswering = false
+        // No byte of it is left to send; the next request may come from within.
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        if isLast { return context.close(promise: nil) }
+        if !isAnswering, context.channel.isActive { close(context, in: limits.idleTime) }
     }
 
     /// Tells a status page what happens, until it goes. One that does not read is told less.
@@ -119,15 +141,6 @@ final class WebHandler: ChannelInboundHandler {
             context.writeAndFlush(handler.wrapOutboundOut(.body(.byteBuffer(message))), promise: nil)
         }
         context.flush()
-    }
-
-    private func replied(_ context: ChannelHandlerContext) {
-        guard context.channel.isActive else { return }
-        if closesAfterReply { return context.close(promise: nil) }
-        // A pipelined request may already be under way.
-        guard head == nil else { return }
-        isAnswering = false
-        close(context, in: limits.idleTime)
     }
 
     private func close(_ context: ChannelHandlerContext, in time: TimeAmount) {
