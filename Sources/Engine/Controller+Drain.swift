@@ -15,6 +15,8 @@ extension Controller {
         /// By backend slot: those that have connections yet and are to lose them.
         var running: [Int: Drain] = [:]
         var timer: RepeatedTask?
+        /// Number of the last event that an engine before has posted.
+        var inherited: UInt64 = 0
     }
 
     struct Drain {
@@ -28,9 +30,17 @@ extension Controller {
         /// When connections are looked for again that were not there before.
         fileprivate var nextSearch: UInt64 = 0
         fileprivate var lastStep: UInt64
-        fileprivate var hasBegun = false
+        fileprivate var beginning: Beginning
         /// The deadline has come.
         fileprivate var wasDue = false
+    }
+
+    /// Whether it has been told that connections are being closed.
+    fileprivate enum Beginning {
+        case untold
+        /// By an engine before, and not yet that this one goes on.
+        case inherited
+        case told
     }
 
     private static let drainStep = TimeAmount.milliseconds(100)
@@ -44,8 +54,25 @@ extension Controller {
         guard drains.running[slot] == nil, topology.backends[slot].isLive, intent(slot) != .ready, load(slot) > 0,
             region.drainPace(slot).speed != .none || region.closingTime(slot) != nil
         else { return }
-        drains.running[slot] = Drain(lastStep: Clock.now())
+        drains.running[slot] = Drain(lastStep: Clock.now(), beginning: isInherited(slot) ? .inherited : .untold)
         noteDrains()
+    }
+
+    /// Whether an engine before has told that the drain of a backend has begun, and nobody of its end.
+    private func isInherited(_ slot: Int) -> Bool {
+        let backend = topology.backends[slot]
+        for posted in events.recent(EventHub.capacity).reversed()
+        where posted.event.event == .drain && posted.event.service == backend.serviceName
+            && posted.event.backend == backend.configuration.name
+        {
+            if posted.number > drains.inherited { return false }
+            switch posted.event.new {
+            case "begun", "resumed": return true
+            case "done", "ended": return false
+            default: continue
+            }
+        }
+        return false
     }
 
     /// How the drain of a backend stands; nil: it does not drain, and nothing is to be closed.
@@ -145,6 +172,7 @@ extension Controller {
             tellDrain(slot, "paused", cause: hindrance.sentence, level: .warning)
         } else {
             tellDrain(slot, "resumed")
+            if drain.beginning == .inherited { drain.beginning = .told }
         }
     }
 
@@ -192,9 +220,9 @@ extension Controller {
                 DrainPace(speed: .rate(rate), order: pace.order, isForced: pace.isForced, begins: pace.begins), slot)
         }
         drain.shedder = Shedder(candidates, order: pace.order, rate: rate, atOnce: 0, now: now)
-        if !drain.hasBegun {
-            drain.hasBegun = true
-            tellDrain(slot, "begun", connections: candidates.count)
+        if drain.beginning != .told {
+            tellDrain(slot, drain.beginning == .untold ? "begun" : "resumed", connections: candidates.count)
+            drain.beginning = .told
         }
     }
 

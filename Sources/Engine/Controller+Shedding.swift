@@ -91,8 +91,9 @@ extension Controller {
         let rate = request.rate ?? Controller.rehomeRate
         audit("rehome" + (request.service.map { " \($0)" } ?? "") + " --rate \(rate)/s", caller)
         var away: [Int: [Shedder.Candidate]] = [:]
+        var wasRunning = false
         for service in services {
-            sheddings.running[.rehome(service)] = nil
+            if sheddings.running.removeValue(forKey: .rehome(service)) != nil { wasRunning = true }
             away[service] = rate == 0 ? [] : candidates { mayGoHome($0, service) }
         }
         let total = away.values.reduce(0) { $0 + $1.count }
@@ -103,10 +104,13 @@ extension Controller {
                 now: Clock.now())
         }
         noteSheddings()
-        events.post(
-            ControlEvent(
-                .shed, service: request.service, new: rate == 0 ? "ended" : "begun", cause: "rehome, \(rate)/s",
-                count: total, uid: caller.uid))
+        // Where there was nothing to do and is nothing, there is nothing to tell.
+        if wasRunning || total > 0 {
+            events.post(
+                ControlEvent(
+                    .shed, service: request.service, new: total == 0 ? "ended" : "begun", cause: "rehome, \(rate)/s",
+                    count: total, uid: caller.uid))
+        }
         return RehomeReport(connections: total, rate: rate)
     }
 

@@ -105,6 +105,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
 
     /// Takes up what the region says. Once, on the event loop, before anything is asked.
     func begin() {
+        drains.inherited = events.total
         for slot in topology.backends.indices { armClosing(slot) }
         healthKeeper.changed = { [weak self] slot in
             self?.noteHealth(slot)

@@ -150,15 +150,35 @@ struct AccessLogTests {
             text += pipe.read()
             return text.contains("lines of the access log are lost")
         }
-        let lost = try #require(text.firstMatch(of: #/(\d+) lines of the access log are lost/#))
+        // It may be told in parts.
+        func lost() -> Int {
+            text.matches(of: #/(\d+) lines of the access log are lost/#).reduce(0) { $0 + (Int($1.1) ?? 0) }
+        }
         try eventually("all others are there") {
             text += pipe.read()
-            return text.matches(of: #/connection (started|ended) id=\S+ /#).count == count - (Int(lost.1) ?? 0)
+            return text.matches(of: #/connection (started|ended) id=\S+ /#).count == count - lost()
         }
+        var metrics = try daemon.ctl.metrics()
+        #expect(lost() > 0 && metrics["limpet_access_log_dropped_total"] == Double(lost()))
+        #expect(metrics["limpet_log_dropped_total"] == 0)
         #expect(text.matches(of: #/control: close ffffffff/#).count == 20, "the log itself has lost nothing")
         for line in text.split(separator: "\n") where line.contains("connection ended") {
             #expect(line.wholeMatch(of: #/\S+Z info connection ended id=\S+ client=.* by=\w+/#) != nil, "\(line)")
         }
+        // What waits in memory ends with its engine, and the next one says how much that was.
+        pipe.fill()
+        for _ in 0..<20 { try daemon.ctl.run("close", "ffffffff") }
+        let engine = try daemon.enginePID
+        kill(engine, SIGKILL)
+        _ = try daemon.nextEngine(after: engine)
+        metrics = try daemon.ctl.metrics()
+        let dropped = try #require(metrics["limpet_log_dropped_total"])
+        #expect(dropped >= 20)
+        try eventually("the next engine says that they are lost") {
+            text += pipe.read()
+            return text.contains(" \(Int(dropped)) lines of the log are lost")
+        }
+        #expect(try daemon.ctl.metrics()["limpet_access_log_dropped_total"] == Double(lost()))
         try daemon.stop()
     }
 }

@@ -22,6 +22,9 @@ struct ConnectionTableTests {
         #expect(row.backendAddress == lane.listener.address.description)
         #expect(row.backendLocal == pair.backend.peer?.description)
         #expect(row.bytesIn == 3_000_000 && row.bytesOut == 777)
+        let metrics = try lane.daemon.ctl.metrics()
+        #expect(try #require(metrics["limpet_splice_calls_total{result=\"moved\"}"]) > 0)
+        #expect(metrics["limpet_splice_calls_total{result=\"failed\"}"] == 0)
         #expect((0..<2).contains(row.worker))
         try eventually("its idle time grows") { try lane.daemon.connections(1)[0].idleSeconds > 0.5 }
         let later = try lane.daemon.connections(1)[0]

@@ -52,7 +52,7 @@ struct EventTests {
         #expect(
             told.map(\.words).filter { !$0.hasPrefix("drain ") } == [
                 "start 0.1.0", "intent chat ws1 ready drain by", "intent chat ws1 drain ready by",
-                "weight chat ws2 1 7 by", "weight chat ws2 7 1 by", "close by", "shed begun by", "reload unchanged by",
+                "weight chat ws2 1 7 by", "weight chat ws2 7 1 by", "close by", "reload unchanged by",
                 "reload refused by",
             ])
         #expect(told.map(\.number) == Array(1...told.count))

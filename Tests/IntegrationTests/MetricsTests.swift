@@ -117,6 +117,59 @@ struct MetricsTests {
         try reloadable.daemon.stop()
     }
 
+    /// What the daemon and its process are, beside what is known of them by other ways.
+    @Test func surroundings() throws {
+        let server = try BackendServer(.greet("b1"))
+        let reloadable = try Reloadable(
+            [
+                Reloadable.Service(
+                    listen: ["127.0.0.1:0"], settings: ["health = \"tcp\""],
+                    backends: [.init(name: "b1", address: server.address, settings: ["max-connections = 7"])])
+            ], settings: ["max-connections = 123"])
+        let daemon = reloadable.daemon
+        try eventually("it is checked") { try daemon.ctl.backend("b1").state == "up" }
+        let client = try reloadable.client(from: "127.0.0.1")
+        let status = try daemon.ctl.status()
+        var metrics = try daemon.ctl.metrics()
+        let labels = "service=\"chat\""
+        #expect(metrics["limpet_build_info{version=\"\(status.version)\"}"] == 1)
+        #expect(metrics["limpet_config_hash_info{hash=\"\(status.configHash)\"}"] == 1)
+        let mapping = status.services[0].mappingHash
+        #expect(metrics["limpet_mapping_hash_info{\(labels),hash=\"\(mapping)\"}"] == 1)
+        #expect(metrics["limpet_workers"] == 2 && metrics["limpet_connections_limit"] == 123)
+        #expect(metrics["limpet_pipe_pool{state=\"held\"}"] == 0 && metrics["limpet_pipes_refused_total"] == 0)
+        #expect(metrics["limpet_pipe_pool{state=\"free\"}"] == Double(status.pipes) && status.pipes > 0)
+        #expect(try #require(metrics["limpet_pipe_pool_limit"]) >= Double(status.pipes))
+        #expect(metrics["limpet_listener_accepting{\(labels),listener=\"\(daemon.address)\"}"] == 1)
+        #expect(metrics.of("b1", "connections_limit", service: "chat") == 7)
+        #expect(try #require(metrics.of("b1", "check_duration_seconds", service: "chat")) > 0)
+        #expect(metrics["limpet_source_ports{source=\"auto\",\(labels),backend=\"b1\"}"] == 1)
+        let ports = try String(contentsOfFile: "/proc/sys/net/ipv4/ip_local_port_range", encoding: .utf8)
+            .split(whereSeparator: \.isWhitespace).compactMap { Double($0) }
+        #expect(
+            metrics["limpet_source_ports_limit{source=\"auto\",\(labels),backend=\"b1\"}"] == ports[1] - ports[0] + 1)
+        for name in ["0", "1"].map({ "limpet_worker_cpu_seconds_total{worker=\"\($0)\"}" })
+            + ["process_cpu_seconds_total", "process_virtual_memory_bytes"]
+        {
+            #expect(try #require(metrics[name], "\(name)") > 0, "\(name)")
+        }
+        #expect(try #require(metrics["process_max_fds"]) >= 123 * 2)
+        let now = Date().timeIntervalSince1970
+        let (start, engine) = (metrics["limpet_start_time_seconds"], metrics["process_start_time_seconds"])
+        #expect(try #require(start) > now - 86400 && #require(engine) >= #require(start) - 1 && #require(engine) <= now)
+
+        try daemon.ctl.expect("pause", "\(daemon.address)")
+        let former = try daemon.enginePID
+        kill(former, SIGKILL)
+        _ = try daemon.nextEngine(after: former)
+        metrics = try daemon.ctl.metrics()
+        #expect(metrics["limpet_listener_accepting{\(labels),listener=\"\(daemon.address)\"}"] == 0)
+        #expect(metrics["limpet_start_time_seconds"] == start)
+        #expect(try #require(metrics["process_start_time_seconds"]) >= #require(engine))
+        client.close()
+        try daemon.stop()
+    }
+
     /// Failed connects by their reason; reloads by their result; series that come and go.
     @Test func failuresAndReloads() throws {
         let server = try BackendServer(.echo)

@@ -8,7 +8,8 @@ connect again when they are closed. `limpetctl plan drain` says what will happen
     limpetctl drain ws1 --over TIME --deadline TIME --wait
 
   * it succeeds, and no connection is left on that server;
-  * in no second do the other servers get more than twice the clients that are shed in one;
+  * in no second do the other servers get more than twice the clients that are shed in one, as far as this program did not
+    stall; where it did most of the time, all of it is done again;
   * nobody who was on another server is disturbed;
   * everybody lands where the plan said, by server and, for some of them, one by one;
   * after the undrain nobody moves, and a client that comes again is home.
@@ -39,6 +40,12 @@ NAMES = ["ws1", "ws2", "ws3", "ws4", "ws5"]
 DRAINED = "ws1"
 # Whoever stalls for so long, as this program may on a busy machine, cannot tell when the others did what they did.
 STALL = 0.2
+# … and then it tries again, so often in all.
+TRIES = 4
+
+
+class Stalled(Exception):
+    """This program stood still for so long that nothing can be told."""
 
 
 class Servers:
@@ -169,6 +176,8 @@ async def play(limpet, servers, options):
         survivors = [moment for moment, name in servers.accepts if name != DRAINED]
         claim(len(survivors) == len(servers.accepts), f"{DRAINED} got nobody after it was drained")
         most, counted = busiest_second(survivors, watch.stalls)
+        if counted * 2 < len(survivors):
+            raise Stalled(f"only {counted} of {len(survivors)} arrivals lie in seconds without a stall")
         claim(
             most <= 2 * rate + 1,
             f"in the busiest second {most} came, at {rate:.1f} shed in one (of {counted} of {len(survivors)} that can be told)")
@@ -197,7 +206,7 @@ async def play(limpet, servers, options):
         await asyncio.gather(*(client.task for client in clients), watching, return_exceptions=True)
 
 
-async def stage(options):
+async def attempt(options):
     servers = Servers()
     async with contextlib.AsyncExitStack() as stack:
         ports = {}
@@ -207,6 +216,15 @@ async def stage(options):
             ports[name] = server.sockets[0].getsockname()[1]
         limpet = await stack.enter_async_context(Limpet(options, ports, []))
         await play(limpet, servers, options)
+
+
+async def stage(options):
+    for tried in range(1, TRIES + 1):
+        try:
+            return await attempt(options)
+        except Stalled as reason:
+            print(f"stalled: {reason} (try {tried} of {TRIES})", flush=True)
+    raise Untrue("this machine is so busy that nothing can be told: try it again when it is not")
 
 
 def main():

@@ -18,6 +18,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import urllib.parse
@@ -38,14 +39,19 @@ class WithPage(Limpet):
 
     def __init__(self, programs, ports):
         super().__init__(programs, {}, [])
-        file = os.path.join(self.directory, "limpet.toml")
-        text = 'metrics = "127.0.0.1:0"\nstatus-page = true\n\n[[service]]\nname = "chat"\nlisten = "127.0.0.1:0"\n'
-        for name in NAMES:
-            text += f'\n[[service.backend]]\nname = "{name}"\naddress = "127.0.0.1:{ports[name]}"\n'
-        with open(file, "w") as written:
-            written.write(text)
+        self.ports = ports
+        self.file = os.path.join(self.directory, "limpet.toml")
+        self.write(True)
         position = self.arguments.index("--listen")
-        self.arguments[position : position + 2] = ["-c", file]
+        self.arguments[position : position + 2] = ["-c", self.file]
+
+    def write(self, has_page):
+        text = f'metrics = "127.0.0.1:0"\nstatus-page = {str(has_page).lower()}\n\n'
+        text += '[[service]]\nname = "chat"\nlisten = "127.0.0.1:0"\n'
+        for name in NAMES:
+            text += f'\n[[service.backend]]\nname = "{name}"\naddress = "127.0.0.1:{self.ports[name]}"\n'
+        with open(self.file, "w") as written:
+            written.write(text)
 
 
 class Browser:
@@ -254,6 +260,19 @@ async def play(limpet, browser, pictures):
     claim(browser.words == [], f"nothing was said on the console {browser.words}")
     hosts = {urllib.parse.urlsplit(url).netloc for url in browser.requests if not url.startswith(("data:", "about:"))}
     claim(hosts == {status["metrics"]}, "nobody was asked but the daemon")
+
+    # A refusal is no end, either.
+    summary = "document.getElementById('summary').textContent"
+    limpet.write(False)
+    await limpet.ctl("reload")
+    os.kill((await limpet.ctl("status"))["engine_pid"], signal.SIGKILL)
+    await browser.until(f"{summary}.startsWith('The status page is switched off')", "it says that it is switched off")
+    limpet.write(True)
+    await limpet.ctl("reload")
+    frozen = await browser.value("document.body.dataset.time")
+    await browser.until(
+        f"document.body.dataset.time > '{frozen}' && {summary}.includes(' connections, up ')",
+        "it goes on by itself when it is switched on again")
     for socket, _ in sockets:
         await socket.close()
 

@@ -12,10 +12,16 @@ final class EndScene {
     private var daemon: Daemon { reloadable.daemon }
     /// By the word of the reason.
     private(set) var expected: [String: Int] = [:]
-    /// Connections that every backend was given, by service and name. Each brought it five bytes.
+    /// Connections that every backend was given, by service and name. Each brought it five bytes, and took three.
     private var given: [String: Int] = [:]
+    /// States that every backend went to, by service, name and state.
+    private var changes: [String: Int] = [:]
+    /// Backends that clients went on from, by service and name; each time after a failed connect.
+    private var fallbacks: [String: Int] = [:]
+    private var deaths = 0
+    private var upgrades = 0
 
-    private static let services = ["plain", "timed", "two", "outage", "limited", "gone"]
+    private static let services = ["plain", "timed", "two", "outage", "limited", "rated", "fall", "gone"]
 
     init() throws {
         directory = try temporaryDirectory()
@@ -28,6 +34,7 @@ final class EndScene {
             "timed": ["idle-timeout = \"400ms\"", "half-close-timeout = \"200ms\""],
             "outage": ["health = \"tcp\"", "health-interval = \"100ms\"", "when-down = \"close\""],
             "limited": ["max-connections = 2", "max-connections-per-client = 1"],
+            "rated": ["accept-rate-per-client = 1"], "fall": ["passive-fall = \"off\""],
         ]
         var services = EndScene.services.map { name in
             Reloadable.Service(
@@ -35,6 +42,7 @@ final class EndScene {
                 backends: [.init(name: "b1", address: listeners[name]!.address)])
         }
         services[2].backends.append(.init(name: "b2", address: listeners["second"]!.address))
+        services[6].backends.insert(.init(name: "b0", address: refusing.address), at: 0)
         services.append(
             .init(name: "broken", listen: ["127.0.0.1:0"], backends: [.init(name: "b1", address: refusing.address)]))
         services.append(
@@ -49,6 +57,10 @@ final class EndScene {
             $0.environment["LIMPET_BACKOFF"] = "off"
         }
         for row in try daemon.ctl.listeners() { addresses[row.service] = SocketAddress(row.address) }
+        try eventually("what is checked is up") {
+            try daemon.ctl.backends().contains { $0.service == "outage" && $0.state == "up" }
+        }
+        note("outage/b1", "up")
     }
 
     deinit { try? FileManager.default.removeItem(atPath: directory) }
@@ -58,13 +70,27 @@ final class EndScene {
 
     private func expect(_ reason: String, _ count: Int = 1) { expected[reason, default: 0] += count }
 
+    private func note(_ backend: String, _ states: String...) {
+        for state in states { changes["\(backend)/\(state)", default: 0] += 1 }
+    }
+
+    /// Bytes go through a connection to a backend, in both directions: it is past its connect for certain.
+    private func exchange(_ client: TCPSocket, _ backend: TCPSocket, _ name: String) throws {
+        try client.send("hello")
+        _ = try backend.receiveText(5)
+        try answer(client, backend, name)
+    }
+
+    private func answer(_ client: TCPSocket, _ backend: TCPSocket, _ name: String) throws {
+        try backend.send("yes")
+        #expect(try client.receiveText(3) == "yes")
+        given[name, default: 0] += 1
+    }
+
     private func open(_ service: String, at backend: String? = nil, from source: String? = nil) throws -> Pair {
         let client = try TCPSocket.connect(to: addresses[service]!, from: source)
         let pair = Pair(client: client, backend: try listeners[backend ?? service]!.accept())
-        // Past its connect for certain.
-        try pair.client.send("hello")
-        _ = try pair.backend.receiveText(5)
-        given["\(service)/b1", default: 0] += 1
+        try exchange(pair.client, pair.backend, "\(service)/b1")
         return pair
     }
 
@@ -137,12 +163,16 @@ final class EndScene {
         try settle()
         pair = try open("plain")
         try ctl.expect("drain", "plain/b1", "--deadline", "0s", "--force")
+        note("plain/b1", "draining")
         try ended(pair, "drain")
+        #expect(try ctl.backends().first { $0.service == "plain" }?.state == "drained")
         try ctl.expect("undrain", "plain/b1")
+        note("plain/b1", "drained", "up")
         pair = try open("plain")
         try ctl.expect("disable", "plain/b1", "--close", "--force")
         try ended(pair, "disable")
         try ctl.expect("enable", "plain/b1")
+        note("plain/b1", "maintenance", "up")
         // A client whose home is b1 and who was sent to b2 comes home.
         let source = try #require(
             (1...200).map { "127.0.1.\($0)" }.first { source in
@@ -156,10 +186,9 @@ final class EndScene {
             end = try listeners["second"]!.acceptNow()
             return end != nil
         }
-        try away.send("hello")
-        _ = try end!.receiveText(5)
-        given["two/b2", default: 0] += 1
+        try exchange(away, end!, "two/b2")
         try ctl.expect("undrain", "two/b1")
+        note("two/b1", "drained", "up")
         try ctl.expect("rehome", "two", "--rate", "1000/s")
         try ended(Pair(client: away, backend: end!), "rehome")
         #expect(ends.last?.away == "draining" && ends.last?.home == "b1" && ends.last?.backend == "b2")
@@ -170,6 +199,7 @@ final class EndScene {
         #expect(try broken.receiveToEnd().end == .reset)
         expect("connect-failure")
         try daemon.ctl.expect("disable", "empty/b1", "--force")
+        note("empty/b1", "maintenance")
         let empty = try TCPSocket.connect(to: addresses["empty"]!)
         #expect(try empty.receiveToEnd().end == .reset)
         expect("no-backend")
@@ -191,8 +221,48 @@ final class EndScene {
             pair.close()
             expect("client-fin")
         }
+        try fallBack()
+        try comeTooFast()
         try settle()
         #expect(ends.filter { $0.end == "service-limit" }.allSatisfy { $0.backend == nil && $0.client != nil })
+    }
+
+    /// A client whose home cannot be reached.
+    private func fallBack() throws {
+        let source = try #require(
+            (1...200).map { "127.0.2.\($0)" }.first {
+                try daemon.ctl.locate($0, "--service", "fall").preference.first?.backend == "b0"
+            })
+        let client = try TCPSocket.connect(to: addresses["fall"]!, from: source)
+        let pair = Pair(client: client, backend: try listeners["fall"]!.accept())
+        try exchange(pair.client, pair.backend, "fall/b1")
+        fallbacks["fall/b0", default: 0] += 1
+        try pair.client.finish()
+        _ = try pair.backend.receiveToEnd()
+        pair.close()
+        expect("client-fin")
+    }
+
+    /// A client comes again and again, until it was too fast.
+    private func comeTooFast() throws {
+        for _ in 0..<100 {
+            let client = try TCPSocket.connect(to: addresses["rated"]!, from: "127.0.0.44")
+            var backend: TCPSocket?
+            try eventually("it is served or reset") {
+                backend = try listeners["rated"]!.acceptNow()
+                return backend != nil || client.ready(POLLIN)
+            }
+            guard let backend else {
+                #expect(try client.receiveToEnd().end == .reset)
+                return expect("client-rate")
+            }
+            try exchange(client, backend, "rated/b1")
+            try client.finish()
+            _ = try backend.receiveToEnd()
+            Pair(client: client, backend: backend).close()
+            expect("client-fin")
+        }
+        Issue.record("100 connections of one client are not too many at one a second")
     }
 
     func reload() throws {
@@ -221,11 +291,12 @@ final class EndScene {
             }
             return end != nil
         }
+        try answer(client, end!, "outage/b1")
         listener.close()
         #expect(try client.receiveToEnd().end == .fin)
         client.close()
         end?.close()
-        given["outage/b1", default: 0] += 1
+        note("outage/b1", "down")
         expect("down")
         try settle()
     }
@@ -268,10 +339,15 @@ final class EndScene {
         let count = closed.values.reduce(0, +)
         check("limpet_connection_duration_seconds_count", "", count)
         check("limpet_connections", "", 0)
-        for reason in ["no-backend", "connect-failure", "service-limit", "client-limit", "paused"] {
+        check("limpet_crashes_recovered_total", "", deaths)
+        check("limpet_upgrades_total", "success", upgrades)
+        check("limpet_upgrades_total", "", upgrades)
+        for reason in ["no-backend", "connect-failure"] + EndScene.refusals {
             check("limpet_listener_refused_total", "reason=\"\(reason)\"", expected[reason] ?? 0)
         }
-        check("limpet_backend_connect_failures_total", "", expected["connect-failure"] ?? 0)
+        let failures = (expected["connect-failure"] ?? 0) + fallbacks.values.reduce(0, +)
+        check("limpet_backend_connect_failures_total", "", failures)
+        check("limpet_backend_connect_failures_total", "reason=\"refused\"", failures)
         for (name, count) in given {
             let parts = name.split(separator: "/")
             let backend = "service=\"\(parts[0])\",backend=\"\(parts[1])\""
@@ -279,8 +355,19 @@ final class EndScene {
             check("limpet_backend_connections_total", backend, count)
             check("limpet_backend_connect_duration_seconds_count", backend, count)
             check("limpet_backend_bytes_in_total", backend, 5 * count)
-            check("limpet_backend_bytes_out_total", backend, 0)
+            check("limpet_backend_bytes_out_total", backend, 3 * count)
         }
+        let form =
+            #/limpet_backend_(state_changes|fallback)_total\{service="(.*?)",backend="(.*?)"(?:,to="(.*)")?\}/#
+        var compared = 0
+        for (series, value) in metrics {
+            guard let match = series.wholeMatch(of: form) else { continue }
+            let name = "\(match.2)/\(match.3)"
+            let count = match.1 == "fallback" ? fallbacks[name] : changes["\(name)/\(match.4 ?? "")"]
+            #expect(Int(value) == count ?? 0, "\(series)", sourceLocation: sourceLocation)
+            compared += 1
+        }
+        #expect(compared > 70, sourceLocation: sourceLocation)
         // A listener that is gone takes its counter with it.
         if metrics.keys.contains(where: { $0.contains("service=\"gone\"") }) {
             check("limpet_listener_accepted_total", "", count)
@@ -295,6 +382,7 @@ final class EndScene {
         let engine = try daemon.enginePID
         kill(engine, SIGKILL)
         _ = try daemon.nextEngine(after: engine)
+        deaths += 1
         try pair.client.finish()
         _ = try pair.backend.receiveToEnd()
         pair.close()
@@ -305,6 +393,7 @@ final class EndScene {
     func upgrade() throws {
         let pair = try open("plain")
         try daemon.ctl.expect("upgrade")
+        upgrades += 1
         try pair.backend.finish()
         _ = try pair.client.receiveToEnd()
         pair.close()

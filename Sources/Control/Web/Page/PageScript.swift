@@ -5,7 +5,7 @@ enum PageScript {
         const $ = id => document.getElementById(id);
         const SVG = "http://www.w3.org/2000/svg";
         const LABELS = ["State", "Connections", "10 min", "New/s", "In/s", "Out/s", ""];
-        let history = null, latest = null, paused = false, lost = false;
+        let history = null, latest = null, paused = false, lost = "";
 
         function make(name, attributes, ...children) {
           const element = document.createElement(name);
@@ -207,12 +207,12 @@ enum PageScript {
             (item, entry) => say(item, entry.client + ": " + count(entry.connections)));
         }
         function showAll() {
+          if (lost) say($("summary"), lost);
           if (!latest || !history || paused) return;
           const status = latest.status;
           const ready = status.ready ? "ready" : "not ready" + (latest.reason ? ": " + latest.reason : "");
-          say($("summary"), lost ? "No answer from the daemon; trying again …"
-            : ready + ", " + count(status.connections) + " of at most " + count(status.max_connections) +
-              " connections, up " + age(status.uptime_seconds));
+          say($("summary"), lost || ready + ", " + count(status.connections) + " of at most " +
+            count(status.max_connections) + " connections, up " + age(status.uptime_seconds));
           document.title = "Limpet: " + count(status.connections) + " connections";
           document.body.dataset.time = latest.time;
           showOverview();
@@ -238,18 +238,34 @@ enum PageScript {
           }
           for (const key of Object.keys(history.series)) if (!step.series[key]) delete history.series[key];
         }
-        const source = new EventSource("/events");
-        source.addEventListener("history", message => { history = JSON.parse(message.data); });
-        source.addEventListener("step", message => {
-          const step = JSON.parse(message.data);
-          if (history && step.step > history.step) addStep(step);
-        });
-        source.addEventListener("update", message => {
-          latest = JSON.parse(message.data);
-          lost = false;
-          showAll();
-        });
-        source.onerror = () => { lost = true; showAll(); };
+        function lose(reason) { lost = reason + "; trying again …"; showAll(); }
+        // A browser tries again by itself where nobody answers, and never where the answer is a refusal.
+        function listen() {
+          const source = new EventSource("/events");
+          source.addEventListener("history", message => { history = JSON.parse(message.data); });
+          source.addEventListener("step", message => {
+            const step = JSON.parse(message.data);
+            if (history && step.step > history.step) addStep(step);
+          });
+          source.addEventListener("update", message => {
+            latest = JSON.parse(message.data);
+            if (lost && paused) say($("summary"), "The daemon answers again; this page is paused");
+            lost = "";
+            showAll();
+          });
+          source.onerror = () => {
+            if (source.readyState !== EventSource.CLOSED) { lose("No answer from the daemon"); return; }
+            // Why, an EventSource does not say.
+            const asking = new AbortController();
+            fetch("/events", { signal: asking.signal, cache: "no-store" }).then(async answer => {
+              if (answer.status === 404) lose("The status page is switched off");
+              else if (!answer.ok) lose("Refused: " + (await answer.text()).trim());
+              else asking.abort();
+            }).catch(() => lose("No answer from the daemon"));
+            setTimeout(listen, 5000);
+          };
+        }
+        listen();
         $("pause").addEventListener("click", event => {
           paused = !paused;
           event.target.setAttribute("aria-pressed", paused);
