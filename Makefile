@@ -41,7 +41,7 @@ SCENES  := $(wildcard Tests/Scenes/*.py Tests/Mutations/*.py Benchmarks/*/*.py)
 BIN      = $(RELEASE)/release
 DEMO     = $(BIN)/limpet-echo demo --limpetd $(BIN)/limpetd --limpetctl $(BIN)/limpetctl
 
-.PHONY: all deps check check-all test sanitize hotpath soak browser upgrade-layouts soak-mutations bench bench-continuity bench-drain bench-table lint demo run install install-strip uninstall clean help
+.PHONY: all deps check check-all test sanitize hotpath soak browser upgrade-layouts soak-mutations bench bench-continuity bench-drain bench-table bench-health lint demo run install install-strip uninstall clean help
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -159,6 +159,11 @@ bench-drain: $(STAMPS)/release $(STAMPS)/venv
 bench-table: $(STAMPS)/release
 	$(PYTHON) Benchmarks/table/table.py $(BIN)
 
+# What health checks cost the engine: 1,000 backends, by each type.
+bench-health: $(STAMPS)/release
+	for type in off tcp http; do $(PYTHON) Benchmarks/health/checks.py --limpetd $(BIN)/limpetd \
+	    --limpetctl $(BIN)/limpetctl --type $$type || exit 1; done
+
 # The unit tests once more, watched by each sanitizer. Those that start limpetctl are left out: a process that exits at
 # once leaks what it holds, and says so in place of its exit status. ThreadSanitizer makes a fork of every vfork, and the
 # canary's failures come by the memory that a vfork shares.
@@ -263,6 +268,8 @@ help:
 	@echo '                 what a death and an upgrade cost 1,000, 4,000 and 9,000 connections'
 	@echo 'make bench-drain drains one of five servers under 2,000 WebSocket clients that connect again'
 	@echo 'make bench-table lists 9,000 connections, beside somebody who asks and is answered in turn'
+	@echo 'make bench-health'
+	@echo '                 what checks of 1,000 backends cost'
 	@echo 'make test        the tests alone, or with FILTER=REGEX some of them'
 	@echo 'make lint        the form of sources, manual pages and scripts'
 	@echo 'make demo        shows in a minute what Limpet does, on real connections'

@@ -264,10 +264,14 @@ extension Controller {
             $0.add(ProcessUsage.openDescriptors(below: highest + 512))
         }
         text.write(MetricCatalogue.processDescriptorLimit) { $0.add(budget.limit) }
-        if let memory = ProcessUsage.memory {
+        let memory = ProcessUsage.memory
+        if let memory {
             text.write(MetricCatalogue.processVirtualMemory) { $0.add(memory.virtual) }
-            text.write(MetricCatalogue.processResidentMemory) { $0.add(memory.resident) }
         }
+        text.write(MetricCatalogue.processVirtualMemoryLimit) {
+            $0.add(ProcessUsage.memoryLimit.map(Double.init) ?? .infinity)
+        }
+        if let memory { text.write(MetricCatalogue.processResidentMemory) { $0.add(memory.resident) } }
         text.write(MetricCatalogue.processStartTime) { $0.add(counts.engineStart) }
     }
 }

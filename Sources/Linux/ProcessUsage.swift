@@ -18,6 +18,15 @@ public enum ProcessUsage {
         return (virtual * page, resident * page)
     }
 
+    /// Bytes of address space that this process may have (getrlimit(2), RLIMIT_AS); nil where there is no limit.
+    public static var memoryLimit: UInt64? {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0, limit.rlim_cur != rlim_t.max else {
+            return nil
+        }
+        return UInt64(limit.rlim_cur)
+    }
+
     /// Descriptors that are open in this process's table.
     ///
     /// Since Linux 6.2 the size of /proc/self/fd says it. Before, each number is asked for, which takes some milliseconds

@@ -154,7 +154,7 @@ import Testing
                     == "closed 2 connections\n")
             #expect(
                 try ctl(daemon, "shutdown", "--drain", "5s", "--force").output
-                    == "limpetd is ending: 3 connections have 5s to end\n")
+                    == "limpetd is ending: 3 connections, to be closed over 5s after shutdown-delay\n")
             #expect(
                 daemon.plane.with { $0.changes } == [
                     "close --client 203.0.113.0/24 reset true", "shutdown drain 5.0",

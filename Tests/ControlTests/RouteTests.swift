@@ -152,7 +152,8 @@ import Testing
         try TestDaemon.run { (daemon) throws in
             let refused = try daemon.ask("POST", "/v1/shutdown", body: #"{"drain_seconds":30}"#)
             #expect(refused.status == 409)
-            #expect((refused.error["message"] as? String)?.contains("3 connections") == true)
+            #expect(
+                refused.error["message"] as? String == "3 connections would be closed over 30s, after shutdown-delay")
             #expect(daemon.plane.with { $0.changes }.isEmpty)
             #expect(try daemon.ask("POST", "/v1/shutdown", body: #"{"drain_seconds":1.5,"force":true}"#).status == 202)
             daemon.plane.with { $0.rows = [] }

@@ -11,15 +11,20 @@ struct ExampleTests {
         var description: String { command }
     }
 
+    private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().path
+
+    /// The section EXAMPLES, as it is written.
+    private static func section(of page: String) throws -> String {
+        let text = try String(contentsOfFile: "\(root)/man/\(page)", encoding: .utf8)
+        return try #require(text.components(separatedBy: ".Sh EXAMPLES\n").dropFirst().first)
+            .components(separatedBy: "\n.Sh ")[0]
+    }
+
     /// The commands of the section EXAMPLES: in displays, behind `$` or `#`, or alone in one.
     static func examples(_ page: String) throws -> [Example] {
-        let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent().appendingPathComponent("man/\(page)").path
-        let text = try String(contentsOfFile: path, encoding: .utf8)
-        let section = try #require(text.components(separatedBy: ".Sh EXAMPLES\n").last)
-            .components(separatedBy: "\n.Sh ")[0]
         var found: [Example] = []
-        for display in section.components(separatedBy: ".Bd -literal").dropFirst() {
+        for display in try section(of: page).components(separatedBy: ".Bd -literal").dropFirst() {
             let lines = display.components(separatedBy: "\n.Ed")[0].components(separatedBy: "\n").dropFirst()
             var isContinued = false
             for line in lines {
@@ -49,9 +54,18 @@ struct ExampleTests {
         line.split(separator: " ").joined(separator: " ")
     }
 
+    /// What takes days on the page takes moments here.
+    private static let hurry: [(String, String)] = [
+        (" 1d", " 1ms"), ("older=1d", "older=1ms"), (" 2d", " 1ms"), ("172800", "0.001"), (" 10m", " 1s"),
+        (" 20m", " 10s"), (" 5m", " 1s"),
+    ]
+
     @Test(arguments: ["limpetctl.8", "limpet-control.7"]) func theyWorkAsTheyStand(page: String) throws {
         let scene = try Restartable(backends: 4)
         scene.weights["ws4"] = 10
+        scene.health = "tcp"
+        scene.limpetd = try Image(scene.directory).path
+        scene.environment["LIMPET_UPGRADE_PATIENCE"] = "20000"
         let daemon = try scene.start()
         let tools = "\(daemon.directory)/bin"
         try FileManager.default.createDirectory(atPath: tools, withIntermediateDirectories: false)
@@ -59,15 +73,16 @@ struct ExampleTests {
             atPath: "\(tools)/limpetctl", withDestinationPath: Programs.limpetctl)
         // What the operator has for the work in between.
         try FileManager.default.createSymbolicLink(atPath: "\(tools)/upgrade-ws1", withDestinationPath: "/bin/true")
-        let clients = try (0..<3).map { try daemon.connect(from: "127.8.0.\($0 + 1)") }
-        for client in clients { _ = try client.receiveLine() }
-        // Those of ws1 are about to go, as a drain that waits for them wants it.
-        for client in clients { client.close() }
-        try daemon.waitUntilIdle()
+        let regulars = try Regulars(3, of: "ws1", at: daemon)
+        // What there is to reload.
+        scene.weights["ws3"] = 2
+        try scene.edit(daemon)
         let examples = try Self.examples(page)
         #expect(examples.count >= 7)
         for example in examples {
-            let command = example.command.replacing("/run/limpet/control.sock", with: daemon.ctl.control)
+            try regulars.gather()
+            let command = Self.hurry.reduce(example.command) { $0.replacing($1.0, with: $1.1) }
+                .replacing("/run/limpet/control.sock", with: daemon.ctl.control)
             let outcome = try run(
                 ["/bin/bash", "-o", "pipefail", "-c", "PATH=\(tools):$PATH; \(command)"],
                 environment: ["LIMPET_CONTROL": daemon.ctl.control])
@@ -77,7 +92,47 @@ struct ExampleTests {
             for line in Self.lasting(example.output) {
                 #expect(printed.contains(line), "\(example) prints no \(line): \(outcome.stdout)")
             }
+            if example.command.hasPrefix("limpetctl connections") {
+                #expect(printed.count == 1 + regulars.number, "\(example): \(outcome.stdout)")
+            }
         }
-        try daemon.stop()
+        regulars.leave()
+        if examples.last?.command.hasPrefix("limpetctl shutdown") == true {
+            try daemon.ended()
+        } else {
+            try daemon.stop()
+        }
+    }
+
+    /// They are not let go further than a check: they would want their ports and users.
+    @Test func theDaemonTakesTheCommandLinesOfItsPage() throws {
+        let text = try Self.section(of: "limpetd.8").replacing("\\e\n", with: " ")
+        let commands = text.split(separator: "\n").map { $0.hasPrefix(".Dl ") ? $0.dropFirst(4) : $0 }
+            .filter { $0.hasPrefix("limpetd ") }
+        #expect(commands.count >= 4)
+        for command in commands {
+            let words = command.replacing(/-c \S+/, with: "-c \(Self.root)/etc/limpet.toml").split(separator: " ")
+            let outcome = try run([Programs.limpetd, "--check"] + words.dropFirst().map(String.init))
+            #expect(outcome.status == 0, "\(command): \(outcome)")
+        }
+    }
+
+    @Test func theFilesOfTheConfigurationsPageAreValid() throws {
+        let directory = try temporaryDirectory()
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let key = "\(directory)/hash.key"
+        try "00112233445566778899aabbccddeeff\n".write(toFile: key, atomically: false, encoding: .utf8)
+        chmod(key, 0o600)
+        let files = try Self.section(of: "limpet.toml.5").components(separatedBy: ".Bd -literal -offset indent\n")
+            .dropFirst().map { $0.components(separatedBy: "\n.Ed")[0].replacing("\\e", with: "\\") }
+        #expect(files.count >= 3)
+        for file in files {
+            let path = "\(directory)/limpet.toml"
+            // How many descriptors there are is the machine's affair.
+            try file.replacing("/etc/limpet/hash.key", with: key).replacing("= 200000", with: "= 200")
+                .write(toFile: path, atomically: false, encoding: .utf8)
+            let outcome = try run([Programs.limpetd, "--check", "-c", path])
+            #expect(outcome.status == 0, "\(outcome): \(file)")
+        }
     }
 }

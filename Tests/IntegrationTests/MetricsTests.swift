@@ -50,6 +50,8 @@ struct MetricsTests {
         #expect(during["limpet_connections"] == 6)
         #expect(try #require(during["process_open_fds"]) > 12)
         #expect(try #require(during["process_resident_memory_bytes"]) > 1_000_000)
+        let most = try #require(during["process_virtual_memory_max_bytes"])
+        #expect(try #require(during["process_virtual_memory_bytes"]) <= most)
 
         // What a drain leaves, and that a service without a backend is told of.
         try daemon.ctl.expect("drain", "b1")

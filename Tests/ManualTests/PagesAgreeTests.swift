@@ -26,6 +26,17 @@ struct PagesAgreeTests {
                 of: "verb", code: help.verbs.map(\.commandName), page: page.commands.compactMap(\.literal)) == [])
     }
 
+    @Test("limpetctl(8): each verb appears in EXAMPLES")
+    func examples() throws {
+        let text = try String(contentsOfFile: Pages.path(of: "limpetctl.8"), encoding: .utf8)
+        let section = try #require(text.components(separatedBy: ".Sh EXAMPLES\n").last)
+            .components(separatedBy: "\n.Sh ")[0]
+        let shown = Set(
+            section.matches(of: /(?m)\blimpetctl (?:--\w+ )*([a-z]+)/).map { String($0.1) })
+        let verbs = try CommandHelp(of: "limpetctl").verbs.map(\.commandName)
+        #expect(verbs.filter { !shown.contains($0) } == [])
+    }
+
     @Test("limpetctl(8): the options of each verb, and those of all")
     func verbOptions() throws {
         let page = try Pages.read("limpetctl.8")

@@ -205,7 +205,8 @@ struct Routes {
                 throw ControlError(
                     .needsForce,
                     "\(counted(connections)) would be closed"
-                        + (drain.map { " if still there after \(DurationText.age(seconds: $0.inSeconds))" } ?? ""))
+                        + (drain.map { " over \(DurationText.age(seconds: $0.inSeconds)), after shutdown-delay" } ?? "")
+                )
             }
             try plane.shutdown(ShutdownRequest(drain: drain), by: caller)
             return reply(ShutdownReport(connections: connections), status: .accepted)

@@ -79,8 +79,6 @@ public final class StatusBoard {
         encoder.outputFormatting = [.withoutEscapingSlashes]
     }
 
-    var isBegun: Bool { timer != nil }
-
     /// Begins to look.
     public func begin() {
         guard timer == nil else { return }

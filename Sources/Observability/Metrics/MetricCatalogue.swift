@@ -145,6 +145,8 @@ public enum MetricCatalogue {
         "process_max_fds", .gauge, "Descriptors that may be open at once.")
     public static let processVirtualMemory = MetricFamily(
         "process_virtual_memory_bytes", .gauge, "Virtual memory of the engine.")
+    public static let processVirtualMemoryLimit = MetricFamily(
+        "process_virtual_memory_max_bytes", .gauge, "Virtual memory that the engine may have; +Inf: no limit.")
     public static let processResidentMemory = MetricFamily(
         "process_resident_memory_bytes", .gauge, "Resident memory of the engine.")
     public static let processStartTime = MetricFamily(
@@ -161,6 +163,7 @@ public enum MetricCatalogue {
         backendConnectionsLimit, backendConnectionsTotal, backendBytesIn, backendBytesOut, backendConnectFailures,
         backendConnectDuration, backendFallbacks, backendCheckDuration, backendDrainRemaining, sourcePorts,
         sourcePortsLimit, processCPU,
-        processOpenDescriptors, processDescriptorLimit, processVirtualMemory, processResidentMemory, processStartTime,
+        processOpenDescriptors, processDescriptorLimit, processVirtualMemory, processVirtualMemoryLimit,
+        processResidentMemory, processStartTime,
     ]
 }

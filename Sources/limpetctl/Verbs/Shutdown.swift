@@ -5,7 +5,7 @@ struct Shutdown: ActingVerb {
     static let configuration = CommandConfiguration(
         abstract: "End limpetd.",
         discussion:
-            "It answers before the end: connections may still have their time.")
+            "It answers before the end: connections are closed over their time, once shutdown-delay is over.")
 
     @OptionGroup var options: GlobalOptions
 
@@ -28,7 +28,7 @@ struct Shutdown: ActingVerb {
         case .json: try output.json(reply)
         case .plain: output.plain([String(count)])
         case .table:
-            let time = drain.map { " have \($0.text) to end" } ?? " left"
+            let time = drain.map { ", to be closed over \($0.text) after shutdown-delay" } ?? " left"
             output.line("limpetd is ending" + (count > 0 ? ": \(Units.connections(count))\(time)" : ""))
         }
     }

@@ -13,6 +13,10 @@ final class Restartable {
     var without: Set<String> = []
     var user: String? = isRoot ? "root" : nil
     var wrapper: [String] = []
+    /// The setting of this name. Most tests have servers that would count checks as clients.
+    var health = "off"
+    var limpetd = Programs.limpetd
+    var environment: [String: String] = [:]
 
     init(backends: Int = 3) throws {
         directory = try temporaryDirectory()
@@ -25,7 +29,7 @@ final class Restartable {
 
     /// The configuration.
     private var text: String {
-        "[[service]]\nname = \"chat\"\nlisten = \"127.0.0.1:0\"\nhealth = \"off\"\n"
+        "[[service]]\nname = \"chat\"\nlisten = \"127.0.0.1:0\"\nhealth = \"\(health)\"\n"
             + servers.enumerated().map { index, server in
                 let name = "ws\(index + 1)"
                 if without.contains(name) { return "" }
@@ -34,9 +38,14 @@ final class Restartable {
             }.joined()
     }
 
+    /// Writes the configuration as it is now to where a daemon that ``start()`` gave would read it.
+    func edit(_ daemon: Daemon) throws {
+        try text.write(toFile: "\(daemon.directory)/limpet.toml", atomically: false, encoding: .utf8)
+    }
+
     /// Lets a daemon that ``start()`` gave read the configuration as it is now.
     func reload(_ daemon: Daemon) throws {
-        try text.write(toFile: "\(daemon.directory)/limpet.toml", atomically: false, encoding: .utf8)
+        try edit(daemon)
         try daemon.ctl.expect("reload")
     }
 
@@ -46,6 +55,8 @@ final class Restartable {
         setup.stateDirectory = state
         setup.user = user
         setup.wrapper = wrapper
+        setup.limpetd = limpetd
+        setup.environment = environment
         return try Daemon(setup)
     }
 
