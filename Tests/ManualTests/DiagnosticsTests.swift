@@ -88,6 +88,10 @@ struct DiagnosticsTests {
 
     static let questions: [[String]] = [
         ["status"], ["statsu"], ["--jsno", "status"], ["status", "--jsno"], ["where"], ["connections", "--older", "5"],
+        ["close"], ["close", "1a2f", "--idle", "2d"], ["close", "ws1"], ["--json", "--plain", "status"],
+        ["drain", "ws1", "--rate", "5/s", "--over", "5s"], ["drain", "ws1", "--grace", "5s"],
+        ["drain", "ws1", "--order", "idle"], ["drain", "ws1", "--timeout", "5s"], ["disable", "ws1", "--over", "5s"],
+        ["ready", "--watch"], ["version", "--watch"], ["events", "--watch"], ["connections", "--limit", "0"],
     ]
 
     @Test("limpetctl(8)", arguments: questions)
@@ -96,10 +100,79 @@ struct DiagnosticsTests {
         try expect(try Program.run(Program.path(of: "limpetctl"), nowhere + arguments), in: "limpetctl.8")
     }
 
+    @Test("limpetctl(8): a daemon that does not answer")
+    func silence() throws {
+        try inDirectory { directory in
+            let socket = try ControlSocket.prepare(path: directory + "/control.sock", owner: nil)
+            defer { socket.close() }
+            let arguments = ["--control", directory + "/control.sock", "--plain", "top"]
+            try expect(try Program.run(Program.path(of: "limpetctl"), arguments), in: "limpetctl.8")
+        }
+    }
+
+    /// In this order: the last but one begins the daemon's end.
+    static let requests: [[String]] = [
+        ["check", "free"], ["check", "dead"], ["drain", "chat/free", "--over", "50ms", "--force"],
+        ["connections", "--client", "example.org"], ["close", "ff"], ["disable", "free"], ["enable", "nobody"],
+        ["where", "192.0.2.1"], ["pause", "192.0.2.1:80"], ["plan", "close", "free"], ["wait", "free", "down"],
+        ["weight", "free", "0"], ["events", "--since", "noon"], ["shutdown"], ["reload"],
+    ]
+
+    /// Starts a program, which leads a process group of its own, and prints its process id. It inherits nothing: descriptors
+    /// that belong to another test, held open by a daemon, would keep that test waiting for their end.
+    private static let start = #"""
+        set -m
+        (for fd in /proc/self/fd/*; do fd=${fd##*/}; test "$fd" -le 2 || eval "exec $fd>&-"; done; exec "$0" "$@") \
+            < /dev/null > /dev/null 2>&1 & echo $!
+        """#
+
+    @Test("limpetctl(8): what a daemon that runs refuses")
+    func refusals() throws {
+        try inDirectory { directory in
+            let file = """
+                shutdown-delay = "60s"
+                [[service]]
+                name = "chat"
+                listen = "127.0.0.1:0"
+                health = "off"
+                backend = [{ name = "free", address = "127.0.0.1:9" }]
+                [[service]]
+                name = "mqtt"
+                listen = "127.0.0.1:0"
+                backend = [{ name = "dead", address = "127.0.0.1:9" }]
+                """
+            try file.write(toFile: directory + "/limpet.toml", atomically: false, encoding: .utf8)
+            let socket = directory + "/control.sock"
+            let command =
+                try [
+                    "-c", Self.start, Program.path(of: "limpetd"), "-c", directory + "/limpet.toml", "--control",
+                    socket,
+                    "--state-directory", directory + "/state",
+                ] + (getuid() == 0 ? ["--user", "root"] : [])
+            let started = try Program.run("/bin/bash", command).output
+            let daemon = try #require(pid_t(started.trimmingCharacters(in: .whitespacesAndNewlines)))
+            // With its engine.
+            defer { kill(-daemon, SIGKILL) }
+            let limpetctl = try Program.path(of: "limpetctl")
+            while try Program.run(limpetctl, ["--control", socket, "ready", "-q"]).status != 0 {
+                try #require(kill(daemon, 0) == 0, "limpetd has ended")
+                usleep(20_000)
+            }
+            for request in Self.requests {
+                // What was found is told on standard output, and is no error.
+                let command = ["-c", "exec \"$0\" \"$@\" > /dev/null", limpetctl, "--control", socket] + request
+                let outcome = try Program.run("/bin/sh", command)
+                if request == ["shutdown"] { continue }
+                try expect(outcome, in: "limpetctl.8")
+            }
+        }
+    }
+
     /// - Parameter outcome: of a run that has to fail, with a message for each error on a line.
     private func expect(_ outcome: (status: Int32, output: String), in page: String) throws {
         #expect(outcome.status != 0)
-        let explained = try Pages.read(page).items(in: "DIAGNOSTICS").map(\.pattern)
+        // What names a file and leaves the rest open would fit anything.
+        let explained = try Pages.read(page).items(in: "DIAGNOSTICS").map(\.pattern).filter { $0.contains(/[a-z]{2}/) }
         let lines = outcome.output.split(separator: "\n").map(String.init)
         // What precedes the reason, such as the warning that it stays root, is no error.
         let errors = lines.filter { !$0.contains(" warning ") && !$0.contains(" info ") && !$0.hasPrefix("warning: ") }
