@@ -86,6 +86,8 @@ class Daemon:
         with open(f"{self.place}/limpet.toml", "w") as file:
             for name, backends in services.items():
                 file.write(f'[[service]]\nname = "{name}"\nlisten = "127.0.0.1:0"\nsend-proxy = "{proxy}"\n')
+                # The checker waits until nothing moves any more: checks would go on for ever.
+                file.write('health = "off"\n')
                 file.write((lines or {}).get(name, "") + "\n")
                 for number, address in enumerate(backends, 1):
                     file.write(f'[[service.backend]]\nname = "b{number}"\naddress = "{address}"\n')
