@@ -144,6 +144,7 @@ private struct EngineRun {
             controller.noteClosings()
             controller.notePassives()
             controller.noteRemoved()
+            controller.notePorts()
             workers.postToAll(.probe(sent: Clock.now()))
         }
         try takeSignals { number in eventLoop.execute { controller.signalled(number) } }

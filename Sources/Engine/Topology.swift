@@ -124,7 +124,8 @@ struct Topology: Sendable {
                     halfCloseTimeout: service.configuration.halfCloseTimeout?.nanoseconds ?? 0,
                     connectAttempts: service.configuration.connectAttempts,
                     whenAllDown: service.configuration.whenAllDown, limits: ServiceLimits(service.configuration),
-                    sendProxy: service.configuration.sendProxy?.header)
+                    sendProxy: service.configuration.sendProxy?.header,
+                    source: ConnectionSource(service.configuration.source))
             })
     }
 

@@ -47,6 +47,8 @@ public enum EndReason: UInt8, CaseIterable, Sendable {
     case paused = 24
     /// Its end had begun under an earlier version of limpetd, which did not write down why.
     case unknown = 25
+    /// No local address had a port left for a connection to a backend.
+    case sourcePorts = 29
 
     /// As the log and the metrics write it.
     public var word: String {
@@ -76,6 +78,7 @@ public enum EndReason: UInt8, CaseIterable, Sendable {
         case .clientRate: "client-rate"
         case .paused: "paused"
         case .unknown: "unknown"
+        case .sourcePorts: "source-ports"
         }
     }
 
@@ -85,7 +88,7 @@ public enum EndReason: UInt8, CaseIterable, Sendable {
         case .backendFIN, .backendReset, .backendTimeout, .connectFailure: .backend
         case .drain, .disable, .removed, .rehome, .operator, .shutdown, .paused: .operator
         case .idle, .halfClosed, .down, .noBackend, .local, .fault, .unrecoverable, .serviceLimit, .clientLimit,
-            .clientRate, .unknown:
+            .clientRate, .unknown, .sourcePorts:
             .limpetd
         }
     }
@@ -93,7 +96,7 @@ public enum EndReason: UInt8, CaseIterable, Sendable {
     /// Whether clients end so that were reset without having had a backend: what a listener counts as refused.
     public var isRefusal: Bool {
         switch self {
-        case .noBackend, .connectFailure, .serviceLimit, .clientLimit, .clientRate, .paused: true
+        case .noBackend, .connectFailure, .serviceLimit, .clientLimit, .clientRate, .paused, .sourcePorts: true
         default: false
         }
     }

@@ -30,12 +30,14 @@ public final class ForwardingTable: Sendable {
         public let limits: ServiceLimits
         /// The header that backends get ahead of the client's bytes; nil: none.
         public let sendProxy: ProxyHeader.Version?
+        /// Where connections to backends come from.
+        public let source: ConnectionSource
 
         public init(
             keyer: SourceKeyer, rendezvous: Rendezvous, members: [Member], options: SocketOptions,
             connectTimeout: UInt64, idleTimeout: UInt64, halfCloseTimeout: UInt64, connectAttempts: Int,
             whenAllDown: WhenAllDown = .any, limits: ServiceLimits = ServiceLimits(),
-            sendProxy: ProxyHeader.Version?
+            sendProxy: ProxyHeader.Version?, source: ConnectionSource = .automatic
         ) {
             self.keyer = keyer
             self.rendezvous = rendezvous
@@ -48,6 +50,7 @@ public final class ForwardingTable: Sendable {
             self.whenAllDown = whenAllDown
             self.limits = limits
             self.sendProxy = sendProxy
+            self.source = source
         }
     }
 

@@ -12,11 +12,14 @@ public struct CheckTarget: Sendable, Equatable {
     /// What goes ahead of all else: a header of the PROXY protocol; empty: nothing. A check at another address or port has
     /// none.
     public var preamble: [UInt8]
+    /// Where its connection comes from.
+    public var source: CheckSource
 
-    public init(check: HealthCheck, address: Endpoint, preamble: [UInt8]) {
+    public init(check: HealthCheck, address: Endpoint, preamble: [UInt8], source: CheckSource = CheckSource()) {
         self.check = check
         self.address = address
         self.preamble = preamble
+        self.source = source
     }
 
     /// Where the check goes.
@@ -83,8 +86,9 @@ final class Probe: ChannelInboundHandler, @unchecked Sendable {
                 self.channel = channel
                 return channel.eventLoop.makeCompletedFuture { [self] in
                     let pipeline = channel.pipeline.syncOperations
-                    try pipeline.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) {
+                    try pipeline.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { [self] in
                         StreamSocket.resetOnClose($0)
+                        try target.source.apply(to: $0, towards: target.endpoint.address.family)
                     }
                     try pipeline.addHandler(self)
                 }
@@ -102,6 +106,9 @@ final class Probe: ChannelInboundHandler, @unchecked Sendable {
 
     /// What the failure of a connect or of a connection says.
     private func judged(_ error: any Error) -> CheckResult {
+        if let error = error as? SystemError {
+            return CheckResult(.impossible, "cannot be checked from here: \(error)")
+        }
         guard let error = error as? IOError else { return .failed("check failed: \(Excerpt("\(error)".utf8))") }
         let errno = Errno(rawValue: error.errnoCode)
         if errno.isLocal { return CheckResult(.impossible, "cannot be checked from here: \(errno)") }

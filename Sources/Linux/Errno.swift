@@ -70,13 +70,16 @@ public struct Errno: Error, Equatable, Hashable, Sendable, RawRepresentable {
     public static let quotaExceeded = Errno(rawValue: EDQUOT)
     /// ENXIO: from lseek(2): there is no data behind this.
     public static let noSuchAddress = Errno(rawValue: ENXIO)
+    /// ENODEV: there is no such network interface.
+    public static let noSuchDevice = Errno(rawValue: ENODEV)
     /// EINVAL: not what the call takes.
     public static let invalidArgument = Errno(rawValue: EINVAL)
 
     /// True for what is a lack of this machine and says nothing about the peer.
     public var isLocal: Bool {
         switch rawValue {
-        case EMFILE, ENFILE, ENOBUFS, ENOMEM, ENOSPC, EADDRNOTAVAIL, EACCES, EPERM, EAFNOSUPPORT, EADDRINUSE, EAGAIN:
+        case EMFILE, ENFILE, ENOBUFS, ENOMEM, ENOSPC, EADDRNOTAVAIL, EACCES, EPERM, EAFNOSUPPORT, EADDRINUSE, EAGAIN,
+            ENODEV:
             true
         default: false
         }
@@ -97,7 +100,7 @@ public struct Errno: Error, Equatable, Hashable, Sendable, RawRepresentable {
         ECONNRESET: "ECONNRESET", ENOBUFS: "ENOBUFS", ENOTCONN: "ENOTCONN", ETIMEDOUT: "ETIMEDOUT",
         ECONNREFUSED: "ECONNREFUSED", EHOSTUNREACH: "EHOSTUNREACH", EHOSTDOWN: "EHOSTDOWN",
         EFBIG: "EFBIG", ELOOP: "ELOOP", EDQUOT: "EDQUOT", EINPROGRESS: "EINPROGRESS", EPROTO: "EPROTO",
-        ENETDOWN: "ENETDOWN",
+        ENETDOWN: "ENETDOWN", ENODEV: "ENODEV",
     ]
 }
 

@@ -87,6 +87,8 @@ enum {
     LIMPET_AT_END_FLAGGED,      /* the record says that its end is counted, and it is not yet */
     LIMPET_AT_END_COUNTED,
     LIMPET_AT_END_LOGGED,       /* as with the start */
+    /* Where a connection to a backend comes from. */
+    LIMPET_AT_SOURCE_BOUND,     /* its address is chosen; nothing was sent */
     LIMPET_POINTS
 };
 

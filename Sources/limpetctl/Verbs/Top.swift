@@ -56,6 +56,8 @@ extension TopRates {
                 "daemon", Units.seconds(uptimeSeconds), String(connections), String(maxConnections),
                 Units.seconds(acceptsPerSecond), String(descriptors), String(descriptorLimit), String(pipes),
                 String(pipesHeld), String(maxPipes),
+                sourcePorts.map { "\($0.service)/\($0.backend)" } ?? "", sourcePorts?.source ?? "",
+                sourcePorts.map { String($0.used) } ?? "", sourcePorts?.limit.map(String.init) ?? "",
             ]
         ]
             + workers.map { ["worker", String($0.worker), String($0.connections), Units.seconds($0.busy)] }
