@@ -28,6 +28,15 @@ public struct SourceConfiguration: Sendable, Equatable {
         return found
     }
 
+    /// Those that a connection to a backend may come from: the ones of its address's family.
+    public func addresses(towards backend: BackendAddress) -> [IPAddress] {
+        switch backend {
+        case .endpoint(let endpoint): addresses(endpoint.address.family)
+        case .unix: []
+        case .name: addresses(.v4) + addresses(.v6)
+        }
+    }
+
     /// The first ``mostAddresses`` of a range.
     private static func addresses(of prefix: Prefix) -> [IPAddress] {
         let (first, length) = (prefix.network.address, prefix.length)
@@ -168,7 +177,9 @@ extension ConfigurationRules {
                     + "connections come from these addresses or from the client's")
         }
         for (family, name) in [(IPAddress.Family.v4, "IPv4"), (.v6, "IPv6")] {
-            let backends = service.backends.filter { $0.address.address.family == family && $0.address.port != 0 }
+            let backends = service.backends.filter { backend in
+                backend.address.endpoint.map { $0.address.family == family && $0.port != 0 } ?? false
+            }
             guard let backend = backends.first else { continue }
             if !source.prefixes.isEmpty, source.addresses(family).isEmpty {
                 findings.warn(

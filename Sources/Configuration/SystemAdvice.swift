@@ -30,12 +30,14 @@ public struct SystemAdvice: Sendable {
     /// range for itself, once for each address that its connections come from.
     private func localPorts(_ limits: SystemLimits) -> String? {
         guard let range = limits.localPorts, let connectionLimit else { return nil }
-        var sources: [Endpoint: Int] = [:]
+        var sources: [BackendAddress: Int] = [:]
         for service in configuration.services {
             // Then it is the clients that each have the whole range.
             if service.source.isTransparent { return nil }
             for backend in service.backends {
-                let count = max(1, service.source.addresses(backend.address.address.family).count)
+                // Such a connection takes no port.
+                if case .unix = backend.address { return nil }
+                let count = max(1, service.source.addresses(towards: backend.address).count)
                 sources[backend.address] = max(count, sources[backend.address] ?? 0)
             }
         }

@@ -127,8 +127,8 @@ extension Controller {
             guard let service = topology.backends[slot].service else { continue }
             let source = topology.services[service].configuration.source
             if source.isTransparent { continue }
-            let family = topology.backends[slot].configuration.address.address.family
-            let capacity = limit * max(1, source.addresses(family).count)
+            let sources = source.addresses(towards: topology.backends[slot].configuration.address)
+            let capacity = limit * max(1, sources.count)
             let sums = totals(slot)
             let made = slot < oldest.count && sums.total > oldest[slot] ? sums.total - oldest[slot] : 0
             if (sums.open &+ sums.connecting &+ made) &* 2 >= UInt64(capacity) { return true }

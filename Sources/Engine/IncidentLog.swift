@@ -167,7 +167,7 @@ final class IncidentLog: @unchecked Sendable {
             return "widen net.ipv4.ip_local_port_range"
         }
         if service.source.isTransparent { return "its client has them all; max-connections-per-client limits that" }
-        let count = service.source.addresses(backend.configuration.address.address.family).count
+        let count = service.source.addresses(towards: backend.configuration.address).count
         return (count == 0 ? "name several addresses in source" : "add to the \(count) of source")
             + ", widen net.ipv4.ip_local_port_range, or add backends"
     }
@@ -176,7 +176,7 @@ final class IncidentLog: @unchecked Sendable {
     private func source(of incident: Incident) -> String {
         let backend = topology.backends[Int(incident.slot)]
         guard let service = backend.service.map({ topology.services[$0].configuration }) else { return "of a source" }
-        let addresses = service.source.addresses(backend.configuration.address.address.family)
+        let addresses = service.source.addresses(towards: backend.configuration.address)
         return Int(incident.connection) < addresses.count ? "\(addresses[Int(incident.connection)])" : "of a source"
     }
 

@@ -18,9 +18,6 @@ struct PortCensus: Sendable {
         /// The addresses that its connections come from; none: the kernel chooses.
         let sources: [IPAddress]
         let isTransparent: Bool
-
-        /// Ports that there are for it in all, where each address has so many; nil: that depends on the clients.
-        func capacity(_ ports: Int) -> Int? { isTransparent ? nil : ports * max(1, sources.count) }
     }
 
     struct Result: Sendable {
@@ -76,8 +73,8 @@ extension Topology {
     /// The live backends, as a census takes them.
     var portTargets: [PortCensus.Target] {
         backends.compactMap { backend in
-            guard backend.isLive, let service = backend.service else { return nil }
-            let endpoint = backend.configuration.address
+            guard backend.isLive, let service = backend.service, let endpoint = backend.configuration.address.endpoint
+            else { return nil }
             let source = services[service].configuration.source
             return PortCensus.Target(
                 service: backend.serviceName, backend: backend.configuration.name, endpoint: endpoint,

@@ -117,7 +117,9 @@ extension Worker {
     func isReachable(
         _ record: UnsafeMutablePointer<limpet_record>, _ source: ConnectionSource, _ member: ForwardingTable.Member
     ) -> Bool {
-        guard source.isTransparent, let client = record.pointee.client.endpoint else { return true }
+        guard source.isTransparent, member.address.isInternet, let client = record.pointee.client.endpoint else {
+            return true
+        }
         return SocketAddress(client).family == member.address.family
     }
 
@@ -126,7 +128,7 @@ extension Worker {
         _ record: UnsafeMutablePointer<limpet_record>, _ source: ConnectionSource, _ member: ForwardingTable.Member
     ) -> NoSource? {
         let descriptor = record.pointee.descriptor.1
-        let family = member.address.family
+        guard member.address.isInternet else { return start(descriptor, member).map { .failed($0) } }
         if source.mark != 0, let failure = StreamSocket.setMark(descriptor, source.mark) { return .failed(failure) }
         if !source.device.isEmpty, let failure = StreamSocket.bindDevice(descriptor, source.device) {
             return .failed(failure)
@@ -134,7 +136,7 @@ extension Worker {
         if source.isTransparent, let client = record.pointee.client.endpoint {
             return connect(record, asClient: SocketAddress(client.address, port: 0), member)
         }
-        let addresses = source.addresses(family)
+        let addresses = source.addresses(member.address.family)
         if addresses.isEmpty {
             guard let failure = start(descriptor, member) else { return nil }
             guard failure == .addressNotAvailable else { return .failed(failure) }

@@ -16,8 +16,9 @@ public struct CheckSource: Sendable, Equatable {
         self.device = device
     }
 
-    /// Gives a new socket its source.
-    func apply(to descriptor: Int32, towards family: IPAddress.Family) throws(SystemError) {
+    /// Gives a new socket its source. One of the Unix domain has none.
+    func apply(to descriptor: Int32) throws(SystemError) {
+        guard let family = StreamSocket.family(of: descriptor) else { return }
         if let mark, let failure = StreamSocket.setMark(descriptor, mark) {
             throw SystemError("set the mark \(mark)", failure)
         }

@@ -1,3 +1,4 @@
+public import Addressing
 import CLinux
 import Glibc
 
@@ -46,6 +47,14 @@ extension StreamSocket {
         name.withUnsafeBytes {
             setsockopt(descriptor, SOL_SOCKET, SO_BINDTODEVICE, $0.baseAddress, socklen_t($0.count))
         } == 0 ? nil : .last
+    }
+
+    /// The family of an IPv4 or IPv6 socket (SO_DOMAIN); nil: it is another.
+    public static func family(of descriptor: Int32) -> IPAddress.Family? {
+        var value: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        guard getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &value, &length) == 0 else { return nil }
+        return value == AF_INET ? .v4 : value == AF_INET6 ? .v6 : nil
     }
 
     /// Whether an address is this machine's, as far as a socket can tell: a bind of it succeeds.
