@@ -161,7 +161,7 @@ extension TableReader {
             return "is no address that a connection can come from; \"auto\" leaves the choice to the kernel"
         }
         let first = prefix.address
-        let isMulticast = first.family == .v4 ? first.low >> 28 >= 14 : first.high >> 56 == 0xff
+        let isMulticast = first.family == .v4 ? first.low >> 28 == 14 : first.high >> 56 == 0xff
         return isMulticast ? "is no address that a connection can come from" : nil
     }
 }

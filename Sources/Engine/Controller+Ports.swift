@@ -1,4 +1,5 @@
 import CLayout
+import Configuration
 import Control
 import Forwarding
 import Linux

@@ -41,6 +41,11 @@ final class Completion: @unchecked Sendable {
         sem_init(wakeUp, 0, 0)
     }
 
+    deinit {
+        sem_destroy(wakeUp)
+        wakeUp.deallocate()
+    }
+
     func complete() {
         sem_post(wakeUp)
     }

@@ -34,6 +34,9 @@ import Testing
         (ConfigurationKeys.hashOn, "\"source-port\""), (ConfigurationKeys.ipv4Prefix, "24"),
         (ConfigurationKeys.ipv6Prefix, "56"), (ConfigurationKeys.connectTimeout, "\"250ms\""),
         (ConfigurationKeys.connectAttempts, "5"), (ConfigurationKeys.passiveFall, "\"off\""),
+        (ConfigurationKeys.source, "[\"192.0.2.1\", \"2001:db8::/126\"]"),
+        (ConfigurationKeys.sourceDevice, "\"eth1\""), (ConfigurationKeys.mark, "17"),
+        (ConfigurationKeys.transparent, "true"),
         (ConfigurationKeys.whenDown, "\"shed\""),
         (ConfigurationKeys.slowStart, "\"90s\""),
         (ConfigurationKeys.whenAllDown, "\"refuse\""), (ConfigurationKeys.serviceMaxConnections, "40"),
@@ -183,6 +186,10 @@ import Testing
                 ipv6-prefix = 64
                 connect-timeout = "3s"
                 connect-attempts = 3
+                source = "auto"
+                source-device = "any"
+                mark = "off"
+                transparent = false
                 passive-fall = 3
                 slow-start = "off"
                 when-down = "keep"
@@ -214,7 +221,7 @@ import Testing
 
     @Test func theHashIsFNVOfTheText() throws {
         // The hash of this very text by another implementation of FNV-1a (64 bits).
-        #expect(try read(document()).configHash == "736a8a969b4c42b2")
+        #expect(try read(document()).configHash == "b1f7536f2a6164f9")
     }
 }
 
