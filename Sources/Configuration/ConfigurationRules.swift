@@ -64,20 +64,20 @@ struct ConfigurationRules {
                 place(servicePlace, backends[second], second),
                 "the name is used twice (backends \(first + 1) and \(second + 1))")
         }
-        // Port 0 marks an address that was refused already.
         for (first, second) in ConfigurationRules.repetitions(
-            backends.map { $0.address.port == 0 ? "" : $0.address.description })
+            backends.map { $0.address == .refused ? "" : $0.address.description })
         {
             findings.warn(
                 place(servicePlace, backends[second], second),
                 "the same address as backend \(quoted(backends[first].name)) (\(backends[first].address))")
         }
         for (index, backend) in backends.enumerated() {
-            for listener in service.listeners where listener.isReached(by: backend.address) {
+            for listener in service.listeners
+            where backend.address.endpoint.map({ listener.isReached(by: $0) }) ?? false {
                 findings.report(
                     place(servicePlace, backend, index),
-                    "\(backend.address) is where the service itself listens (\(listener.name)): connections would go round "
-                        + "in a circle")
+                    "\(backend.address) is where the service itself listens (\(listener.name)): connections would go "
+                        + "round in a circle")
             }
         }
     }
