@@ -110,8 +110,10 @@ struct ConfigurationRules {
                         place(service, index) + [form == .file ? "listen" : "--listen"],
                         other.listener.name == listener.name
                             ? "\(listener.name) is a listener\(owner) already"
-                            : "\(listener.name) collides with \(other.listener.name)\(owner): a port of all addresses "
-                                + "cannot be listened on at one of them as well")
+                            : "\(listener.name) collides with \(other.listener.name)\(owner): a port of all "
+                                + (other.listener.address == listener.address
+                                    ? "interfaces cannot be listened on at one of them as well"
+                                    : "addresses cannot be listened on at one of them as well"))
                 }
                 seen.append((index, listener))
             }

@@ -34,7 +34,9 @@ struct ListenerMoves: Sendable, Equatable {
         let former = old.map(\.name)
         for (service, listener) in missing {
             // A port that the kernel chooses is another one each time.
-            let owner = listener.hasChosenPort ? nil : former.first { left[$0]?.contains { $0.name == listener.name } == true }
+            let owner = former.first { owner in
+                !listener.hasChosenPort && left[owner]?.contains { $0.name == listener.name } == true
+            }
             if let owner, let before = ListenerMoves.take(listener.name, &left[owner, default: []]) {
                 moved[service, default: []].append(Move(listener: listener, former: before, service: owner))
             } else {

@@ -47,7 +47,8 @@ public enum OrphanSweep {
     /// to it, and nobody has begun to close it.
     private static func adoptable(_ descriptor: Int32, _ listeners: [KnownListener]) -> UInt16? {
         guard Descriptor.isSocket(descriptor), let local = StreamSocket.localEndpoint(descriptor),
-            let listener = listeners.first(where: { $0.takes(local, descriptor) }), let counters = try? TCPCounters(descriptor),
+            let listener = listeners.first(where: { $0.takes(local, descriptor) }),
+            let counters = try? TCPCounters(descriptor),
             counters.state == .established || counters.state == .closeWait,
             counters.taken == (counters.state == .closeWait ? 1 : 0), counters.put == 0,
             !StreamSocket.isResetOnClose(descriptor)

@@ -13,8 +13,9 @@ import Testing
 
     @Test func textsAndTables() throws {
         let all = try listeners(
-            #"["192.0.2.1:80", { address = "192.0.2.1:80", device = "eth0" }, { address = "[::]:81", v6only = false }]"#)
-        #expect(all.map(\.name) == ["192.0.2.1:80", "192.0.2.1%eth0:80", "[::]:81"])
+            #"["192.0.2.1:80", { address = "192.0.2.1:82", device = "eth0" }, { address = "[::]:81", v6only = false }]"#
+        )
+        #expect(all.map(\.name) == ["192.0.2.1:80", "192.0.2.1%eth0:82", "[::]:81"])
         #expect(all.map(\.device) == [nil, "eth0", nil])
         #expect(all.map(\.isV6Only) == [true, true, false])
         #expect(try listeners(#"{ address = "[::1]:80", freebind = true, device = "a.1" }"#).map(\.isFree) == [true])
@@ -138,6 +139,11 @@ import Testing
     }
 
     @Test func theseDoNotMeet() {
+        #expect(
+            complaints(listening(on: #"["192.0.2.1:80", { address = "192.0.2.1:80", device = "lo" }]"#)) == [
+                #"limpet.toml: service "chat": listen: 192.0.2.1%lo:80 collides with 192.0.2.1:80: a port of all interfaces "#
+                    + "cannot be listened on at one of them as well"
+            ])
         for pair in [
             #"[{ address = "[::]:80", v6only = false }, "0.0.0.0:81"]"#, #"[{ address = "[::]:80" }, "0.0.0.0:80"]"#,
             #"[{ address = "0.0.0.0:80", device = "a" }, { address = "0.0.0.0:80", device = "b" }]"#,
