@@ -187,12 +187,20 @@ extension ConfigurationRules {
                     "no \(name) address in \"\(ConfigurationKeys.source.name)\": the kernel chooses the one of "
                         + "connections to backend \(quoted(backend.name)) (\(backend.address))")
             }
-            if source.isTransparent, !service.listeners.contains(where: { $0.address.family == family }) {
+            if source.isTransparent, !service.listeners.contains(where: { $0.takes(family) }) {
                 findings.warn(
                     place,
                     "backend \(quoted(backend.name)) (\(backend.address)) gets no connections with \""
                         + "\(ConfigurationKeys.transparent.name)\": no client of this service has an \(name) address")
             }
         }
+    }
+}
+
+extension ListenerConfiguration {
+    /// Whether clients of a family come here, as far as it can be told.
+    fileprivate func takes(_ family: IPAddress.Family) -> Bool {
+        guard let own = address.endpoint?.address else { return true }
+        return own.unmapped.family == family || !isV6Only
     }
 }

@@ -20,6 +20,12 @@ enum SourceNeeds {
     static func needs(of configuration: DaemonConfiguration) -> [Need] {
         configuration.services.flatMap { service in
             var needs: [Need] = []
+            if service.listeners.contains(where: \.isIntercepting) {
+                needs.append(
+                    Need(
+                        service: service.name, key: ConfigurationKeys.intercept.name,
+                        capability: Privileges.rawNetwork))
+            }
             if service.source.isTransparent {
                 needs.append(
                     Need(

@@ -46,6 +46,8 @@ public struct Errno: Error, Equatable, Hashable, Sendable, RawRepresentable {
     public static let addressNotAvailable = Errno(rawValue: EADDRNOTAVAIL)
     /// EADDRINUSE: somebody else listens there.
     public static let addressInUse = Errno(rawValue: EADDRINUSE)
+    /// ENODEV: no such network interface.
+    public static let noSuchDevice = Errno(rawValue: ENODEV)
     /// EACCES: not allowed.
     public static let accessDenied = Errno(rawValue: EACCES)
     /// EPERM: not allowed without a capability.
@@ -70,8 +72,6 @@ public struct Errno: Error, Equatable, Hashable, Sendable, RawRepresentable {
     public static let quotaExceeded = Errno(rawValue: EDQUOT)
     /// ENXIO: from lseek(2): there is no data behind this.
     public static let noSuchAddress = Errno(rawValue: ENXIO)
-    /// ENODEV: there is no such network interface.
-    public static let noSuchDevice = Errno(rawValue: ENODEV)
     /// EINVAL: not what the call takes.
     public static let invalidArgument = Errno(rawValue: EINVAL)
 

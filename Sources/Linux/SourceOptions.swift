@@ -26,8 +26,30 @@ extension StreamSocket {
             : set(descriptor, Int32(IPPROTO_IP), transparent, isOn ? 1 : 0)
     }
 
+    /// Makes a listening socket take clients that TPROXY sends to it, under a number of its own; 0: it does not any more.
+    ///
+    /// What is accepted inherits the number, as the time-out of its reads, which counts for nothing: nobody waits in a read.
+    public static func setInterception(_ descriptor: Int32, family: Int32, _ number: Int32) -> Errno? {
+        if let failure = setTransparent(descriptor, family: family, number != 0) { return failure }
+        var time = timeval(tv_sec: Int(number), tv_usec: 0)
+        return setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &time, socklen_t(MemoryLayout<timeval>.size)) == 0
+            ? nil : .last
+    }
+
+    /// The number of the listener that intercepts, of its sockets and of those that were accepted from it; nil: it is, or
+    /// came from, another.
+    public static func interception(_ descriptor: Int32) -> Int32? {
+        var time = timeval()
+        var length = socklen_t(MemoryLayout<timeval>.size)
+        guard let family = family(of: descriptor),
+            isTransparent(descriptor, family: family == .v4 ? AF_INET : AF_INET6),
+            getsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &time, &length) == 0, time.tv_sec > 0
+        else { return nil }
+        return Int32(truncatingIfNeeded: time.tv_sec)
+    }
+
     /// Whether IP_TRANSPARENT is set. Sockets inherit it from the listener by which they came.
-    public static func isTransparent(_ descriptor: Int32, family: Int32) -> Bool {
+    static func isTransparent(_ descriptor: Int32, family: Int32) -> Bool {
         var value: Int32 = 0
         var length = socklen_t(MemoryLayout<Int32>.size)
         let isV6 = family == AF_INET6
