@@ -1,3 +1,4 @@
+import Addressing
 import CLayout
 import Configuration
 import Continuity
