@@ -64,7 +64,7 @@ public struct SourceConfiguration: Sendable, Equatable {
     /// Whether a text can name a network interface: 1 to 15 bytes, as the kernel allows (dev_valid_name).
     static func isDevice(_ text: String) -> Bool {
         (1...15).contains(text.utf8.count) && text != "." && text != ".."
-            && text.unicodeScalars.allSatisfy { $0.isASCII && $0.value > 0x20 && $0.value < 0x7f && $0 != "/" && $0 != ":" }
+            && text.utf8.allSatisfy { (0x21...0x7e).contains($0) && !"/:".utf8.contains($0) }
     }
 }
 
@@ -121,7 +121,9 @@ extension TableReader {
         let texts: [TOMLNode]
         switch nodes[key.name] {
         case nil: return
-        case .string("auto"): return prefixes = []
+        case .string("auto"):
+            prefixes = []
+            return
         case .array(let nodes) where !nodes.isEmpty: texts = nodes
         case let node?: texts = [node]
         }

@@ -76,15 +76,21 @@ extension Controller {
     }
 
     private func takeFresh() {
-        guard let (result, time) = ports.fresh.with({ fresh in defer { fresh = nil }; return fresh }) else { return }
+        let fresh = ports.fresh.with { fresh in
+            defer { fresh = nil }
+            return fresh
+        }
+        guard let (result, time) = fresh else { return }
         ports.isUnderWay = false
         ports.last = result
         ports.time = time
         if let failure = result.failure, !ports.hasToldFailure {
             ports.hasToldFailure = true
             log.warning(
-                "the kernel does not say which local ports are taken: \(failure); those of connections that are over are not counted (load tcp_diag, and allow AF_NETLINK)"
-            )
+                """
+                the kernel does not say which local ports are taken: \(failure); those of connections that are over are not \
+                counted (load tcp_diag, and allow AF_NETLINK)
+                """)
         }
         warn(result.rows)
     }

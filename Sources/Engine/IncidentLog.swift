@@ -82,8 +82,10 @@ final class IncidentLog: @unchecked Sendable {
         case .clientFamily:
             metadata["backend"] = "\(topology.fullName(slot))"
             log.warning(
-                "a client's address is of another family than the backend's: with transparent there is no way from one to the other",
-                metadata: metadata)
+                """
+                a client's address is of another family than the backend's: with transparent there is no way from one to \
+                the other
+                """, metadata: metadata)
         case .exhausted:
             metadata["service"] = "\(topology.services[slot].configuration.name)"
             log.error("no backend could take a client: it was reset", metadata: metadata)

@@ -192,6 +192,8 @@ struct DaemonPreparation {
         let budget = DaemonPreparation.budget(configuration)
         let limit = try budget.admitted(wanted: configuration.maxConnections)
 
+        // Before anything is bound, which would fail for a reason that says less.
+        if let problem = SourceNeeds.problem(configuration) { throw StartError(problem) }
         // As the user that started us: whom to become, the files, the addresses.
         let identity = try Identity.resolve(user: configuration.user, group: configuration.group)
         if case .root = identity {

@@ -51,15 +51,16 @@ enum SourceNeeds {
     static func problem(_ configuration: DaemonConfiguration) -> String? {
         guard let need = needs(of: configuration).first(where: { !$0.isMet }) else { return nil }
         let bit = need.name.lowercased()
-        return "service \(need.service): \(need.key) needs \(need.name), which limpetd does not have: start it as root, or "
-            + "give it that (AmbientCapabilities=\(need.name) in its unit, or setcap \(bit)+ep)"
+        return
+            "service \(need.service): \(need.key) needs \(need.name), which limpetd does not have: start it as root, "
+            + "or give it that (AmbientCapabilities=\(need.name) in its unit, or setcap \(bit)+ep)"
     }
 
     /// The same of a reload. What a daemon has given up it cannot take back.
     static func reloadProblem(_ configuration: DaemonConfiguration) -> String? {
         guard let need = needs(of: configuration).first(where: { !$0.isMet }) else { return nil }
-        return "service \(need.service): \(need.key) needs \(need.name), which limpetd has not kept, as nothing needed it "
-            + "when it was started: restart limpetd for that"
+        return "service \(need.service): \(need.key) needs \(need.name), which limpetd has not kept, as nothing needed "
+            + "it when it was started: restart limpetd for that"
     }
 
     /// Addresses and interfaces that are not there, one line each. They may come yet.

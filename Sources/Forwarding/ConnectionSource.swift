@@ -1,8 +1,7 @@
+import Addressing
 import CContinuity
 import CLayout
 public import Linux
-
-import Addressing
 
 /// Where a service's connections to its backends come from. Immutable; all workers share it.
 public final class ConnectionSource: Sendable {

@@ -6,7 +6,8 @@ import Testing
 /// Where connections to backends come from: what is read, and what is refused.
 @Suite struct SourceKeyTests {
     private func source(_ settings: String) throws -> SourceConfiguration {
-        try ConfigurationLoader.parse(document(service: settings), source: "limpet.toml").configuration.services[0].source
+        try ConfigurationLoader.parse(document(service: settings), source: "limpet.toml").configuration.services[0]
+            .source
     }
 
     private func texts(_ settings: String, _ family: IPAddress.Family) throws -> [String] {
@@ -46,14 +47,22 @@ import Testing
         #""source" must be an address or a prefix (such as "192.0.2.16/28"), or an array of them, or "auto", not "#
 
     static let refusals: [(settings: String, line: String)] = [
-        (#"source = "192.0.2.17/28""#,
-            #"source: "192.0.2.17/28" has bits set past its length: 192.0.2.16/28 is the network, 192.0.2.17 the address alone"#),
-        (#"source = ["192.0.2.1", "2001:db8::1/64"]"#,
-            #"source: "2001:db8::1/64" has bits set past its length: 2001:db8::/64 is the network, 2001:db8::1 the address alone"#),
-        (#"source = "0.0.0.0""#,
-            #"source: "0.0.0.0" is no address that a connection can come from; "auto" leaves the choice to the kernel"#),
-        (#"source = "::/0""#,
-            #"source: "::/0" is no address that a connection can come from; "auto" leaves the choice to the kernel"#),
+        (
+            #"source = "192.0.2.17/28""#,
+            #"source: "192.0.2.17/28" has bits set past its length: 192.0.2.16/28 is the network, 192.0.2.17 the address alone"#
+        ),
+        (
+            #"source = ["192.0.2.1", "2001:db8::1/64"]"#,
+            #"source: "2001:db8::1/64" has bits set past its length: 2001:db8::/64 is the network, 2001:db8::1 the address alone"#
+        ),
+        (
+            #"source = "0.0.0.0""#,
+            #"source: "0.0.0.0" is no address that a connection can come from; "auto" leaves the choice to the kernel"#
+        ),
+        (
+            #"source = "::/0""#,
+            #"source: "::/0" is no address that a connection can come from; "auto" leaves the choice to the kernel"#
+        ),
         (#"source = "224.0.0.1""#, #"source: "224.0.0.1" is no address that a connection can come from"#),
         (#"source = "ff02::1""#, #"source: "ff02::1" is no address that a connection can come from"#),
         (#"source = ["10.0.0.0/26", "10.1.0.1"]"#, "source: 65 IPv4 addresses: at most 64 of a family are used"),
@@ -63,13 +72,19 @@ import Testing
         (#"source = "::ffff:192.0.2.0/80""#, expected + #""::ffff:192.0.2.0/80""#),
         ("mark = 0", #""mark" must be an integer from 1 to 4294967295, or "off", not 0"#),
         ("mark = 4294967296", #""mark" must be an integer from 1 to 4294967295, or "off", not 4294967296"#),
-        (#"source-device = "a/b""#,
-            #""source-device" must be the name of a network interface (1 to 15 characters), or "any", not "a/b""#),
-        (#"source-device = "abcdefghijklmnop""#,
-            #""source-device" must be the name of a network interface (1 to 15 characters), or "any", not "abcdefghijklmnop""#),
+        (
+            #"source-device = "a/b""#,
+            #""source-device" must be the name of a network interface (1 to 15 characters), or "any", not "a/b""#
+        ),
+        (
+            #"source-device = "abcdefghijklmnop""#,
+            #""source-device" must be the name of a network interface (1 to 15 characters), or "any", not "abcdefghijklmnop""#
+        ),
         ("transparent = 1", #""transparent" must be true or false, not an integer"#),
-        ("source = \"192.0.2.1\"\ntransparent = true",
-            #""source" and "transparent" exclude each other: connections come from these addresses or from the client's"#),
+        (
+            "source = \"192.0.2.1\"\ntransparent = true",
+            #""source" and "transparent" exclude each other: connections come from these addresses or from the client's"#
+        ),
     ]
 
     @Test(arguments: refusals)

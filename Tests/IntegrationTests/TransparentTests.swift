@@ -44,7 +44,16 @@ struct TransparentTests {
         return lane
     }
 
-    private static func listen(_ family: Int) -> String { SocketAddress(RoutedNetwork.balancer[family], 8080).description }
+    private static func listen(_ family: Int) -> String {
+        SocketAddress(RoutedNetwork.balancer[family], 8080).description
+    }
+
+    /// The address that the backend sees of a client from that one.
+    private static func seen(
+        _ network: RoutedNetwork, _ family: Int, _ number: Int, _ daemon: Daemon
+    ) throws -> String {
+        try client(network, from: source(family, number), to: daemon.address).seen.host
+    }
 
     /// A client there, and whom its backend takes it for.
     private static func client(
@@ -83,17 +92,16 @@ struct TransparentTests {
             let outcome = try daemon.ctl.run("upgrade", within: .seconds(60))
             #expect(outcome.status == 0, "\(outcome)")
             for client in clients { try expectEcho(client) }
-            #expect(try Self.client(network, from: Self.source(family, 13), to: daemon.address).seen.host == Self.source(family, 13))
+            #expect(try Self.seen(network, family, 13, daemon) == Self.source(family, 13))
             #expect(try daemon.ctl.expect("status").contains("CAP_NET_RAW"))
             // In place, and back: it has the right to.
             lane.services[0].settings = []
             try lane.reload()
             #expect(
-                try Self.client(network, from: Self.source(family, 14), to: daemon.address).seen.host
-                    == (family == 0 ? "203.0.113.1" : "2001:db8:2::1"))
+                try Self.seen(network, family, 14, daemon) == (family == 0 ? "203.0.113.1" : "2001:db8:2::1"))
             lane.services[0].settings = ["transparent = true"]
             try lane.reload()
-            #expect(try Self.client(network, from: Self.source(family, 15), to: daemon.address).seen.host == Self.source(family, 15))
+            #expect(try Self.seen(network, family, 15, daemon) == Self.source(family, 15))
             for client in clients { try expectEcho(client) }
             try daemon.stop()
         }.value()
@@ -127,7 +135,8 @@ struct TransparentTests {
             let network = try RoutedNetwork()
             try Self.followManual(intercepting: false)
             let lane = try Self.lane(
-                network, 1, listen: [Self.listen(0), Self.listen(1)], settings: ["transparent = true", "passive-fall = 1"])
+                network, 1, listen: [Self.listen(0), Self.listen(1)],
+                settings: ["transparent = true", "passive-fall = 1"])
             let four = try #require(lane.daemon.listeners.first { !$0.isIPv6 })
             let six = try #require(lane.daemon.listeners.first { $0.isIPv6 })
             #expect(try Self.client(network, from: Self.source(1, 5), to: six).seen.host == Self.source(1, 5))
@@ -239,8 +248,9 @@ struct TransparentTests {
         defer { try? FileManager.default.removeItem(atPath: setup.limpetd) }
         let outcome = try Daemon.refuses(setup)
         #expect(outcome.ending == .exit(1), "\(outcome)")
-        let line = "service chat: \(demand.2) needs CAP_NET_RAW, which limpetd does not have: start it as root, or give it that "
-            + "(AmbientCapabilities=CAP_NET_RAW in its unit, or setcap cap_net_raw+ep)"
+        let line =
+            "service chat: \(demand.2) needs CAP_NET_RAW, which limpetd does not have: start it as root, or give it "
+            + "that (AmbientCapabilities=CAP_NET_RAW in its unit, or setcap cap_net_raw+ep)"
         #expect(outcome.stderr.contains(line), "\(outcome)")
         setup.arguments.append("--check")
         let check = try Daemon.refuses(setup)

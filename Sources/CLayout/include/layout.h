@@ -236,8 +236,8 @@ enum {
 
 /* Bits of limpet_listener_state.flags. */
 enum {
-    LIMPET_LISTENER_DUAL = 1 << 0,     /* [::], and it takes IPv4 clients as well */
-    LIMPET_LISTENER_INTERCEPT = 1 << 1 /* it may take clients that were on their way to another address */
+    LIMPET_LISTENER_DUAL = 1 << 0, /* [::], and it takes IPv4 clients as well */
+    LIMPET_LISTENER_INTERCEPT = 1 << 2 /* it may take clients that were on their way to another address */
 };
 
 /* A listening address and its sockets. */

@@ -92,7 +92,10 @@ struct Status: ShowingVerb {
                 ("\($0.field.rawValue)/\($0.service)/\($0.backend)", "\($0.value) \($0.configured) \($0.since)")
             }
             + (status.sourcePorts ?? []).map {
-                ("source_ports/\($0.service)/\($0.backend)/\($0.source)", "\($0.used) \($0.limit.map(String.init) ?? "")")
+                (
+                    "source_ports/\($0.service)/\($0.backend)/\($0.source)",
+                    "\($0.used) \($0.limit.map(String.init) ?? "")"
+                )
             }
     }
 }
