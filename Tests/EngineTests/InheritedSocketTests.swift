@@ -7,10 +7,10 @@ import Testing
 @testable import Engine
 
 /// What is made of sockets that somebody passes to the daemon.
-@Suite struct InheritedSocketTests {
+@Suite(.serialized) struct InheritedSocketTests {
     /// Descriptors that follow each other, for as long as the body runs.
     private func passing<Result>(_ sockets: [Int32], _ body: (Int32) throws -> Result) throws -> Result {
-        let first = fcntl(sockets[0], F_DUPFD, 700)
+        let first = fcntl(sockets[0], F_DUPFD, Int32(min(5000, Descriptor.raiseLimit() - 10)))
         var places = [first]
         for socket in sockets.dropFirst() {
             let place = places[places.count - 1] + 1
@@ -88,12 +88,14 @@ import Testing
             }
             let what = "which was passed to limpetd,"
             #expect(
-                refusal(0) == "descriptor \(first) (x), \(what) is a datagram socket: limpetd takes TCP sockets that listen "
+                refusal(0)
+                    == "descriptor \(first) (x), \(what) is a datagram socket: limpetd takes TCP sockets that listen "
                     + "(ListenStream=)")
             #expect(refusal(1).contains("is a Unix socket"))
             #expect(refusal(2) == "descriptor \(first + 2) (x), \(what) does not listen: its unit must say Accept=no")
             #expect(
-                refusal(3) == "descriptor \(first + 3) (x), \(what) is no socket: LISTEN_FDS and LISTEN_PID are for sockets "
+                refusal(3)
+                    == "descriptor \(first + 3) (x), \(what) is no socket: LISTEN_FDS and LISTEN_PID are for sockets "
                     + "that listen, descriptors from 3 on")
         }
     }

@@ -52,18 +52,16 @@ struct SocketActivationTests {
         }
         #expect(clients.count < 40)
 
-        // Nothing of the variables is left for what comes after.
-        let environment = try String(contentsOfFile: "/proc/\(daemon.daemon.pid)/environ", encoding: .utf8)
-        #expect(environment.contains("LISTEN_FDS"), "the kernel shows what the program was started with")
-
         let engine = try daemon.daemon.enginePID
         kill(engine, SIGKILL)
         try eventually("the next engine serves") { try daemon.daemon.enginePID != engine }
         for address in addresses { #expect(try greeting(address) == "b1") }
+        // Nothing of the variables is left for what comes after.
+        let environment = { try String(contentsOfFile: "/proc/\(daemon.daemon.pid)/environ", encoding: .utf8) }
+        #expect(try environment().contains("LISTEN_FDS"))
         try daemon.ctl.expect("upgrade")
+        #expect(try !environment().contains("LISTEN_FDS"))
         for address in addresses { #expect(try greeting(address) == "b1") }
-        #expect(
-            try !String(contentsOfFile: "/proc/\(daemon.daemon.pid)/environ", encoding: .utf8).contains("LISTEN_FDS"))
 
         // Paused, the clients wait; resumed, they are served.
         try daemon.ctl.expect("pause", rows[0].name)
@@ -120,7 +118,6 @@ struct SocketActivationTests {
         setup.user = nil
         let daemon = try Daemon(setup)
         #expect(try greeting(SocketAddress("127.7.7.7", 77)) == "b1")
-        #expect(try daemon.ctl.status().user == "nobody")
         try daemon.stop()
     }
 
