@@ -37,7 +37,8 @@ import Testing
     @Test func everyKey() throws {
         for setting in ReadingTests.settings {
             let changed = ReadingTests.text(with: setting)
-            let there = try #require(try diff(document(), changed).changes.only, "\(setting.key.name)")
+            let plain = document(service: ReadingTests.serviceCompany(of: setting.key))
+            let there = try #require(try diff(plain, changed).changes.only, "\(setting.key.name)")
             let table = [ConfigurationKey.Section.keepalive, .health].first { $0 == setting.key.section }?.rawValue
             let isInterval = setting.key == ConfigurationKeys.checkInterval
             #expect(there.key == (isInterval ? "health-interval" : table ?? setting.key.name))
@@ -52,10 +53,10 @@ import Testing
                 #expect(there.subject == .service && there.service == "chat" && there.name == nil)
             case .backend: #expect(there.subject == .backend && there.fullName == "chat/ws1")
             }
-            let back = try #require(try diff(changed, document()).changes.only, "\(setting.key.name)")
+            let back = try #require(try diff(changed, plain).changes.only, "\(setting.key.name)")
             #expect(back.old == there.new && back.new == there.old && back.key == there.key)
             let waits = ["workers", "control", "state-directory", "user", "group"].contains(setting.key.name)
-            #expect(try diff(document(), changed).needingRestart == (waits ? [there] : []), "\(setting.key.name)")
+            #expect(try diff(plain, changed).needingRestart == (waits ? [there] : []), "\(setting.key.name)")
         }
     }
 

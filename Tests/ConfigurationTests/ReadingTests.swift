@@ -42,6 +42,9 @@ import Testing
         (ConfigurationKeys.idleTimeout, "\"2h\""),
         (ConfigurationKeys.halfCloseTimeout, "\"off\""), (ConfigurationKeys.userTimeout, "\"90s\""),
         (ConfigurationKeys.keepalive, "\"off\""), (ConfigurationKeys.sendProxy, "\"v2\""),
+        (ConfigurationKeys.acceptProxy, "[\"10.0.0.0/8\", \"2001:db8::/32\", \"192.0.2.1\"]"),
+        (ConfigurationKeys.acceptProxyTimeout, "\"700ms\""),
+        (ConfigurationKeys.sendProxyFields, "[\"received\", \"unique-id\"]"),
         (ConfigurationKeys.receiveBuffer, "\"256KiB\""),
         (ConfigurationKeys.sendBuffer, "1000000"), (ConfigurationKeys.weight, "7"),
         (ConfigurationKeys.backendMaxConnections, "50"), (ConfigurationKeys.backup, "true"),
@@ -72,11 +75,16 @@ import Testing
         }
     }
 
+    /// What a key of a service needs beside it.
+    static func serviceCompany(of key: ConfigurationKey) -> String {
+        key == ConfigurationKeys.sendProxyFields ? "send-proxy = \"v2\"\n" : ""
+    }
+
     static func text(with setting: (key: ConfigurationKey, text: String)) -> String {
         let line = "\(setting.key.name) = \(setting.text)"
         return switch setting.key.section {
         case .daemon: document(daemon: line)
-        case .service, .behaviour: document(service: line)
+        case .service, .behaviour: document(service: serviceCompany(of: setting.key) + line)
         case .backend: document(backend: line)
         case .keepalive: document(service: "keepalive = { \(line) }")
         case .health: document(service: "health = { \(company(of: setting.key))\(line) }")
@@ -105,16 +113,16 @@ import Testing
     }
 
     @Test func theRegistrysDefaultsAreThoseThatHold() throws {
-        let plain = try read(document())
         for key in ConfigurationKeys.all {
             guard let text = key.defaultText, key.isDefaultWritable else { continue }
             let node = FlagValues.node(text, for: key)
             let written =
                 switch node {
-                case .integer, .boolean: text
+                case .integer, .boolean, .array: text
                 default: "\"\(text)\""
                 }
-            #expect(try read(ReadingTests.text(with: (key, written))) == plain, "\(key.name)")
+            let company = try read(document(service: ReadingTests.serviceCompany(of: key)))
+            #expect(try read(ReadingTests.text(with: (key, written))) == company, "\(key.name)")
         }
     }
 
@@ -201,6 +209,9 @@ import Testing
                 health-interval = "2s"
                 receive-buffer = "65537"
                 send-buffer = "auto"
+                accept-proxy = []
+                accept-proxy-timeout = "3s"
+                send-proxy-tlvs = []
 
                 [[service.backend]]
                 name = "ws1"
@@ -214,7 +225,7 @@ import Testing
 
     @Test func theHashIsFNVOfTheText() throws {
         // The hash of this very text by another implementation of FNV-1a (64 bits).
-        #expect(try read(document()).configHash == "736a8a969b4c42b2")
+        #expect(try read(document()).configHash == "153500af1a02ef98")
     }
 }
 
