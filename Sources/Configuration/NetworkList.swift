@@ -11,7 +11,8 @@ extension TableReader {
         guard let texts = texts(key) else { return nil }
         if texts.count > TableReader.mostNetworks {
             findings.report(
-                placeOfValue(key), "\(texts.count) networks: \(TableReader.mostNetworks) at most; several that lie side "
+                placeOfValue(key),
+                "\(texts.count) networks: \(TableReader.mostNetworks) at most; several that lie side "
                     + "by side can be written as one")
             return nil
         }
@@ -28,7 +29,8 @@ extension TableReader {
         let place = placeOfValue(key)
         guard let network = Prefix(text) else {
             findings.report(
-                place, "\(quoted(text)) is no network: write an address and how many of its bits count, such as "
+                place,
+                "\(quoted(text)) is no network: write an address and how many of its bits count, such as "
                     + "\"192.0.2.0/24\"")
             return nil
         }
@@ -38,7 +40,8 @@ extension TableReader {
         }
         if network.hasHostBits {
             findings.report(
-                place, "\(quoted(text)) has bits set past its length: the network is \(network.network), the one "
+                place,
+                "\(quoted(text)) has bits set past its length: the network is \(network.network), the one "
                     + "address \(network.address)/\(network.address.family.bitCount)")
             return nil
         }

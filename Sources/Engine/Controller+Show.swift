@@ -114,15 +114,7 @@ extension Controller {
     func listeners() -> [ListenerRow] {
         let atLimit = limpet_load64(&region.header.pointee.waiting) != 0
         return listenerSet.ordered(by: topology.liveServices).map { listener in
-            var open: UInt64 = 0
-            var accepted: UInt64 = 0
-            var refused: UInt64 = 0
-            for worker in 0..<region.workerCount {
-                let counters = region.counters(worker, listener: listener.slot)
-                open &+= limpet_load64(&counters.pointee.open)
-                accepted &+= limpet_load64(&counters.pointee.accepted)
-                refused &+= limpet_load64(&counters.pointee.refused)
-            }
+            let totals = listenerTotals(listener.slot)
             let admission = region.admission(of: listener.slot)
             let reason =
                 !isAccepting
@@ -131,11 +123,30 @@ extension Controller {
                     ? "an operator wants it so"
                     : atLimit ? "at the connection limit" : lacksDescriptors ? "no descriptor is left" : nil
             return ListenerRow(
-                service: topology.services[listener.service].configuration.name, name: "\(listener.address)",
-                address: listener.address, connections: Int(clamping: open), accepted: accepted, refused: refused,
+                service: topology.services[listener.service].configuration.name, name: listener.name,
+                address: listener.address.description, connections: Int(clamping: totals.open),
+                accepted: totals.accepted, refused: totals.refused,
                 state: reason == nil ? .accepting : isAccepting && admission == .refusing ? .refusing : .paused,
-                reason: reason)
+                reason: reason, options: topology.configuration(ofListener: listener.slot)?.options ?? [])
         }
+    }
+
+    /// Slots of a live listener: its own, and those that it had before with other sockets.
+    func slots(ofListener slot: Int) -> [Int] {
+        [slot] + topology.tables.listeners.indices.filter { topology.tables.successor(of: $0) == slot }
+    }
+
+    private func listenerTotals(_ slot: Int) -> limpet_listener_counters {
+        var totals = limpet_listener_counters()
+        for slot in slots(ofListener: slot) {
+            for worker in 0..<region.workerCount {
+                let counters = region.counters(worker, listener: slot)
+                totals.open &+= limpet_load64(&counters.pointee.open)
+                totals.accepted &+= limpet_load64(&counters.pointee.accepted)
+                totals.refused &+= limpet_load64(&counters.pointee.refused)
+            }
+        }
+        return totals
     }
 
     func configuration() -> String { request.configuration.canonicalText }
@@ -157,10 +168,11 @@ extension Controller {
         // Without one it waits for its PROXY header, or for a connect that it may start.
         let hasBackend = record.backend != .max
         guard !hasBackend || Int(record.backend) < topology.backends.count,
-            Int(record.service) < topology.services.count, let client = snapshot.client, let peer = snapshot.peer
+            Int(record.service) < topology.services.count, let client = snapshot.client, let peer = snapshot.peer,
+            let listener = region.listenerName(Int(record.listener)),
+            let local = snapshot.clientLocal ?? region.listenerAddress(Int(record.listener))?.endpoint
         else { return nil }
         let service = topology.services[Int(record.service)]
-        guard let listener = region.listener(Int(record.listener)).pointee.address.endpoint else { return nil }
         // Not the record's own key: that may be of the hash before a reload.
         let key = service.keyer.key(for: client.address, port: client.port)
         // As long as it is not known who the client is, nor is its home.
@@ -170,8 +182,9 @@ extension Controller {
         return ConnectionRow(
             id: ConnectionID(snapshot.id), service: service.configuration.name, listener: listener,
             backend: hasBackend ? topology.backends[Int(record.backend)].configuration.name : "-",
-            home: home ?? "-", client: client, peer: peer, clientLocal: snapshot.clientLocal ?? listener,
-            backendAddress: hasBackend ? snapshot.backendAddress : nil, backendLocal: snapshot.backendLocal, state: wire(record.state),
+            home: home ?? "-", client: client, peer: peer, clientLocal: local,
+            backendAddress: hasBackend ? snapshot.backendAddress : nil, backendLocal: snapshot.backendLocal,
+            state: wire(record.state),
             ageSeconds: seconds(since: record.opened, now), idleSeconds: seconds(since: record.active, now),
             bytesIn: snapshot.bytesIn, bytesOut: snapshot.bytesOut, worker: snapshot.worker,
             awayReason: record.away_reason == 0 ? nil : AwayReason(rawValue: record.away_reason)?.word,

@@ -35,7 +35,9 @@ import Testing
             document(service: #"accept-proxy = ["::ffff:10.0.0.0/104"]"#),
             #"\#(chat)accept-proxy: "::ffff:10.0.0.0/104": write the IPv4 address, 10.0.0.0, as such"#),
         Refusal(
-            document(service: "accept-proxy = [\((0..<257).map { "\"10.0.\($0 / 256).\($0 % 256)\"" }.joined(separator: ","))]"),
+            document(
+                service:
+                    "accept-proxy = [\((0..<257).map { "\"10.0.\($0 / 256).\($0 % 256)\"" }.joined(separator: ","))]"),
             #"\#(chat)accept-proxy: 257 networks: 256 at most; several that lie side by side can be written as one"#),
         Refusal(
             document(service: #"accept-proxy-timeout = "1ms""#),
@@ -55,7 +57,8 @@ import Testing
             "send-proxy-tlvs = []"),
         Refusal(
             document(
-                daemon: "[defaults]\nsend-proxy = \"v2\"\nsend-proxy-tlvs = [\"crc32c\"]", service: "send-proxy = \"v1\""),
+                daemon: "[defaults]\nsend-proxy = \"v2\"\nsend-proxy-tlvs = [\"crc32c\"]",
+                service: "send-proxy = \"v1\""),
             #"\#(chat)"send-proxy-tlvs" needs send-proxy = "v2"; where nothing of it is to be sent, write "#,
             "send-proxy-tlvs = []"),
     ]

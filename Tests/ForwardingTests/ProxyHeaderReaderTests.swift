@@ -63,17 +63,20 @@ import Testing
     @Test(arguments: [
         "PROXY ", "PROXY TCP4", "PROXY TCP4 ", "PROXY TCP 1.2.3.4 5.6.7.8 1 2", "PROXY TCP5 1.2.3.4 5.6.7.8 1 2",
         "PROXY UDP4 1.2.3.4 5.6.7.8 1 2", "PROXY tcp4 1.2.3.4 5.6.7.8 1 2", "PROXY UNKNOWNS", "PROXY unknown",
-        "PROXY TCP4 1.2.3.4", "PROXY TCP4 1.2.3.4 5.6.7.8", "PROXY TCP4 1.2.3.4 5.6.7.8 1", "PROXY TCP4 1.2.3.4 5.6.7.8 1 ",
+        "PROXY TCP4 1.2.3.4", "PROXY TCP4 1.2.3.4 5.6.7.8", "PROXY TCP4 1.2.3.4 5.6.7.8 1",
+        "PROXY TCP4 1.2.3.4 5.6.7.8 1 ",
         "PROXY TCP4 1.2.3.4 5.6.7.8 1 2 ", "PROXY TCP4 1.2.3.4 5.6.7.8 1 2 3", "PROXY TCP4  1.2.3.4 5.6.7.8 1 2",
         "PROXY TCP4 1.2.3.4 5.6.7.8  1 2", "PROXY TCP4 1.2.3 5.6.7.8 1 2", "PROXY TCP4 1.2.3.4.5 5.6.7.8 1 2",
         "PROXY TCP4 1.2.3.256 5.6.7.8 1 2", "PROXY TCP4 01.2.3.4 5.6.7.8 1 2", "PROXY TCP4 1.2.3.00 5.6.7.8 1 2",
         "PROXY TCP4 1..3.4 5.6.7.8 1 2", "PROXY TCP4 0x1.2.3.4 5.6.7.8 1 2", "PROXY TCP4 -1.2.3.4 5.6.7.8 1 2",
         "PROXY TCP4 16909060 5.6.7.8 1 2", "PROXY TCP4 ::1 ::2 1 2", "PROXY TCP4 1.2.3.4 ::2 1 2",
         "PROXY TCP6 1.2.3.4 5.6.7.8 1 2", "PROXY TCP6 ::1 5.6.7.8 1 2", "PROXY TCP4 1.2.3.4 5.6.7.8 65536 2",
-        "PROXY TCP4 1.2.3.4 5.6.7.8 01 2", "PROXY TCP4 1.2.3.4 5.6.7.8 00 2", "PROXY TCP4 1.2.3.4 5.6.7.8 1 99999999999",
+        "PROXY TCP4 1.2.3.4 5.6.7.8 01 2", "PROXY TCP4 1.2.3.4 5.6.7.8 00 2",
+        "PROXY TCP4 1.2.3.4 5.6.7.8 1 99999999999",
         "PROXY TCP4 1.2.3.4 5.6.7.8 -1 2", "PROXY TCP4 1.2.3.4 5.6.7.8 +1 2", "PROXY TCP4 1.2.3.4 5.6.7.8 1 a",
         "PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r", "PROXY TCP4 1.2.3.4 5.6.7.8 1 2\0", "PROXY TCP4 1.2.3.4 5.6.7.8 1\n2",
-        "PROXY TCP6 1:2:3:4:5:6:7 ::2 1 2", "PROXY TCP6 1:2:3:4:5:6:7:8:9 ::2 1 2", "PROXY TCP6 1:2:3:4:5:6:7:8: ::2 1 2",
+        "PROXY TCP6 1:2:3:4:5:6:7 ::2 1 2", "PROXY TCP6 1:2:3:4:5:6:7:8:9 ::2 1 2",
+        "PROXY TCP6 1:2:3:4:5:6:7:8: ::2 1 2",
         "PROXY TCP6 1:2:3:4:5:6:7:8:: ::2 1 2", "PROXY TCP6 ::1:2:3:4:5:6:7:8 ::2 1 2", "PROXY TCP6 1::2::3 ::2 1 2",
         "PROXY TCP6 :1::2 ::2 1 2", "PROXY TCP6 1: ::2 1 2", "PROXY TCP6 : ::2 1 2", "PROXY TCP6 ::: ::2 1 2",
         "PROXY TCP6 1:::2 ::2 1 2", "PROXY TCP6 12345:: ::2 1 2", "PROXY TCP6 g:: ::2 1 2", "PROXY TCP6 ::1% ::2 1 2",
@@ -132,11 +135,13 @@ import Testing
     }
 
     /// LOCAL, and whatever else says nothing about a TCP client, leaves the ends of the connection in force.
-    @Test(arguments: [
-        (0x20, 0x00, 0), (0x20, 0x11, 12), (0x20, 0x11, 3), (0x20, 0xff, 20), (0x20, 0x31, 0), (0x21, 0x00, 0),
-        (0x21, 0x00, 7), (0x21, 0x01, 3), (0x21, 0x12, 12), (0x21, 0x22, 36), (0x21, 0x10, 12), (0x21, 0x31, 216),
-        (0x21, 0x32, 216), (0x20, 0x00, 2032),
-    ] as [(UInt8, UInt8, Int)]) func nobodyIsNamed(_ command: UInt8, _ family: UInt8, _ count: Int) throws {
+    @Test(
+        arguments: [
+            (0x20, 0x00, 0), (0x20, 0x11, 12), (0x20, 0x11, 3), (0x20, 0xff, 20), (0x20, 0x31, 0), (0x21, 0x00, 0),
+            (0x21, 0x00, 7), (0x21, 0x01, 3), (0x21, 0x12, 12), (0x21, 0x22, 36), (0x21, 0x10, 12), (0x21, 0x31, 216),
+            (0x21, 0x32, 216), (0x20, 0x00, 2032),
+        ] as [(UInt8, UInt8, Int)]) func nobodyIsNamed(_ command: UInt8, _ family: UInt8, _ count: Int) throws
+    {
         let header = binary(command, family, [UInt8](repeating: 0xaa, count: count))
         #expect(read(header) == (try whole(.v2, 16 + count, nil, nil)))
         if count > 0 { #expect(read(Array(header.dropLast())) == .incomplete(needed: 16 + count)) }
@@ -174,7 +179,8 @@ import Testing
 
     @Test func fieldsThatDoNotFit() throws {
         for fields: [UInt8] in [
-            [1], [1, 0], [1, 0, 1], [1, 0, 2, 5], [4, 0, 0, 4], [4, 0, 0, 4, 0], [0xe0, 255, 255, 1, 2], [3, 0, 3, 1, 2, 3],
+            [1], [1, 0], [1, 0, 1], [1, 0, 2, 5], [4, 0, 0, 4], [4, 0, 0, 4, 0], [0xe0, 255, 255, 1, 2],
+            [3, 0, 3, 1, 2, 3],
             [3, 0, 0], [3, 0, 5, 0, 0, 0, 0, 0],
         ] {
             #expect(read(binary(0x21, 0x11, Self.four + fields)) == .malformed(.fields), "\(fields)")
@@ -210,7 +216,8 @@ import Testing
     @Test func aChecksumIsChecked() throws {
         let header = sealed(0x21, 0x11, Self.four + [1, 0, 2, 0x68, 0x32], [0xe0, 0, 1, 9])
         #expect(
-            read(header) == (try whole(.v2, header.count, "192.0.2.1:4097", "198.51.100.2:80", fields: 28..<header.count)))
+            read(header)
+                == (try whole(.v2, header.count, "192.0.2.1:4097", "198.51.100.2:80", fields: 28..<header.count)))
         // Whatever bit is wrong, no such header is taken for a right one.
         for bit in 0..<(header.count * 8) {
             var wrong = header
@@ -266,7 +273,8 @@ import Testing
         let start = client.hasPrefix("[") ? 52 : 28
         var additions = ProxyHeader.Additions()
         #expect(
-            read(try write(.v2, client, local, additions)) == (try whole(.v2, start, client, local, fields: start..<start)))
+            read(try write(.v2, client, local, additions))
+                == (try whole(.v2, start, client, local, fields: start..<start)))
         additions.uniqueID = (0xabc, 0x12)
         let named = try write(.v2, client, local, additions)
         #expect(Array(named[start...]) == [5, 0, 6] + Array("abc-12".utf8))
