@@ -53,6 +53,10 @@ public struct ConfigurationKey: Sendable, Equatable {
         case sources
         /// The name of a network interface.
         case device(word: String?)
+        /// An array of networks.
+        case networks
+        /// An array of words among these.
+        case choices([String])
         /// Names of hosts, as a browser asks by them: an array of texts.
         case hosts
         /// Where clients arrive: a text, an inline table, or an array of these.
@@ -106,6 +110,9 @@ public struct ConfigurationKey: Sendable, Equatable {
         case .endpoint: "an address and a port (such as \"192.0.2.1:80\")"
         case .sources: "an address or a prefix (such as \"192.0.2.16/28\"), or an array of them, or \"auto\""
         case .device(let word): "the name of a network interface (1 to 15 characters)" + or(word)
+        case .networks: "an array of networks (such as \"192.0.2.0/24\")"
+        case .choices(let words):
+            "an array of any of " + words.map { "\"\($0)\"" }.joined(separator: ", ")
         case .hosts: "an array of host names (such as \"status.example.org\")"
         case .listeners: "an address and a port (such as \"0.0.0.0:80\"), a table with them, or an array of these"
         case .interface: "a name of 1 to 15 characters, without spaces, colons, slashes and %"

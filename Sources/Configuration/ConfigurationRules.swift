@@ -13,6 +13,7 @@ struct ConfigurationRules {
             checkBackends(service, place)
             checkMask(service, place)
             checkSource(service, place)
+            checkProxy(service, place)
         }
         checkListeners(configuration.services)
         checkMetrics(configuration)

@@ -189,7 +189,8 @@ extension ConfigurationRules {
                     "no \(name) address in \"\(ConfigurationKeys.source.name)\": the kernel chooses the one of "
                         + "connections to backend \(quoted(backend.name)) (\(backend.address))")
             }
-            if source.isTransparent, !service.listeners.contains(where: { $0.takes(family) }) {
+            // Proxies tell of clients of either family.
+            if source.isTransparent, service.acceptProxy.isEmpty, !service.listeners.contains(where: { $0.takes(family) }) {
                 findings.warn(
                     place,
                     "backend \(quoted(backend.name)) (\(backend.address)) gets no connections with \""

@@ -134,6 +134,8 @@ struct Topology: Sendable {
                     connectAttempts: service.configuration.connectAttempts,
                     whenAllDown: service.configuration.whenAllDown, limits: ServiceLimits(service.configuration),
                     sendProxy: service.configuration.sendProxy?.header,
+                    proxyAdditions: ProxyAdditions(service.configuration),
+                    acceptProxy: AcceptedProxies(service.configuration),
                     source: ConnectionSource(service.configuration.source))
             })
     }
@@ -208,6 +210,26 @@ extension ServiceLimits {
             connections: UInt64(service.maxConnections ?? 0), perClient: UInt32(service.maxConnectionsPerClient ?? 0),
             ratePerClient: UInt32(service.acceptRatePerClient ?? 0), connecting: service.maxConnecting,
             loadFactor: service.maxLoadFactor ?? 0)
+    }
+}
+
+extension ProxyAdditions {
+    init(_ service: ServiceConfiguration) {
+        self.init()
+        for field in service.sendProxyFields {
+            switch field {
+            case .uniqueID: insert(.uniqueID)
+            case .checksum: insert(.checksum)
+            case .received: insert(.received)
+            }
+        }
+    }
+}
+
+extension AcceptedProxies {
+    init?(_ service: ServiceConfiguration) {
+        if service.acceptProxy.isEmpty { return nil }
+        self.init(networks: service.acceptProxy, timeout: service.acceptProxyTimeout.nanoseconds)
     }
 }
 
