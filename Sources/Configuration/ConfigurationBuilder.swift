@@ -136,6 +136,7 @@ struct ConfigurationBuilder {
         reader.read(ConfigurationKeys.ipv6Prefix, into: &service.mask.ipv6)
         reader.read(ConfigurationKeys.connectTimeout, into: &service.connectTimeout)
         reader.read(ConfigurationKeys.connectAttempts, into: &service.connectAttempts)
+        reader.read(&service.source)
         reader.read(ConfigurationKeys.passiveFall, into: &service.passiveFall)
         reader.read(ConfigurationKeys.slowStart, into: &service.slowStart)
         reader.read(ConfigurationKeys.whenDown, into: &service.whenDown)

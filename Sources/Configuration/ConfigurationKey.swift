@@ -49,6 +49,10 @@ public struct ConfigurationKey: Sendable, Equatable {
         case endpoint
         /// The same, or a word in its place.
         case endpointOr(word: String)
+        /// Addresses that connections come from: one text, or an array of them.
+        case sources
+        /// The name of a network interface.
+        case device(word: String?)
         /// An array of networks.
         case networks
         /// An array of words among these.
@@ -104,6 +108,8 @@ public struct ConfigurationKey: Sendable, Equatable {
         case .account: "a name of 1 to 32 characters, without spaces, colons and slashes"
         case .endpointOr(let word): "an address and a port (such as \"127.0.0.1:9464\")" + or(word)
         case .endpoint: "an address and a port (such as \"192.0.2.1:80\")"
+        case .sources: "an address or a prefix (such as \"192.0.2.16/28\"), or an array of them, or \"auto\""
+        case .device(let word): "the name of a network interface (1 to 15 characters)" + or(word)
         case .networks: "an array of networks (such as \"192.0.2.0/24\")"
         case .choices(let words):
             "an array of any of " + words.map { "\"\($0)\"" }.joined(separator: ", ")

@@ -61,6 +61,7 @@ extension ServiceConfiguration {
             Setting(ConfigurationKeys.ipv6Prefix, raw: "\(mask.ipv6)"),
             Setting(ConfigurationKeys.connectTimeout, DurationText.render(connectTimeout)),
             Setting(ConfigurationKeys.connectAttempts, raw: "\(connectAttempts)"),
+        ] + source.settings + [
             Setting(ConfigurationKeys.passiveFall, number: passiveFall, otherwise: "off"),
             Setting(ConfigurationKeys.slowStart, slowStart.map(DurationText.render) ?? "off"),
             Setting(ConfigurationKeys.whenDown, whenDown.rawValue),

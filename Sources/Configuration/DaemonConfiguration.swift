@@ -94,6 +94,7 @@ public struct ServiceConfiguration: Sendable, Equatable {
     public var connectTimeout: Duration = .seconds(3)
     /// Backends to try before the client is reset, 1 to 64.
     public var connectAttempts: Int = 3
+    public var source = SourceConfiguration()
     /// Connects to a backend that fail in a row before it counts as down, 1 to 1000; nil: they change nothing.
     public var passiveFall: Int? = 3
     /// Time over which a backend that comes back or is added gets its full weight; nil: it has it at once.

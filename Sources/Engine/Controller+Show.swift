@@ -36,7 +36,7 @@ extension Controller {
                 ServiceStatus(
                     name: topology.services[$0].configuration.name, mappingHash: topology.services[$0].mappingHash)
             }, differences: differences(), metrics: WebListener.address(in: region).map { "\($0)" },
-            unsaved: intents.unsaved,
+            unsaved: intents.unsaved, sourcePorts: sourcePorts(),
             lastDeath: death.time == 0
                 ? nil
                 : EngineDeath(

@@ -57,6 +57,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
     /// Closes connections at a pace while the daemon ends.
     var departure: Departure?
     var slowStarts = SlowStarts()
+    var ports = Ports()
     /// By backend slot.
     var passives: [Int: Passive] = [:]
     /// Accepts that failed for a lack of descriptors, as of the last second.

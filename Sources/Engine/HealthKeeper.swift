@@ -1,3 +1,4 @@
+import Addressing
 import Backends
 import CLayout
 import Configuration
@@ -77,7 +78,8 @@ final class HealthKeeper: @unchecked Sendable {
                 return HealthMonitor.Watched(
                     slot: slot,
                     target: CheckTarget(
-                        check: check, address: backend.address, preamble: header.map(HealthKeeper.preamble) ?? []),
+                        check: check, address: backend.address, preamble: header.map(HealthKeeper.preamble) ?? [],
+                        source: next.checkSource(slot)),
                     health: region.health(slot).asChecked, isPaused: region.intent(slot) == .maintenance)
             })
     }
@@ -234,6 +236,15 @@ extension Topology {
         guard backend.isLive, let service = backend.service else { return nil }
         let check = backend.configuration.health ?? services[service].configuration.health
         return check.isOff ? nil : check
+    }
+
+    /// Where checks of a backend come from: from the first address of each family that its connections come from.
+    func checkSource(_ slot: Int) -> CheckSource {
+        guard let source = backends[slot].service.map({ services[$0].configuration.source }) else {
+            return CheckSource()
+        }
+        return CheckSource(
+            v4: source.addresses(.v4).first, v6: source.addresses(.v6).first, mark: source.mark, device: source.device)
     }
 
     /// The header that connections to a backend begin with.

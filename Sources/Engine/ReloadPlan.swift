@@ -88,6 +88,7 @@ struct ReloadPreparation: Sendable {
                 workers: region.workerCount, automaticWorkers: DaemonPreparation.automaticWorkers,
                 largestLimit: largest))
         if let refusal = refusal(diff.needingRestart, largest) { throw refusal }
+        let warnings = warnings + SourceNeeds.warnings(new)
         guard !diff.isEmpty else {
             let report = report(new, [], nil, [], warnings)
             return ReloadPlan(configuration: new, changes: [], change: nil, report: report)
@@ -97,6 +98,7 @@ struct ReloadPreparation: Sendable {
             idle: { IdleSlots(topology.tables, region) })
         let next = try Topology(new, assignment.tables, after: topology, weight: region.effectiveWeight)
         try checkBuffers(new)
+        if let problem = SourceNeeds.reloadProblem(new) { throw StartError(problem) }
         let own = ListenerSet(region).listeners.map(\.configuration)
         let count = HomeCount(ConnectionTable(region: region), from: topology, to: next)
         let web = try prepareWeb(new)

@@ -83,6 +83,7 @@ private struct EngineRun {
         listeners.listen(log)
         if region.continuity.pointee.options_due != 0 {
             listeners.setOptions(of: request.configuration.services, tables: active.slots, unlessAsIn: nil)
+            listeners.setInterception(named, in: region, log)
             limpet_store8(&region.continuity.pointee.options_due, 0)
         }
         WebListener.settle(request.configuration.metrics, in: region, log: log)
@@ -145,6 +146,7 @@ private struct EngineRun {
             controller.noteClosings()
             controller.notePassives()
             controller.noteRemoved()
+            controller.notePorts()
             workers.postToAll(.probe(sent: Clock.now()))
         }
         try takeSignals { number in eventLoop.execute { controller.signalled(number) } }

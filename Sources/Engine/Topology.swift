@@ -135,7 +135,8 @@ struct Topology: Sendable {
                     whenAllDown: service.configuration.whenAllDown, limits: ServiceLimits(service.configuration),
                     sendProxy: service.configuration.sendProxy?.header,
                     proxyAdditions: ProxyAdditions(service.configuration),
-                    acceptProxy: AcceptedProxies(service.configuration))
+                    acceptProxy: AcceptedProxies(service.configuration),
+                    source: ConnectionSource(service.configuration.source))
             })
     }
 

@@ -49,6 +49,8 @@ extension Worker {
         let order = service.rendezvous.preferenceOrder(of: record.pointee.source_key)
         let bound = loadBound(service)
         var past = triedBackends(slot)
+        // Backends for which no local address has a port left. Nobody but this machine is to blame.
+        var isSpentFor = false
         while Int(record.pointee.attempt) < service.connectAttempts {
             let position = Selection.choose(order) { member in
                 let backend = service.members[member].slot
@@ -63,6 +65,18 @@ extension Worker {
             }
             guard let position else { break }
             let member = service.members[position]
+            if !isReachable(record, service.source, member) {
+                noteAway(record, member.slot, .connectFailed)
+                past.append(member.slot)
+                incidents.add(Incident(kind: .clientFamily, slot: member.slot, errno: .addressNotAvailable))
+                continue
+            }
+            if isSpent(record, service.source, member) {
+                outOfPorts(record, member.slot)
+                past.append(member.slot)
+                isSpentFor = true
+                continue
+            }
             if !mayDial(member.slot, service.limits) || waiting.isWaiting(for: member.slot) && served != member.slot {
                 wait(slot, for: member)
                 return
@@ -87,15 +101,22 @@ extension Worker {
             inject(LIMPET_AT_PLACE_TAKEN)
             if let failure = startConnect(slot, service, member) {
                 releaseLoad(member.slot)
-                connectFailed(slot, member.slot, failure)
-                noteAway(record, member.slot, .connectFailed)
                 past.append(member.slot)
+                if case .failed(let failure) = failure {
+                    connectFailed(slot, member.slot, failure)
+                    noteAway(record, member.slot, .connectFailed)
+                } else {
+                    // None was made.
+                    record.pointee.attempt -= 1
+                    outOfPorts(record, member.slot)
+                    isSpentFor = true
+                }
                 continue
             }
             if let failed = triedBackends(slot).last { limpet_bump64(&counters(failed).pointee.fallbacks, 1) }
             return
         }
-        exhausted(slot)
+        exhausted(slot, spent: isSpentFor)
     }
 
     /// What the loads of the service's backends allow; nil: they do not count.
@@ -153,7 +174,7 @@ extension Worker {
     /// nil: under way, and epoll will tell.
     private mutating func startConnect(
         _ slot: Int, _ service: ForwardingTable.Service, _ member: ForwardingTable.Member
-    ) -> Errno? {
+    ) -> NoSource? {
         let record = records + slot
         var opened = StreamSocket.open(family: member.address.family)
         if case .failure(.tooManyFiles) = opened, reserveDescriptor >= 0 {
@@ -166,7 +187,7 @@ extension Worker {
         let descriptor: Int32
         switch opened {
         case .success(let value): descriptor = value
-        case .failure(let error): return error
+        case .failure(let error): return .failed(error)
         }
         noteHighest(descriptor)
         inject(LIMPET_AT_SOCKET_OPENED)
@@ -183,7 +204,7 @@ extension Worker {
         inject(LIMPET_AT_BACKEND_NAMED)
         service.options.applyBuffers(to: descriptor)
         service.options.applyFirst(to: descriptor)
-        if let failure = StreamSocket.connect(descriptor, to: member.address), failure != .inProgress {
+        if let failure = connect(record, service.source, member) {
             closeBackend(record)
             return failure
         }
@@ -193,7 +214,7 @@ extension Worker {
             interest: Worker.dialInterest)
         {
             closeBackend(record)
-            return failure
+            return .failed(failure)
         }
         record.pointee.events.1 = Worker.dialInterest.rawValue
         inject(LIMPET_AT_BACKEND_WATCHED)

@@ -52,6 +52,8 @@ public enum EndReason: UInt8, CaseIterable, Sendable {
     case proxyHeader = 27
     /// A client that is no trusted proxy has sent a PROXY header.
     case proxyUntrusted = 28
+    /// No local address had a port left for a connection to a backend.
+    case sourcePorts = 29
 
     /// As the log and the metrics write it.
     public var word: String {
@@ -83,6 +85,7 @@ public enum EndReason: UInt8, CaseIterable, Sendable {
         case .unknown: "unknown"
         case .proxyHeader: "proxy-header"
         case .proxyUntrusted: "proxy-untrusted"
+        case .sourcePorts: "source-ports"
         }
     }
 
@@ -92,7 +95,7 @@ public enum EndReason: UInt8, CaseIterable, Sendable {
         case .backendFIN, .backendReset, .backendTimeout, .connectFailure: .backend
         case .drain, .disable, .removed, .rehome, .operator, .shutdown, .paused: .operator
         case .idle, .halfClosed, .down, .noBackend, .local, .fault, .unrecoverable, .serviceLimit, .clientLimit,
-            .clientRate, .unknown, .proxyHeader, .proxyUntrusted:
+            .clientRate, .unknown, .proxyHeader, .proxyUntrusted, .sourcePorts:
             .limpetd
         }
     }
@@ -101,7 +104,7 @@ public enum EndReason: UInt8, CaseIterable, Sendable {
     public var isRefusal: Bool {
         switch self {
         case .noBackend, .connectFailure, .serviceLimit, .clientLimit, .clientRate, .paused: true
-        case .proxyHeader, .proxyUntrusted: true
+        case .proxyHeader, .proxyUntrusted, .sourcePorts: true
         default: false
         }
     }

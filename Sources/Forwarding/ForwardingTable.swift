@@ -34,12 +34,15 @@ public final class ForwardingTable: Sendable {
         public let proxyAdditions: ProxyAdditions
         /// From whom such a header is taken; nil: nobody looks for one.
         public let acceptProxy: AcceptedProxies?
+        /// Where connections to backends come from.
+        public let source: ConnectionSource
 
         public init(
             keyer: SourceKeyer, rendezvous: Rendezvous, members: [Member], options: SocketOptions,
             connectTimeout: UInt64, idleTimeout: UInt64, halfCloseTimeout: UInt64, connectAttempts: Int,
             whenAllDown: WhenAllDown = .any, limits: ServiceLimits = ServiceLimits(),
-            sendProxy: ProxyHeader.Version?, proxyAdditions: ProxyAdditions = [], acceptProxy: AcceptedProxies? = nil
+            sendProxy: ProxyHeader.Version?, proxyAdditions: ProxyAdditions = [], acceptProxy: AcceptedProxies? = nil,
+            source: ConnectionSource = .automatic
         ) {
             self.keyer = keyer
             self.rendezvous = rendezvous
@@ -54,6 +57,7 @@ public final class ForwardingTable: Sendable {
             self.sendProxy = sendProxy
             self.proxyAdditions = proxyAdditions
             self.acceptProxy = acceptProxy
+            self.source = source
         }
     }
 

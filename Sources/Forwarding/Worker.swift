@@ -37,6 +37,8 @@ struct Worker: ~Copyable {
     var tried: [Int: [UInt16]] = [:]
     /// Who waits for a connect to be started.
     var waiting = DialQueue()
+    /// Whose turn it is among the addresses that connections come from.
+    var nextSource: UInt32
     /// When to listen again after descriptors ran out, in ns.
     var listenAgain: UInt64 = 0
     /// A descriptor that only holds a number; −1: spent, so accepting pauses until it is back.
@@ -90,6 +92,8 @@ struct Worker: ~Copyable {
         wheel = TimerWheel(records: records, now: now)
         free = FreeSlots(count: region.recordsPerWorker)
         reserveDescriptor = Descriptor.reserve() ?? -1
+        // Workers begin apart.
+        nextSource = UInt32(setup.index)
     }
 
     /// Puts mailbox and listeners into the epoll set, where they may be already. Once, before ``recover(_:)``.

@@ -12,11 +12,16 @@ public struct CheckTarget: Sendable, Equatable {
     /// What goes ahead of all else: a header of the PROXY protocol; empty: nothing. A check at another address or port has
     /// none.
     public var preamble: [UInt8]
+    /// Where its connection comes from.
+    public var source: CheckSource
 
-    public init(check: HealthCheck, address: BackendAddress, preamble: [UInt8]) {
+    public init(
+        check: HealthCheck, address: BackendAddress, preamble: [UInt8], source: CheckSource = CheckSource()
+    ) {
         self.check = check
         self.address = address
         self.preamble = preamble
+        self.source = source
     }
 
     /// Where the check goes.
@@ -86,8 +91,9 @@ final class Probe: ChannelInboundHandler, @unchecked Sendable {
                 self.channel = channel
                 return channel.eventLoop.makeCompletedFuture { [self] in
                     let pipeline = channel.pipeline.syncOperations
-                    try pipeline.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) {
+                    try pipeline.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { [self] in
                         StreamSocket.resetOnClose($0)
+                        try target.source.apply(to: $0)
                     }
                     try pipeline.addHandler(self)
                 }
@@ -125,6 +131,9 @@ final class Probe: ChannelInboundHandler, @unchecked Sendable {
 
     /// What the failure of a connect or of a connection says.
     private func judged(_ error: any Error) -> CheckResult {
+        if let error = error as? SystemError {
+            return CheckResult(.impossible, "cannot be checked from here: \(error)")
+        }
         if let errno = error as? Errno { return judged(errno) }
         guard let error = error as? IOError else { return .failed("check failed: \(Excerpt("\(error)".utf8))") }
         return judged(Errno(rawValue: error.errnoCode))

@@ -34,6 +34,9 @@ import Testing
         (ConfigurationKeys.hashOn, "\"source-port\""), (ConfigurationKeys.ipv4Prefix, "24"),
         (ConfigurationKeys.ipv6Prefix, "56"), (ConfigurationKeys.connectTimeout, "\"250ms\""),
         (ConfigurationKeys.connectAttempts, "5"), (ConfigurationKeys.passiveFall, "\"off\""),
+        (ConfigurationKeys.source, "[\"192.0.2.1\", \"2001:db8::/126\"]"),
+        (ConfigurationKeys.sourceDevice, "\"eth1\""), (ConfigurationKeys.mark, "17"),
+        (ConfigurationKeys.transparent, "true"),
         (ConfigurationKeys.whenDown, "\"shed\""),
         (ConfigurationKeys.slowStart, "\"90s\""),
         (ConfigurationKeys.whenAllDown, "\"refuse\""), (ConfigurationKeys.serviceMaxConnections, "40"),
@@ -60,7 +63,7 @@ import Testing
         (ConfigurationKeys.checkInterval, "\"4s\""), (ConfigurationKeys.fastInterval, "\"1s\""),
         (ConfigurationKeys.downInterval, "\"9s\""), (ConfigurationKeys.checkTimeout, "\"1s\""),
         (ConfigurationKeys.device, "\"eth0\""), (ConfigurationKeys.freebind, "true"),
-        (ConfigurationKeys.v6only, "false"),
+        (ConfigurationKeys.v6only, "false"), (ConfigurationKeys.intercept, "true"),
         (ConfigurationKeys.rise, "7"), (ConfigurationKeys.fall, "8"),
     ]
 
@@ -201,6 +204,10 @@ import Testing
                 ipv6-prefix = 64
                 connect-timeout = "3s"
                 connect-attempts = 3
+                source = "auto"
+                source-device = "any"
+                mark = "off"
+                transparent = false
                 passive-fall = 3
                 slow-start = "off"
                 when-down = "keep"
@@ -235,7 +242,7 @@ import Testing
 
     @Test func theHashIsFNVOfTheText() throws {
         // The hash of this very text by another implementation of FNV-1a (64 bits).
-        #expect(try read(document()).configHash == "153500af1a02ef98")
+        #expect(try read(document()).configHash == "f31b4abfcde43229")
     }
 }
 

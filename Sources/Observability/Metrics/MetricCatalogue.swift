@@ -130,7 +130,8 @@ public enum MetricCatalogue {
         "Connections that a backend in drain has left; 0 where it is not in drain.")
     public static let sourcePorts = MetricFamily(
         "limpet_source_ports", .gauge, ["source"] + backend,
-        "Local ports taken by connections to the backend, by the local address they come from.")
+        "Local ports taken by connections to the backend, by the local address they come from; TIME_WAIT is counted in."
+    )
     public static let sourcePortsLimit = MetricFamily(
         "limpet_source_ports_limit", .gauge, ["source"] + backend,
         "Local ports that the kernel has for connections from this address to the backend.")
