@@ -266,8 +266,10 @@ struct AcceptProxyTests {
                 if isSlow {
                     client.set(IPPROTO_TCP, TCP_NODELAY, 1)
                     let served = try backend.accept()
-                    for byte in header { _ = try? client.send([byte]) }
+                    // Whoever learns of the reset by sending is not told again by reading.
+                    let isCut = header.contains { (try? client.send([$0])) == nil }
                     #expect(try served.receiveToEnd().bytes == [])
+                    if isCut { continue }
                 } else {
                     try client.send(header)
                 }
