@@ -127,8 +127,14 @@ extension Controller {
                 address: listener.address.description, connections: Int(clamping: totals.open),
                 accepted: totals.accepted, refused: totals.refused,
                 state: reason == nil ? .accepting : isAccepting && admission == .refusing ? .refusing : .paused,
-                reason: reason, options: topology.configuration(ofListener: listener.slot)?.options ?? [])
+                reason: reason, options: options(ofListener: listener.slot))
         }
+    }
+
+    private func options(ofListener slot: Int) -> [String] {
+        guard let configuration = topology.configuration(ofListener: slot) else { return [] }
+        if case .inherited = configuration.address { return [configuration.name] }
+        return configuration.options + (region.isInherited(listener: slot) ? ["inherited"] : [])
     }
 
     /// Slots of a live listener: its own, and those that it had before with other sockets.
