@@ -370,6 +370,7 @@ struct AcceptProxyTests {
         let waiting = try daemon.connect(from: Self.proxy)
         try waiting.send("PROXY TCP4 1.2.3.4 ")
         _ = try daemon.connections(1)
+        #expect(try daemon.ctl.listeners()[0].options == ["accept-proxy=127.0.0.2/32"])
         reloadable.services[0].settings = ["accept-proxy = [\"127.0.0.3\"]"]
         #expect(try reloadable.reload().changes.contains { $0.key == "accept-proxy" })
         let former = try daemon.connect(from: Self.proxy)
@@ -385,6 +386,7 @@ struct AcceptProxyTests {
         #expect(try served.receiveText(4) == "late")
         #expect(try daemon.ctl.connections("--client", "1.2.3.4/32").count == 1)
         // Nobody looks any more.
+        #expect(try daemon.ctl.listeners()[0].options == [])
         let plain = try daemon.connect(from: Self.proxy)
         try plain.send("PROXY TCP4 9.8.7.6 1.2.3.4 5 6\r\n")
         #expect(try backend.accept().receiveText(7) == "PROXY T")
