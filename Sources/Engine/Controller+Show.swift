@@ -127,8 +127,16 @@ extension Controller {
                 address: listener.address.description, connections: Int(clamping: totals.open),
                 accepted: totals.accepted, refused: totals.refused,
                 state: reason == nil ? .accepting : isAccepting && admission == .refusing ? .refusing : .paused,
-                reason: reason, options: options(ofListener: listener.slot))
+                reason: reason,
+                options: options(ofListener: listener.slot)
+                    + acceptedProxies(topology.services[listener.service].configuration))
         }
+    }
+
+    /// Whose PROXY headers are taken, as the flag says it.
+    private func acceptedProxies(_ service: ServiceConfiguration) -> [String] {
+        let networks = service.acceptProxy.map(\.description)
+        return networks.isEmpty ? [] : ["\(ConfigurationKeys.acceptProxy.name)=\(networks.joined(separator: ","))"]
     }
 
     private func options(ofListener slot: Int) -> [String] {
