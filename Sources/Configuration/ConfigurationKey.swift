@@ -51,6 +51,8 @@ public struct ConfigurationKey: Sendable, Equatable {
         case endpointOr(word: String)
         /// An array of networks.
         case networks
+        /// The same, where files of networks may stand among them.
+        case networkList
         /// An array of words among these.
         case choices([String])
         /// Names of hosts, as a browser asks by them: an array of texts.
@@ -105,6 +107,8 @@ public struct ConfigurationKey: Sendable, Equatable {
         case .endpointOr(let word): "an address and a port (such as \"127.0.0.1:9464\")" + or(word)
         case .endpoint: "an address and a port (such as \"192.0.2.1:80\")"
         case .networks: "an array of networks (such as \"192.0.2.0/24\")"
+        case .networkList:
+            "an array of networks (such as \"192.0.2.0/24\") and files of them (such as \"@/etc/limpet/deny.txt\")"
         case .choices(let words):
             "an array of any of " + words.map { "\"\($0)\"" }.joined(separator: ", ")
         case .hosts: "an array of host names (such as \"status.example.org\")"

@@ -12,6 +12,8 @@ public struct ListenerConfiguration: Sendable, Hashable {
     public var isFree = false
     /// Of `[::]`: whether it takes IPv6 clients alone. Of every other address nothing else can be.
     public var isV6Only = true
+    /// Who may come by it; whoever comes has to be let in by the service, too.
+    public var access = AccessConfiguration()
 
     public init(_ address: ListenerAddress) {
         self.address = address
@@ -65,7 +67,7 @@ extension ListenerConfiguration {
         if let device { settings.append(Setting(ConfigurationKeys.device, device)) }
         if isFree { settings.append(Setting(ConfigurationKeys.freebind, raw: "\(isFree)")) }
         if !isV6Only { settings.append(Setting(ConfigurationKeys.v6only, raw: "\(isV6Only)")) }
-        return settings
+        return settings + accessSettings
     }
 
     /// As `listen` takes it: a string where the address is all there is to say, else an inline table.
@@ -76,10 +78,14 @@ extension ListenerConfiguration {
         return "{ \(fields.joined(separator: ", ")) }"
     }
 
-    /// All but the address, as `--listen` takes it: `device=eth0`, `freebind`.
+    /// All but the address, as `--listen` takes it: `device=eth0`, `freebind`; of an access list how long it is.
     public var options: [String] {
         settings.dropFirst().map { setting in
-            setting.value == "true" ? setting.key.name : "\(setting.key.name)=\(setting.value)"
+            switch setting.key {
+            case ConfigurationKeys.listenerAllow: "\(setting.key.name)=\(access.allow.texts.count)"
+            case ConfigurationKeys.listenerDeny: "\(setting.key.name)=\(access.deny.texts.count)"
+            default: setting.value == "true" ? setting.key.name : "\(setting.key.name)=\(setting.value)"
+            }
         }
     }
 

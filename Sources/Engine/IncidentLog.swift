@@ -90,6 +90,11 @@ final class IncidentLog: @unchecked Sendable {
                 }
             log.warning("a client was reset: \(reached)", metadata: metadata)
         case .resetAtOnce: break
+        case .denied:
+            metadata["listener"] = "\(topology.tables.listeners[slot].address)"
+            metadata["service"] = "\(topology.tables.listeners[slot].service)"
+            metadata["client"] = incident.peer.map { "\($0)" }
+            log.warning("a client was reset: an access list does not let it in (allow, deny)", metadata: metadata)
         case .proxyHeader(let flaw):
             metadata["service"] = "\(topology.services[slot].configuration.name)"
             metadata["peer"] = incident.peer.map { "\($0)" }
@@ -134,7 +139,7 @@ final class IncidentLog: @unchecked Sendable {
         case .clientLimit: (event.new, event.cause) = ("max-connections-per-client", "a client was reset")
         case .clientRate: (event.new, event.cause) = ("accept-rate-per-client", "a client was reset")
         case .exhausted: (event.new, event.cause) = ("backends", "no backend could take a client: it was reset")
-        case .connect, .resetAtOnce, .quarantined, .unrecoverable, .proxyHeader, .proxyUntrusted: return
+        case .connect, .resetAtOnce, .denied, .quarantined, .unrecoverable, .proxyHeader, .proxyUntrusted: return
         }
         switch incident.kind {
         case .serviceLimit, .clientLimit, .clientRate, .exhausted:
