@@ -7,6 +7,11 @@ public struct AccessRules: Sendable, Equatable {
     public struct Rule: Sendable, Hashable {
         public let network: Prefix
         public let isAllowed: Bool
+
+        public init(network: Prefix, isAllowed: Bool) {
+            self.network = network
+            self.isAllowed = isAllowed
+        }
     }
 
     private let rules: [Rule]
