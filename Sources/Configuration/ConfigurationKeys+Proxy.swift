@@ -55,7 +55,9 @@ extension ConfigurationRules {
         }
         for network in service.acceptProxy where network.length == 0 {
             findings.warn(
-                place + [form == .flags ? "--\(ConfigurationKeys.acceptProxy.name)" : ConfigurationKeys.acceptProxy.name],
+                place + [
+                    form == .flags ? "--\(ConfigurationKeys.acceptProxy.name)" : ConfigurationKeys.acceptProxy.name
+                ],
                 "\(network) trusts whoever connects to say who it is")
         }
     }

@@ -11,7 +11,8 @@ extension TableReader {
         guard let texts = texts(key) else { return nil }
         if texts.count > TableReader.mostNetworks {
             findings.report(
-                placeOfValue(key), "\(texts.count) networks: \(TableReader.mostNetworks) at most; several that lie side "
+                placeOfValue(key),
+                "\(texts.count) networks: \(TableReader.mostNetworks) at most; several that lie side "
                     + "by side can be written as one")
             return nil
         }

@@ -9,12 +9,15 @@ import Stickiness
 extension Worker {
     /// Connections to take from one listener before others have their turn.
     static let acceptsPerTurn = 64
+    /// The same where all workers accept from one socket: the others are to have their share.
+    static let sharedAcceptsPerTurn = 8
     /// How long accepting rests when there are no descriptors, in ns.
     private static let descriptorPause: UInt64 = 100_000_000
 
     /// A listening socket has somebody waiting.
     mutating func listenerReady(_ slot: UInt16) {
         guard let listener = listeners.first(where: { $0.listener == slot }) else { return }
+        defer { if listener.isShared { _ = watch(listener) } }
         switch region.admission(of: Int(slot)) {
         case .open: _ = acceptBatch(listener)
         case .refusing: _ = refuseBatch(listener)
@@ -26,7 +29,7 @@ extension Worker {
     /// Takes in who waits at a listening socket. True: perhaps there are more.
     mutating func acceptBatch(_ listener: WorkerListener) -> Bool {
         guard listening == .yes else { return false }
-        for _ in 0..<Worker.acceptsPerTurn {
+        for _ in 0..<Worker.acceptsPerTurn(listener) {
             guard limpet_take(&region.header.pointee.open, limpet_load64(&region.header.pointee.limit)) else {
                 pauseAtLimit()
                 return false
@@ -249,10 +252,7 @@ extension Worker {
     }
 
     func watchListeners() {
-        for listener in listeners {
-            _ = poller.modify(
-                listener.descriptor, token: Token.listener(listener.listener), interest: interest(listener))
-        }
+        for listener in listeners { _ = watch(listener) }
     }
 
     mutating func stopListening() {

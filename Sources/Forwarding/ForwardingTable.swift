@@ -112,11 +112,14 @@ public struct WorkerListener: Sendable {
     public let service: UInt16
     /// The address that is bound, where it is one address: accepted sockets then need not be asked for theirs.
     public let local: SocketAddress?
+    /// Whether all workers accept from the same socket, each by a descriptor of its own.
+    public let isShared: Bool
 
-    public init(descriptor: Int32, listener: UInt16, service: UInt16, local: SocketAddress?) {
+    public init(descriptor: Int32, listener: UInt16, service: UInt16, local: SocketAddress?, isShared: Bool = false) {
         self.descriptor = descriptor
         self.listener = listener
         self.service = service
         self.local = local
+        self.isShared = isShared
     }
 }

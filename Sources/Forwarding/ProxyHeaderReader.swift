@@ -103,6 +103,7 @@ extension ProxyHeader {
 
     /// Reads the header that bytes begin with. The same header comes out however many bytes follow it.
     public static func read(_ bytes: UnsafeRawBufferPointer) -> Reading {
+        if bytes.isEmpty { return .incomplete(needed: 1) }
         if begins(bytes, binarySignature) { return readBinary(bytes) }
         if begins(bytes, textSignature) { return readText(bytes) }
         return .malformed(.signature)

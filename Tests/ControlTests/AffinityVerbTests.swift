@@ -4,12 +4,10 @@ import Testing
 
 /// `limpetctl affinity`, and its routes.
 @Suite struct AffinityVerbTests {
-    private static let program = LimpetctlTests.program
-
     private func ctl(_ daemon: TestDaemon, _ arguments: String...) throws -> (
         status: Int32, output: String, error: String
     ) {
-        try run(AffinityVerbTests.program, ["affinity"] + arguments, environment: ["LIMPET_CONTROL": daemon.path])
+        try run(LimpetctlTests.program, ["affinity"] + arguments, environment: ["LIMPET_CONTROL": daemon.path])
     }
 
     @Test func `What cannot be asked`() throws {
@@ -18,7 +16,7 @@ import Testing
             #expect(try ctl(daemon, "--service", "chta").error.contains("(did you mean chat?)"))
             for words in [["--limit", "0"], ["--limit", "100001"], ["--force"], ["--clear", "--limit", "3"]] {
                 let outcome = try run(
-                    AffinityVerbTests.program, ["affinity"] + words, environment: ["LIMPET_CONTROL": daemon.path])
+                    LimpetctlTests.program, ["affinity"] + words, environment: ["LIMPET_CONTROL": daemon.path])
                 #expect(outcome.status == 2, "\(words)")
             }
             for (target, part) in [

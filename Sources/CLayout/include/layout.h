@@ -239,7 +239,9 @@ enum {
 
 /* Bits of limpet_listener_state.flags. */
 enum {
-    LIMPET_LISTENER_DUAL = 1 << 0 /* [::], and it takes IPv4 clients as well */
+    LIMPET_LISTENER_DUAL = 1 << 0,     /* [::], and it takes IPv4 clients as well */
+    LIMPET_LISTENER_SHARED = 1 << 1,   /* one socket for all workers: their descriptors are duplicates of one */
+    LIMPET_LISTENER_INHERITED = 1 << 4 /* the socket was passed to the daemon when it was started */
 };
 
 /* A listening address and its sockets. */

@@ -127,7 +127,7 @@ struct ConnectionRow: Decodable, Sendable {
     var client: String
     var peer: String
     var clientLocal: String
-    var backendAddress: String
+    var backendAddress: String?
     /// Null before the first connect.
     var backendLocal: String?
     var state: String
@@ -136,6 +136,8 @@ struct ConnectionRow: Decodable, Sendable {
     var bytesIn: Int
     var bytesOut: Int
     var worker: Int
+    /// Null where it is at home.
+    var awayReason: String?
 }
 
 struct WhereDocument: Decodable {
