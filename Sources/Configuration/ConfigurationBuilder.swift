@@ -77,6 +77,7 @@ struct ConfigurationBuilder {
         reader.read(ConfigurationKeys.statusPageClients, into: &configuration.statusPage.showsClients)
         readHosts(reader, into: &configuration.statusPage.hosts)
         reader.read(ConfigurationKeys.hashKeyFile, into: &configuration.hashKeyFile)
+        reader.read(ConfigurationKeys.affinityEntries, into: &configuration.affinityEntries)
     }
 
     private static func readMetrics(_ reader: TableReader, into metrics: inout Endpoint?) {
@@ -155,6 +156,7 @@ struct ConfigurationBuilder {
         reader.read(ConfigurationKeys.sendBuffer, into: &service.sendBuffer)
         readKeepalive(reader, into: &service.keepalive)
         reader.readProxy(into: &service)
+        reader.readAccess(into: &service)
     }
 
     private func readKeepalive(_ reader: TableReader, into keepalive: inout Keepalive?) {

@@ -226,10 +226,10 @@ public enum ConfigurationKeys {
     /// Every key, section by section, in the order of the manual and of the rendered configuration.
     public static let all: [ConfigurationKey] = [
         workers, maxConnections, shutdownDelay, shutdownDrain, removedDeadline, control, stateDirectory, user, group,
-        logLevel, logFormat, accessLog, metrics, statusPage, statusPageClients, statusPageHosts, hashKeyFile,
+        logLevel, logFormat, accessLog, metrics, statusPage, statusPageClients, statusPageHosts, hashKeyFile, affinityEntries,
         defaults, service,
         serviceName, listen, backend,
-        listenerAddress, device, freebind, v6only, intercept,
+        listenerAddress, device, freebind, v6only, intercept, listenerAllow, listenerDeny,
         hashOn, ipv4Prefix, ipv6Prefix, connectTimeout, connectAttempts,
         source, sourceDevice, mark, transparent,
         passiveFall, slowStart, whenDown, whenAllDown,
@@ -237,6 +237,7 @@ public enum ConfigurationKeys {
         idleTimeout, halfCloseTimeout, userTimeout,
         keepalive, sendProxy, health, healthInterval, receiveBuffer, sendBuffer,
         acceptProxy, acceptProxyTimeout, sendProxyFields,
+        allow, deny, affinity,
         backendName, address, weight, backendMaxConnections, backendHealth, backup,
         healthType, healthMethod, healthPath, healthHost, healthStatus, healthBody, healthSend, healthExpect,
         healthRegex,
@@ -246,7 +247,9 @@ public enum ConfigurationKeys {
 
     /// What is settled when the daemon starts: another value waits for the next start, and a reload that brings one is
     /// refused. (``maxConnections`` may change, up to what the daemon was started for.)
-    public static let fixedAtStart: [ConfigurationKey] = [workers, control, stateDirectory, user, group]
+    public static let fixedAtStart: [ConfigurationKey] = [
+        workers, control, stateDirectory, user, group, affinityEntries,
+    ]
 
     /// The keys of some sections, in the order of ``all``.
     public static func keys(in sections: ConfigurationKey.Section...) -> [ConfigurationKey] {

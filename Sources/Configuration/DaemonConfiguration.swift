@@ -37,6 +37,13 @@ public struct DaemonConfiguration: Sendable, Equatable {
     public var hashKey: HashKey = .published
     /// The file that the key came from; nil when it is the published default.
     public var hashKeyFile: String?
+    /// Clients that are remembered, 1024 to ``mostAffinityEntries``.
+    public var affinityEntries = 65536
+    public static let mostAffinityEntries = 1_048_576
+    /// The contents of the files that access lists name, by path. The rules of the lists follow from them.
+    public var networkFiles: [String: [Prefix]] = [:] {
+        didSet { compileAccess() }
+    }
 
     public init(services: [ServiceConfiguration]) {
         self.services = services
@@ -125,6 +132,10 @@ public struct ServiceConfiguration: Sendable, Equatable {
     /// Networks whose connections have to begin with a PROXY header, and the time in which it has to come.
     public var acceptProxy: [Prefix] = []
     public var acceptProxyTimeout: Duration = .seconds(3)
+    /// Who may come in, by whatever listener.
+    public var access = AccessConfiguration()
+    /// Time after its last connection for which a client keeps its backend; nil: its home alone decides.
+    public var affinity: Duration?
     /// How its backends are checked, where they do not say otherwise.
     public var health = HealthCheck()
     /// SO_RCVBUF and SO_SNDBUF of both sides in bytes; nil: the kernel tunes by itself.

@@ -19,6 +19,8 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
     var configuration: String
     /// The key's bytes: the file that they came from may be gone, or hold others.
     var hashKey: String
+    /// The files of networks that it names, by path: they may be gone, too, or say something else. nil: it names none.
+    var networks: [String: String]?
     /// The file that the configuration came from; nil: flags alone.
     var path: String?
     /// The flags beside it, as they were typed: a reload reads the file again, and the flags again with it.
@@ -46,6 +48,7 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
         self.program = program
         self.configuration = configuration.canonicalText
         hashKey = configuration.hashKey.hexadecimal
+        networks = configuration.networkFiles.isEmpty ? nil : configuration.networkFiles.mapValues(NetworkFile.text)
         self.path = path
         self.flags = flags
         self.slots = slots
@@ -58,6 +61,7 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
     mutating func take(_ configuration: DaemonConfiguration, _ slots: SlotTables) {
         self.configuration = configuration.canonicalText
         hashKey = configuration.hashKey.hexadecimal
+        networks = configuration.networkFiles.isEmpty ? nil : configuration.networkFiles.mapValues(NetworkFile.text)
         self.slots = slots
     }
 
@@ -72,6 +76,7 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
                     [ConfigurationError(source: "active configuration", problem: "the hash key is damaged")])
             }
             configuration.hashKey = key
+            if let networks { configuration.networkFiles = networks.mapValues(NetworkFile.parse) }
             return configuration
         } catch {
             throw StartError("\(error)")

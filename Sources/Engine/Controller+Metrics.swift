@@ -15,6 +15,7 @@ extension Controller {
         writeDaemon(&text)
         writeListeners(&text)
         writeServices(&text)
+        writeAffinity(&text)
         writeBackends(&text)
         writeEnds(&text)
         writeWorkers(&text)

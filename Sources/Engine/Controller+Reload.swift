@@ -207,6 +207,7 @@ extension Controller {
                 region.counters(worker, listener: slot).pointee = limpet_listener_counters()
             }
         }
+        region.affinity.forget(backends: assignment.recycledBackends, services: assignment.recycledServices)
         for slot in assignment.recycledBackends { region.clearMetrics(ofBackend: slot) }
         for slot in assignment.recycledListeners { region.clearMetrics(ofListener: slot) }
     }

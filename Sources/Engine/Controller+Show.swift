@@ -232,10 +232,14 @@ extension Controller {
                 load: limpet_load64(&self.region.backend(service.slots[position]).pointee.load),
                 weight: service.tenths(position)) ?? false
         }
-        let chosen = Selection.choose(order) { position in
+        let remembered = topology.remembered(key, service: index, in: region).flatMap(service.slots.firstIndex)
+        let denials = denials(request.address, of: index)
+        let isOut = denials.contains { $0.listener == nil } || !denials.isEmpty && denials.count == listenerCount(index)
+        let choice = Selection.choose(order, remembered: remembered, of: service.rendezvous) { position in
             request.without.contains(names[position]) || isOverBound(position)
                 ? nil : tier(service.slots[position], service)
         }
+        let chosen = isOut ? nil : choice
         var preference: [WhereReport.Preference] = []
         var passedOver: (name: String, reason: AwayReason)?
         var isPast = false
@@ -254,9 +258,12 @@ extension Controller {
         return WhereReport(
             address: request.port.map { "\(Endpoint(address: request.address, port: $0))" } ?? "\(request.address)",
             key: keyText(service, request), service: request.service, chosen: chosen.map { names[$0] },
-            reason: reasonText(
-                chosen: chosen.map { names[$0] }, isLastResort: isLastResort, first: preference.first, passedOver),
-            preference: preference)
+            reason: isOut
+                ? denialText(denials, request.service)
+                : reasonText(
+                    chosen: chosen.map { names[$0] }, isLastResort: isLastResort, first: preference.first, passedOver,
+                    isRemembered: chosen != nil && chosen == remembered) + someDenialText(denials),
+            preference: preference, remembered: remembered.map { names[$0] }, denials: denials)
     }
 
     /// As the workers reckon.
@@ -280,9 +287,12 @@ extension Controller {
 
     private func reasonText(
         chosen: String?, isLastResort: Bool, first: WhereReport.Preference?,
-        _ passedOver: (name: String, reason: AwayReason)?
+        _ passedOver: (name: String, reason: AwayReason)?, isRemembered: Bool
     ) -> String {
         guard let chosen else { return "no backend of the service takes new connections" }
+        if isRemembered, first?.backend != chosen {
+            return "\(chosen) is the one that the client had last, and is remembered (affinity)"
+        }
         if isLastResort { return "no backend of the service is up; \(chosen) is tried all the same" }
         guard let first, first.backend != chosen else { return "\(chosen) is the client's first choice" }
         if let passedOver {

@@ -247,7 +247,8 @@ struct DaemonPreparation {
 
     /// What a reload would read must be readable by the user that will read it; better to fail now than then.
     private func checkReadable() throws(StartError) {
-        for path in [request.configurationPath, request.configuration.hashKeyFile].compactMap({ $0 }) {
+        let paths = [request.configurationPath, request.configuration.hashKeyFile].compactMap { $0 }
+        for path in paths + request.configuration.networkFiles.keys.sorted() {
             if let error = FileAccess.checkReadable(path) {
                 throw StartError(
                     "\(path) cannot be read by user \(Account.numbered(Account.effectiveUID)?.name ?? "limpetd"): \(error);"

@@ -36,6 +36,8 @@ struct Topology: Sendable {
     let backends: [Backend]
     /// Slots of the live services, in the order of the configuration.
     let liveServices: [Int]
+    /// Clients that are to be remembered, at most.
+    let affinityEntries: Int
 
     /// - Parameters:
     ///   - tables: made for this configuration.
@@ -86,6 +88,7 @@ struct Topology: Sendable {
         }
         self.backends = backends
         liveServices = configuration.services.compactMap { serviceSlots[$0.name] }
+        affinityEntries = configuration.affinityEntries
     }
 
     private static func retired(_ entry: SlotTables.Service) throws(StartError) -> ServiceConfiguration {
@@ -136,8 +139,10 @@ struct Topology: Sendable {
                     sendProxy: service.configuration.sendProxy?.header,
                     proxyAdditions: ProxyAdditions(service.configuration),
                     acceptProxy: AcceptedProxies(service.configuration),
-                    source: ConnectionSource(service.configuration.source))
-            })
+                    source: ConnectionSource(service.configuration.source),
+                    rules: service.configuration.access.rules,
+                    affinity: service.configuration.affinity?.nanoseconds ?? 0)
+            }, listenerRules: tables.listeners.indices.map { configuration(ofListener: $0)?.access.rules })
     }
 
     /// What the configuration says of a live listener.

@@ -48,11 +48,12 @@ extension Worker {
         let region = region
         let order = service.rendezvous.preferenceOrder(of: record.pointee.source_key)
         let bound = loadBound(service)
+        let remembered = rememberedMember(record, service)
         var past = triedBackends(slot)
         // Backends for which no local address has a port left. Nobody but this machine is to blame.
         var isSpentFor = false
         while Int(record.pointee.attempt) < service.connectAttempts {
-            let position = Selection.choose(order) { member in
+            let position = Selection.choose(order, remembered: remembered, of: service.rendezvous) { member in
                 let backend = service.members[member].slot
                 if past.contains(backend) { return nil }
                 let state = region.backend(Int(backend))
@@ -94,9 +95,12 @@ extension Worker {
             // Where nothing is up, home is tried like the others.
             if member.slot == record.pointee.home {
                 record.pointee.away_reason = AwayReason.home.rawValue
-            } else if record.pointee.away_reason == AwayReason.home.rawValue {
+            } else if record.pointee.away_reason == AwayReason.home.rawValue
+                || record.pointee.away_reason == AwayReason.affinity.rawValue
+            {
                 // Nothing else was against it.
-                record.pointee.away_reason = AwayReason.full.rawValue
+                record.pointee.away_reason =
+                    (position == remembered ? AwayReason.affinity : AwayReason.full).rawValue
             }
             inject(LIMPET_AT_PLACE_TAKEN)
             if let failure = startConnect(slot, service, member) {
@@ -349,6 +353,7 @@ extension Worker {
         if isAway { limpet_bump64(&counters.pointee.away, 1) }
         recordStart(record, began: began)
         inject(LIMPET_AT_ESTABLISHED_COUNTED)
+        remember(slot)
         tally.connectSucceeded(Int(record.pointee.backend))
         forgetTried(slot)
         wheel.cancel(slot)

@@ -107,6 +107,10 @@ public struct Rendezvous: Sendable {
         return order.next()
     }
 
+    /// Whether neither of two members is the other's backup: no preference order puts one of them before the other for what
+    /// they are.
+    public func areOfOneGroup(_ one: Int, _ other: Int) -> Bool { entries[one].group == entries[other].group }
+
     /// A fingerprint of the whole mapping from clients to preference orders: of the key, the masks, the hash input, the
     /// names, the weights and which are backups. Equal on two instances if and only if they answer alike (but for 64-bit collisions).
     ///

@@ -20,6 +20,9 @@ import Testing
 
     /// Each key with a value that is not its default: a key that were read and forgotten would show here.
     static let settings: [(key: ConfigurationKey, text: String)] = [
+        (ConfigurationKeys.affinityEntries, "2048"), (ConfigurationKeys.allow, "[\"10.0.0.0/8\", \"@/etc/allow\"]"),
+        (ConfigurationKeys.deny, "[\"2001:db8::/32\"]"), (ConfigurationKeys.affinity, "\"30m\""),
+        (ConfigurationKeys.listenerAllow, "[\"10.0.0.0/8\"]"), (ConfigurationKeys.listenerDeny, "[\"@/etc/deny\"]"),
         (ConfigurationKeys.workers, "3"), (ConfigurationKeys.maxConnections, "1000"),
         (ConfigurationKeys.shutdownDelay, "\"5s\""),
         (ConfigurationKeys.shutdownDrain, "\"30s\""), (ConfigurationKeys.removedDeadline, "\"0s\""),

@@ -22,6 +22,7 @@ enum {
     LIMPET_AREA_EVENTS = 7,    /* limpet_event[LIMPET_EVENTS] */
     LIMPET_AREA_PROXY = 8,     /* limpet_proxy by worker and record */
     LIMPET_AREA_SOURCES = 11,  /* limpet_source_row by slot of the backend */
+    LIMPET_AREA_AFFINITY = 9,  /* limpet_affinity_header, its sets, then a link by record, see affinity.h */
     LIMPET_AREAS = 32
 };
 

@@ -81,6 +81,19 @@ public enum MetricCatalogue {
         "limpet_service_panic", .gauge, ["service"],
         "1 while no backend of the service is up: new clients are refused, or given to a backend that is down.")
 
+    public static let affinityEntries = MetricFamily(
+        "limpet_affinity_entries", .gauge, ["service"], "Clients of the service that are remembered; left out where it has no affinity.")
+    public static let affinityLimit = MetricFamily(
+        "limpet_affinity_limit", .gauge, "Clients that can be remembered, over all services.")
+    public static let affinityHits = MetricFamily(
+        "limpet_affinity_hits_total", .counter, "Connections that went to the backend that was remembered as the client's.")
+    public static let affinityMoves = MetricFamily(
+        "limpet_affinity_moves_total", .counter,
+        "Connections of remembered clients that went to another backend, which is remembered from then on.")
+    public static let affinityEvictions = MetricFamily(
+        "limpet_affinity_evictions_total", .counter,
+        "Clients that were forgotten before their time, to make room for others.")
+
     // MARK: Backends
 
     private static let backend = ["service", "backend"]
@@ -159,6 +172,7 @@ public enum MetricCatalogue {
         connectionsLimit, connectionsClosed, connectionDuration, descriptorFailures, localFailures, pipePool,
         pipePoolLimit, pipesRefused, spliceCalls, eventLoopLag, workerCPU, accessLogDropped, logDropped, eventsDropped,
         listenerConnections, listenerAccepted, listenerRefused, listenerAccepting, serviceBackendsUp, servicePanic,
+        affinityEntries, affinityLimit, affinityHits, affinityMoves, affinityEvictions,
         backendUp,
         backendState, backendStateChanges, backendWeight, backendConnections, backendConnecting, backendAway,
         backendConnectionsLimit, backendConnectionsTotal, backendBytesIn, backendBytesOut, backendConnectFailures,

@@ -136,6 +136,8 @@ struct ConnectionRow: Decodable, Sendable {
     var bytesIn: Int
     var bytesOut: Int
     var worker: Int
+    /// Null where it is at home.
+    var awayReason: String?
 }
 
 struct WhereDocument: Decodable {
