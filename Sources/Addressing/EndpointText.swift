@@ -98,7 +98,7 @@ extension Endpoint {
     }
 
     /// - Parameter tail: what follows the address, the colon included.
-    private static func port(_ tail: Substring, of whole: String) throws(EndpointError) -> UInt16 {
+    static func port(_ tail: Substring, of whole: String) throws(EndpointError) -> UInt16 {
         guard !tail.isEmpty, tail != ":" else { throw .missingPort(whole) }
         let digits = tail.dropFirst()
         guard tail.hasPrefix(":") else { throw .invalidPort(whole, port: String(tail)) }

@@ -186,10 +186,9 @@ struct ConfigurationBuilder {
     }
 
     private func backend(_ reader: TableReader, of service: ServiceConfiguration) -> BackendConfiguration {
-        // Stands for an address that was refused; nothing that can be connected to has port 0.
-        var address = Endpoint(address: IPAddress(v4: 0), port: 0)
+        var address = BackendAddress.refused
         if let node = reader.nodes[ConfigurationKeys.address.name] {
-            address = target(reader, node) ?? address
+            address = reader.backendAddress(ConfigurationKeys.address, node) ?? address
         } else {
             findings.report(reader.place, "\(reader.label(ConfigurationKeys.address)) is missing")
         }
@@ -204,21 +203,6 @@ struct ConfigurationBuilder {
         }
         reader.read(ConfigurationKeys.backup, into: &backend.isBackup)
         return backend
-    }
-
-    /// An endpoint that can be connected to.
-    private func target(_ reader: TableReader, _ node: TOMLNode) -> Endpoint? {
-        guard let endpoint = reader.endpoint(ConfigurationKeys.address, node) else { return nil }
-        let place = reader.placeOfValue(ConfigurationKeys.address)
-        if endpoint.port == 0 {
-            findings.report(place, "\"\(endpoint)\": port 0 cannot be connected to (1 to 65535)")
-            return nil
-        }
-        if endpoint.address.isUnspecified {
-            findings.report(place, "\"\(endpoint)\" is not one server's address: it only makes sense to listen on")
-            return nil
-        }
-        return endpoint
     }
 
     /// `service "chat"`, or `service 2` where the name is none.

@@ -56,6 +56,11 @@ func quoted(_ text: String) -> String {
     return shown + (text.unicodeScalars.count > 80 ? "…\"" : "\"")
 }
 
+/// Whether a text of any length can be shown between quotes as it is.
+func isPlain(_ text: String) -> Bool {
+    text.unicodeScalars.allSatisfy { $0 != "\"" && isPlain($0) }
+}
+
 /// True unless the character could move a cursor, break a line or turn the direction of the text.
 private func isPlain(_ scalar: Unicode.Scalar) -> Bool {
     switch scalar.properties.generalCategory {

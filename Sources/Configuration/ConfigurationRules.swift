@@ -63,16 +63,16 @@ struct ConfigurationRules {
                 place(servicePlace, backends[second], second),
                 "the name is used twice (backends \(first + 1) and \(second + 1))")
         }
-        // Port 0 marks an address that was refused already.
         for (first, second) in ConfigurationRules.repetitions(
-            backends.map { $0.address.port == 0 ? "" : $0.address.description })
+            backends.map { $0.address == .refused ? "" : $0.address.description })
         {
             findings.warn(
                 place(servicePlace, backends[second], second),
                 "the same address as backend \(quoted(backends[first].name)) (\(backends[first].address))")
         }
         for (index, backend) in backends.enumerated() {
-            for listener in service.listeners where ConfigurationRules.reaches(backend.address, listener) {
+            for listener in service.listeners
+            where backend.address.endpoint.map({ ConfigurationRules.reaches($0, listener) }) ?? false {
                 findings.report(
                     place(servicePlace, backend, index),
                     "\(backend.address) is where the service itself listens (\(listener)): connections would go round "

@@ -156,7 +156,7 @@ public struct Keepalive: Sendable, Equatable {
 public struct BackendConfiguration: Sendable, Equatable {
     /// 1 to 64 characters of `A–Z a–z 0–9 . _ -`; unique in its service. It is what is hashed.
     public var name: String
-    public var address: Endpoint
+    public var address: BackendAddress
     /// 1 to 256.
     public var weight: Int = 1
     /// Connections at which the backend counts as full; nil: no limit.
@@ -166,8 +166,12 @@ public struct BackendConfiguration: Sendable, Equatable {
     /// Used only where no backend of the service that is none can be.
     public var isBackup = false
 
-    public init(name: String, address: Endpoint) {
+    public init(name: String, address: BackendAddress) {
         self.name = name
         self.address = address
+    }
+
+    public init(name: String, address: Endpoint) {
+        self.init(name: name, address: .endpoint(address))
     }
 }

@@ -99,10 +99,19 @@ struct Topology: Sendable {
     }
 
     private static func retired(_ entry: SlotTables.Backend) throws(StartError) -> BackendConfiguration {
-        do throws(EndpointError) {
-            return BackendConfiguration(name: entry.name, address: try Endpoint(parsing: entry.address))
+        do throws(BackendAddressError) {
+            return BackendConfiguration(name: entry.name, address: try BackendAddress(parsing: entry.address))
         } catch {
             throw StartError("removed backend \(entry.service)/\(entry.name): \(error)")
+        }
+    }
+
+    /// What workers connect to.
+    private static func socketAddress(_ address: BackendAddress) -> SocketAddress {
+        switch address {
+        case .endpoint(let endpoint): SocketAddress(endpoint)
+        case .unix(let path): SocketAddress(path)
+        case .name: preconditionFailure("names are refused where they are read")
         }
     }
 
@@ -115,7 +124,7 @@ struct Topology: Sendable {
                     members: service.slots.indices.map { index in
                         ForwardingTable.Member(
                             slot: UInt16(service.slots[index]),
-                            address: SocketAddress(service.configuration.backends[index].address),
+                            address: Topology.socketAddress(service.configuration.backends[index].address),
                             tenths: service.tenths(index))
                     },
                     options: SocketOptions(service.configuration),

@@ -8,20 +8,29 @@ import NIOPosix
 public struct CheckTarget: Sendable, Equatable {
     public var check: HealthCheck
     /// The backend's own.
-    public var address: Endpoint
+    public var address: BackendAddress
     /// What goes ahead of all else: a header of the PROXY protocol; empty: nothing. A check at another address or port has
     /// none.
     public var preamble: [UInt8]
 
-    public init(check: HealthCheck, address: Endpoint, preamble: [UInt8]) {
+    public init(check: HealthCheck, address: BackendAddress, preamble: [UInt8]) {
         self.check = check
         self.address = address
         self.preamble = preamble
     }
 
     /// Where the check goes.
-    public var endpoint: Endpoint {
-        Endpoint(address: check.address ?? address.address, port: check.port ?? address.port)
+    public var destination: BackendAddress {
+        switch address {
+        case .endpoint(let own):
+            return .endpoint(Endpoint(address: check.address ?? own.address, port: check.port ?? own.port))
+        case .unix:
+            guard let address = check.address, let port = check.port else { return self.address }
+            return .endpoint(Endpoint(address: address, port: port))
+        case .name(let name, let own):
+            let port = check.port ?? own
+            return check.address.map { .endpoint(Endpoint(address: $0, port: port)) } ?? .name(name, port: port)
+        }
     }
 }
 
@@ -58,7 +67,7 @@ final class Probe: ChannelInboundHandler, @unchecked Sendable {
         judge =
             switch target.check.kind {
             case .off, .tcp: ConnectionJudge()
-            case .http(let check): HTTPJudge(check, target: "\(target.endpoint)")
+            case .http(let check): HTTPJudge(check, target: target.destination.authority)
             case .expect(let check): ExpectJudge(check)
             case .tlsHello: TLSJudge()
             case .agent(let send): AgentJudge(send: send)
@@ -68,13 +77,7 @@ final class Probe: ChannelInboundHandler, @unchecked Sendable {
     private func begin() {
         let timeout = TimeAmount.nanoseconds(Int64(clamping: target.check.timeout.nanoseconds))
         deadline = eventLoop.scheduleTask(in: timeout) { [self] in decide(timedOut) }
-        let address: NIOCore.SocketAddress
-        do {
-            address = try target.endpoint.socketAddress
-        } catch {
-            return decide(CheckResult(.impossible, "\(target.endpoint) cannot be checked: \(error)"))
-        }
-        ClientBootstrap(group: eventLoop)
+        let bootstrap = ClientBootstrap(group: eventLoop)
             // The deadline comes first.
             .connectTimeout(timeout + .seconds(1))
             .channelOption(.maxMessagesPerRead, value: 4)
@@ -89,8 +92,28 @@ final class Probe: ChannelInboundHandler, @unchecked Sendable {
                     try pipeline.addHandler(self)
                 }
             }
-            .connect(to: address)
-            .whenFailure { [self] error in decide(judged(error)) }
+        connect(bootstrap)?.whenFailure { [self] error in decide(judged(error)) }
+    }
+
+    /// nil: it has been decided already.
+    private func connect(_ bootstrap: ClientBootstrap) -> EventLoopFuture<any Channel>? {
+        switch target.destination {
+        case .endpoint(let endpoint):
+            do {
+                return bootstrap.connect(to: try endpoint.socketAddress)
+            } catch {
+                decide(CheckResult(.impossible, "\(endpoint) cannot be checked: \(error)"))
+            }
+        case .unix(let path):
+            switch UnixSocket.connected(to: path) {
+            case .success(let socket): return bootstrap.withConnectedSocket(socket)
+            case .failure(.wouldBlock): decide(.failed("connect failed: its queue of connections is full"))
+            case .failure(let error): decide(judged(error))
+            }
+        case .name(let name, _):
+            decide(.failed("\(name) has no address"))
+        }
+        return nil
     }
 
     private var timedOut: CheckResult {
@@ -102,8 +125,12 @@ final class Probe: ChannelInboundHandler, @unchecked Sendable {
 
     /// What the failure of a connect or of a connection says.
     private func judged(_ error: any Error) -> CheckResult {
+        if let errno = error as? Errno { return judged(errno) }
         guard let error = error as? IOError else { return .failed("check failed: \(Excerpt("\(error)".utf8))") }
-        let errno = Errno(rawValue: error.errnoCode)
+        return judged(Errno(rawValue: error.errnoCode))
+    }
+
+    private func judged(_ errno: Errno) -> CheckResult {
         if errno.isLocal { return CheckResult(.impossible, "cannot be checked from here: \(errno)") }
         switch errno {
         case .connectionRefused: return .failed("connect refused")
@@ -162,6 +189,13 @@ final class Probe: ChannelInboundHandler, @unchecked Sendable {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         decide(judged(error))
         context.close(promise: nil)
+    }
+}
+
+extension BackendAddress {
+    /// As a request names who is asked.
+    fileprivate var authority: String {
+        if case .unix = self { "localhost" } else { description }
     }
 }
 

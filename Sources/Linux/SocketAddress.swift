@@ -15,6 +15,18 @@ public struct SocketAddress: Sendable {
         self.init(endpoint.address, port: endpoint.port)
     }
 
+    /// The pathname or the abstract name of a Unix socket.
+    public init(_ path: UnixPath) {
+        let offset = MemoryLayout<sockaddr_un>.offset(of: \.sun_path)!
+        withUnsafeMutableBytes(of: &storage) { bytes in
+            bytes.storeBytes(of: sa_family_t(AF_UNIX), as: sa_family_t.self)
+            // The rest is zero, which is what comes before an abstract name and ends a path.
+            let start = offset + (path.isAbstract ? 1 : 0)
+            UnsafeMutableRawBufferPointer(rebasing: bytes[start...]).copyBytes(from: path.name.utf8)
+        }
+        length = socklen_t(offset + path.name.utf8.count + 1)
+    }
+
     public init(_ address: IPAddress, port: UInt16) {
         switch address.family {
         case .v4:

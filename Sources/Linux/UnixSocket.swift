@@ -1,3 +1,4 @@
+public import Addressing
 internal import CLinux
 internal import Glibc
 
@@ -33,6 +34,19 @@ public enum UnixSocket {
     /// connect(2). nil: connected.
     public static func connect(_ descriptor: Int32, path: String) -> Errno? {
         withAddress(path) { Glibc.connect(descriptor, $0, $1) == 0 ? nil : .last }
+    }
+
+    /// A non-blocking socket that is connected: to a Unix socket there is no connect that takes time.
+    /// - Returns: ``Errno/wouldBlock`` where the queue of those that wait to be accepted is full.
+    public static func connected(to path: UnixPath) -> Result<Int32, Errno> {
+        open(isBlocking: false).flatMap { descriptor in
+            let failure = SocketAddress(path).withPointer { pointer, length -> Errno? in
+                Glibc.connect(descriptor, pointer, length) == 0 ? nil : .last
+            }
+            guard let failure else { return .success(descriptor) }
+            Descriptor.close(descriptor)
+            return .failure(failure)
+        }
     }
 
     /// SO_PEERCRED: process, user and group of the peer when it connected.

@@ -344,9 +344,9 @@ final class FakePlane: ControlPlane, Sendable {
 
     static func backend(_ service: String, _ name: String, port: UInt16, connections: Int) -> BackendRow {
         BackendRow(
-            service: service, name: name, address: Endpoint(address: IPAddress(v4: 0x7f00_0001), port: port),
-            state: .up,
-            intent: .ready, health: .up, weight: 1, weightConfigured: 1, connections: connections, connecting: 0,
+            service: service, name: name, address: .endpoint(Endpoint(address: IPAddress(v4: 0x7f00_0001), port: port)),
+            state: .up, intent: .ready, health: .up, weight: 1, weightConfigured: 1, connections: connections,
+            connecting: 0,
             away: 0, total: 17, bytesIn: 1_288_490_189, bytesOut: 999, connectFailures: 3, fallbacks: 2,
             since: Timestamp(milliseconds: 1_700_000_000_000))
     }

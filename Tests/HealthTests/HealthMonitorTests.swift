@@ -36,7 +36,7 @@ import Testing
             monitor = try loop.submit {
                 NIOLoopBound(
                     HealthMonitor(
-                        eventLoop: loop, probe: { stage!.probe(Int($0.address.port), loop) },
+                        eventLoop: loop, probe: { stage!.probe(Int($0.address.endpoint!.port), loop) },
                         changed: { slot, health, cause in
                             stage!.state.withLock { $0.changes.append("\(slot) \(health.word) \(cause)") }
                         }, hindered: { _, _ in stage!.state.withLock { $0.hindrances += 1 } }, told: { _, _, _ in }),
@@ -90,7 +90,8 @@ import Testing
                     slot: slot,
                     target: CheckTarget(
                         check: check,
-                        address: Endpoint(address: IPAddress(v4: 0x7f00_0001), port: UInt16(slot)), preamble: []),
+                        address: .endpoint(Endpoint(address: IPAddress(v4: 0x7f00_0001), port: UInt16(slot))),
+                        preamble: []),
                     health: health, isPaused: false)
             }
             try on { $0.watch(watched) }

@@ -20,7 +20,7 @@ public struct BackendRow: Codable, Sendable, Equatable {
 
     public var service: String
     public var name: String
-    public var address: Endpoint
+    public var address: BackendAddress
     public var state: State
     public var intent: Intent
     public var health: Health
@@ -65,7 +65,8 @@ public struct BackendRow: Codable, Sendable, Equatable {
     @Nullable public var drain: DrainRow?
 
     public init(
-        service: String, name: String, address: Endpoint, state: State, intent: Intent, health: Health, weight: Int,
+        service: String, name: String, address: BackendAddress, state: State, intent: Intent, health: Health,
+        weight: Int,
         weightConfigured: Int, connections: Int, connecting: Int, away: Int, total: UInt64, bytesIn: UInt64,
         bytesOut: UInt64, connectFailures: UInt64, fallbacks: UInt64, since: Timestamp,
         intentSince: Timestamp? = nil, closesAt: Timestamp? = nil, weightSince: Timestamp? = nil, check: String = "off",

@@ -133,6 +133,24 @@ public struct ConnectionRow: Codable, Sendable, Equatable {
     }
 }
 
+/// In JSON it is its text: `203.0.113.7:5222`, `unix:/run/app.sock` or `ws.example.org:5222`.
+extension BackendAddress: Codable {
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        let text = try container.decode(String.self)
+        do throws(BackendAddressError) {
+            self = try BackendAddress(parsing: text)
+        } catch {
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: error.description)
+        }
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
+    }
+}
+
 /// In JSON an endpoint is its text: `203.0.113.7:5222` or `[2001:db8::7]:5222`.
 extension Endpoint: Codable {
     public init(from decoder: any Decoder) throws {
