@@ -49,6 +49,8 @@ public struct ConfigurationKey: Sendable, Equatable {
         case endpointOr(word: String)
         /// Names of hosts, as a browser asks by them: an array of texts.
         case hosts
+        /// An array of name servers: `ADDRESS` or `ADDRESS:PORT`.
+        case servers
         /// One `ADDRESS:PORT`, or an array of them.
         case endpoints
         /// `[key]` or an inline table; `word` may stand for it.
@@ -96,6 +98,7 @@ public struct ConfigurationKey: Sendable, Equatable {
         case .account: "a name of 1 to 32 characters, without spaces, colons and slashes"
         case .endpointOr(let word): "an address and a port (such as \"127.0.0.1:9464\")" + or(word)
         case .endpoint: "an address and a port (such as \"192.0.2.1:80\")"
+        case .servers: "an array of 8 addresses of name servers at most (such as \"192.0.2.53\" or \"192.0.2.53:53\")"
         case .hosts: "an array of host names (such as \"status.example.org\")"
         case .endpoints: "an address and a port (such as \"0.0.0.0:80\") or an array of them"
         case .table(let word): "a table" + or(word)

@@ -48,7 +48,7 @@ extension DaemonConfiguration {
                 raw: "[\(statusPage.hosts.map(TOMLText.quote).joined(separator: ", "))]"),
             hashKeyFile.map { Setting(ConfigurationKeys.hashKeyFile, $0) },
         ]
-        return settings.compactMap { $0 }
+        return settings.compactMap { $0 } + nameSettings
     }
 }
 
@@ -112,9 +112,7 @@ extension Keepalive {
 extension BackendConfiguration {
     /// Everything but its name.
     var settings: [Setting] {
-        [
-            Setting(ConfigurationKeys.address, address.description),
-            Setting(ConfigurationKeys.weight, raw: "\(weight)"),
+        whereabouts + (service == nil ? [Setting(ConfigurationKeys.weight, raw: "\(weight)")] : []) + [
             Setting(ConfigurationKeys.backendMaxConnections, number: maxConnections, otherwise: "off"),
             Setting(ConfigurationKeys.backup, raw: "\(isBackup)"),
         ] + (health.map { [Setting(ConfigurationKeys.backendHealth, raw: $0.table(withInterval: true))] } ?? [])

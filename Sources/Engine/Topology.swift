@@ -190,7 +190,7 @@ extension Topology.Service {
 extension Rendezvous.Member {
     /// - Parameter weight: that is in force.
     init(_ backend: BackendConfiguration, weight: Double) {
-        self.init(name: backend.name, weight: weight, isBackup: backend.isBackup)
+        self.init(name: backend.name, weight: weight, tier: backend.backupTier)
     }
 }
 

@@ -53,7 +53,9 @@ enum AnswerReading {
         while let entry = next?.pointee {
             next = entry.next
             // A target of "." says that the service is decidedly not there (RFC 2782): it is none that could be used.
-            if let host = entry.host, let target = HostName(String(cString: host)), entry.port != 0 {
+            let text = entry.host.map { String(cString: $0) } ?? ""
+            // The name is whole, whatever it looks like.
+            if let target = HostName(text.hasSuffix(".") ? text : text + "."), entry.port != 0 {
                 records.append(
                     ServiceRecord(
                         target: target, port: entry.port, priority: entry.priority, weight: entry.weight))
@@ -94,14 +96,14 @@ enum AnswerReading {
     private static func sentence(_ status: Int32) -> String {
         switch status {
         case Int32(ARES_ETIMEOUT), Int32(ARES_ECANCELLED), Int32(ARES_EDESTRUCTION): "no name server answered in time"
-        case Int32(ARES_ECONNREFUSED): "no name server could be reached"
+        case Int32(ARES_ECONNREFUSED): "no name server could be reached, or would answer"
         case Int32(ARES_ESERVFAIL): "the name server could not find out (SERVFAIL)"
         case Int32(ARES_EREFUSED): "the name server refused to answer"
         case Int32(ARES_ENOTIMP), Int32(ARES_EFORMERR): "the name server did not understand the question"
         case Int32(ARES_EBADRESP): "the answer of the name server is damaged"
         case Int32(ARES_EBADNAME): "it is not a name that can be asked for"
         case Int32(ARES_ENOMEM): "there is no memory for the answer"
-        default: String(cString: ares_strerror(status))
+        default: "c-ares says: \(String(cString: ares_strerror(status)))"
         }
     }
 }

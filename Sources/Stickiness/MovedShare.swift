@@ -37,7 +37,7 @@ extension Rendezvous {
 
     /// The members that can be a home.
     private static func homes(_ members: [Member]) -> [Member] {
-        let ordinary = members.filter { !$0.isBackup }
+        let ordinary = members.filter { !$0.tier }
         return ordinary.isEmpty ? members : ordinary
     }
 }

@@ -15,7 +15,7 @@ struct NamePureTests {
         #expect(try of("ws1.chat", ["a.example"], 5) == ["ws1.chat.a.example", "ws1.chat"])
         #expect(try of("ws1.", ["a.example"]) == ["ws1"])
         #expect(try of("ws1", []) == ["ws1"])
-        #expect(try of("ws1", [".", "", "a", "a"]) == ["ws1", "ws1.a"].reversed())
+        #expect(try of("ws1", [".", "", "a", "a"]) == ["ws1", "ws1.a"])
         let long = String(repeating: "abcdefghi.", count: 24) + "x"
         #expect(try of(long, ["a-domain.example.net"]) == [long])
     }

@@ -54,9 +54,9 @@ struct ResolverTests {
         let empty = try await ask { question, _ in [question.answer()] }
         #expect(empty.v4 == .nothing(.noRecords))
         let broken = try await ask { question, _ in [question.answer(code: 2)] }
-        #expect(broken.v4 == .failed("the name server could not find out (SERVFAIL)"))
+        #expect(broken.v4 == .failed("no name server could be reached, or would answer"))
         let refused = try await ask { question, _ in [question.answer(code: 5)] }
-        #expect(refused.v4 == .failed("the name server refused to answer"))
+        #expect(refused.v4 == .failed("no name server could be reached, or would answer"))
     }
 
     @Test("one family alone may fail")
@@ -193,7 +193,7 @@ struct ResolverTests {
             ]
         }
         func record(_ target: String, _ port: UInt16, _ priority: UInt16, _ weight: UInt16) -> ServiceRecord {
-            ServiceRecord(target: HostName(target)!, port: port, priority: priority, weight: weight)
+            ServiceRecord(target: HostName(target + ".")!, port: port, priority: priority, weight: weight)
         }
         #expect(
             answer.services
