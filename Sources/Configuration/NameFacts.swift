@@ -27,6 +27,9 @@ extension DaemonConfiguration {
         return (addresses, wanted)
     }
 
+    /// Whether any backend was made of another.
+    var hasExpanded: Bool { services.contains { $0.backends.contains { $0.template != nil } } }
+
     /// Whether any backend is given by a name.
     public var hasNames: Bool {
         services.contains { $0.backends.contains { $0.address.hostName != nil } }

@@ -1,4 +1,4 @@
-import Addressing
+public import Addressing
 
 /// Reads what concerns names.
 extension TableReader {

@@ -17,6 +17,7 @@ extension Controller {
         writeServices(&text)
         writeBackends(&text)
         writeEnds(&text)
+        writeNames(&text)
         writeWorkers(&text)
         writeProcess(&text)
         return text.text

@@ -108,7 +108,7 @@ extension Controller {
             checkedAt: report?.last == nil ? nil : report.map { Timestamp(nanoseconds: $0.lastTime) },
             nextCheck: report?.nextTime.map { Timestamp(nanoseconds: $0) },
             ramp: backend.isLive ? region.slowStart(slot).map { Double($0.tenths) / Double(SlowStart.full) } : nil,
-            drain: drainRow(slot))
+            drain: drainRow(slot), resolution: nameRow(slot))
     }
 
     func listeners() -> [ListenerRow] {

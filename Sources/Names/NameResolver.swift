@@ -10,12 +10,12 @@ public final class NameResolver: @unchecked Sendable {
 
     private struct Request {
         let question: NameQuestion
+        let settings: ResolverSettings
         let done: @Sendable (NameAnswer) -> Void
     }
 
     private struct Mail {
         var requests: [Request] = []
-        var settings: ResolverSettings
         var isStopped = false
     }
 
@@ -25,10 +25,8 @@ public final class NameResolver: @unchecked Sendable {
     private let prologue: @Sendable () -> Void
 
     /// - Parameter prologue: called first on the thread.
-    public init(
-        _ settings: ResolverSettings = ResolverSettings(), prologue: @escaping @Sendable () -> Void = {}
-    ) throws(SystemError) {
-        mail = Locked(Mail(settings: settings))
+    public init(prologue: @escaping @Sendable () -> Void = {}) throws(SystemError) {
+        mail = Locked(Mail())
         wakeUp = try WakeUp()
         set = try Poller.create()
         self.prologue = prologue
@@ -38,14 +36,11 @@ public final class NameResolver: @unchecked Sendable {
     /// Asks.
     /// - Parameter done: called once, on the resolver's thread, after ``ResolverSettings/timeout`` at the latest, counted
     ///   from when its turn comes.
-    public func resolve(_ question: NameQuestion, done: @escaping @Sendable (NameAnswer) -> Void) {
-        mail.with { $0.requests.append(Request(question: question, done: done)) }
+    public func resolve(
+        _ question: NameQuestion, _ settings: ResolverSettings, done: @escaping @Sendable (NameAnswer) -> Void
+    ) {
+        mail.with { $0.requests.append(Request(question: question, settings: settings, done: done)) }
         wakeUp.signal()
-    }
-
-    /// What holds from the next question on.
-    public func configure(_ settings: ResolverSettings) {
-        mail.with { $0.settings = settings }
     }
 
     /// Ends the thread. What has been asked and not been answered is not answered any more.
@@ -68,15 +63,15 @@ public final class NameResolver: @unchecked Sendable {
         var underWay: [(lookup: NameLookup, done: @Sendable (NameAnswer) -> Void)] = []
         var waiting: [Request] = []
         while true {
-            let (isStopped, settings) = mail.with { mail in
+            let isStopped = mail.with { mail in
                 waiting += mail.requests
                 mail.requests = []
-                return (mail.isStopped, mail.settings)
+                return mail.isStopped
             }
             if isStopped { break }
             while underWay.count < NameResolver.mostUnderWay, !waiting.isEmpty {
                 let request = waiting.removeFirst()
-                let lookup = NameLookup(request.question, settings, now: Clock.now()) {
+                let lookup = NameLookup(request.question, request.settings, now: Clock.now()) {
                     descriptor, lookup, reading, writing in
                     guard reading || writing else {
                         poller.remove(descriptor)

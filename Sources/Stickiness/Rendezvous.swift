@@ -24,6 +24,12 @@ public struct Rendezvous: Sendable {
             self.tier = tier
         }
 
+        /// Whether it comes after all members that are not.
+        public var isBackup: Bool {
+            get { tier > 0 }
+            set { tier = newValue ? 1 : 0 }
+        }
+
         public init(name: String, weight: Double = 1, isBackup: Bool) {
             self.init(name: name, weight: weight, tier: isBackup ? 1 : 0)
         }

@@ -21,10 +21,10 @@ struct ResolverTests {
     }
 
     private func ask(_ question: NameQuestion?, _ settings: ResolverSettings) async throws -> NameAnswer {
-        let resolver = try NameResolver(settings)
+        let resolver = try NameResolver()
         defer { resolver.stop() }
         return await withCheckedContinuation { continuation in
-            resolver.resolve(question ?? .addresses(name)) { continuation.resume(returning: $0) }
+            resolver.resolve(question ?? .addresses(name), settings) { continuation.resume(returning: $0) }
         }
     }
 
@@ -234,7 +234,8 @@ struct ResolverTests {
             }
         }
         defer { server.stop() }
-        let resolver = try NameResolver(ResolverSettings(servers: [server.endpoint], timeout: .milliseconds(300)))
+        let settings = ResolverSettings(servers: [server.endpoint], timeout: .milliseconds(300))
+        let resolver = try NameResolver()
         defer { resolver.stop() }
         await withTaskGroup(of: Void.self) { group in
             for length in 1...100 {
@@ -242,7 +243,7 @@ struct ResolverTests {
                     let text = String(repeating: "a", count: length % 60 + 1) + ".n\(length).example.net."
                     let bare = text.utf8.count - 1
                     let answer = await withCheckedContinuation { continuation in
-                        resolver.resolve(.addresses(HostName(text)!)) { continuation.resume(returning: $0) }
+                        resolver.resolve(.addresses(HostName(text)!), settings) { continuation.resume(returning: $0) }
                     }
                     switch bare % 3 {
                     case 0: #expect(answer.v4 == .nothing(.noName))
