@@ -115,6 +115,6 @@ extension ServiceConfiguration {
     /// Whether a connection to an endpoint would arrive at the service itself: what a name server says is not to make
     /// connections go round in a circle.
     public func isReached(by endpoint: Endpoint) -> Bool {
-        listeners.contains { ConfigurationRules.reaches(endpoint, $0) }
+        listeners.contains { $0.isReached(by: endpoint) }
     }
 }

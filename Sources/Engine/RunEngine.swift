@@ -86,6 +86,7 @@ private struct EngineRun {
         named.settle(in: region, removedDeadline: request.configuration.removedDeadline)
         accepted += named.closeRetiredListeners(in: region)
         let listeners = ListenerSet(region)
+        listeners.listen(log)
         if region.continuity.pointee.options_due != 0 {
             listeners.setOptions(of: request.configuration.services, tables: active.slots, unlessAsIn: nil)
             limpet_store8(&region.continuity.pointee.options_due, 0)
@@ -185,7 +186,7 @@ private struct EngineRun {
         for text in expansion.omissions { log.warning("names: \(text)") }
         do throws(StartError) {
             try DaemonPreparation.checkCounts(expansion.configuration)
-            let bound = active.slots.listeners.indices.map { region.listener($0).pointee.address.endpoint }
+            let bound = active.slots.listeners.indices.map { region.listenerName($0) }
             let assignment = try SlotAssigner.assign(
                 expansion.configuration, after: configuration, active.slots, limits: SlotLimits(region), bound: bound)
             var document = active
@@ -273,7 +274,7 @@ private struct EngineRun {
             log.info(
                 "listening",
                 metadata: [
-                    "address": "\(listener.address)", "service": "\(service.name)",
+                    "address": "\(listener.name)", "service": "\(service.name)",
                     "backends": "\(service.backends.count)",
                 ])
         }
