@@ -33,7 +33,8 @@ public struct NameExpansion: Sendable, Equatable {
             for backend in template.backends(facts) {
                 if let endpoint = backend.address.endpoint, service.isReached(by: endpoint) {
                     omissions.append(
-                        "\(service.name)/\(template.name): \(endpoint) is left out: it is where the service itself listens")
+                        "\(service.name)/\(template.name): \(endpoint) is left out: it is where the service itself listens"
+                    )
                 } else if taken.insert(backend.name).inserted {
                     result.append(backend)
                     added += 1

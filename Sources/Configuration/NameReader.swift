@@ -53,13 +53,15 @@ extension TableReader {
         case (_?, _?):
             findings.report(
                 place,
-                "\(label(ConfigurationKeys.address)) and \(label(ConfigurationKeys.srv)) both say where it is: give one")
+                "\(label(ConfigurationKeys.address)) and \(label(ConfigurationKeys.srv)) both say where it is: give one"
+            )
         }
         read(ConfigurationKeys.expand, into: &backend.expands)
         guard backend.expands, backend.address != .refused else { return }
         if backend.service != nil {
             findings.report(
-                place, "\(label(ConfigurationKeys.expand)) is for an address: SRV records are backends of their own anyway")
+                place,
+                "\(label(ConfigurationKeys.expand)) is for an address: SRV records are backends of their own anyway")
         } else if backend.address.hostName == nil {
             findings.report(
                 place,

@@ -4,8 +4,8 @@ import Control
 import Forwarding
 import Linux
 import Logging
-import Names
 import NIOCore
+import Names
 import Observability
 
 /// Goes over to what the name servers say: a reload of which the file has no part.

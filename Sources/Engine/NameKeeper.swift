@@ -5,8 +5,8 @@ import Control
 import Forwarding
 import Linux
 import Logging
-import Names
 import NIOCore
+import Names
 
 /// The resolver, once somebody needs one: a daemon that is told no names has no thread for them. Any thread may use it.
 final class LazyResolver: Sendable {

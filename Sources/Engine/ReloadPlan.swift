@@ -119,7 +119,8 @@ struct ReloadPreparation: Sendable {
         try DaemonPreparation.checkCounts(expansion.configuration)
         let budget = DescriptorBudget(
             limit: budget.limit, workers: region.workerCount,
-            listeners: new.services.reduce(0) { $0 + $1.listeners.count }, checks: new.checksAtOnce + new.nameDescriptors,
+            listeners: new.services.reduce(0) { $0 + $1.listeners.count },
+            checks: new.checksAtOnce + new.nameDescriptors,
             web: new.webDescriptors)
         let largest = min(region.recordsPerWorker, budget.connections)
         let diff = ConfigurationDiff(
@@ -128,7 +129,8 @@ struct ReloadPreparation: Sendable {
                 workers: region.workerCount, automaticWorkers: DaemonPreparation.automaticWorkers,
                 largestLimit: largest))
         if let refusal = refusal(diff.needingRestart, largest) { throw refusal }
-        let changes = diff.changes + ConfigurationDiff.ofTemplates(from: former.configuration, to: expansion.configuration)
+        let changes =
+            diff.changes + ConfigurationDiff.ofTemplates(from: former.configuration, to: expansion.configuration)
         guard !diff.isEmpty || names != topology.names else {
             let report = report(new, [], nil, [], warnings)
             return ReloadPlan(configuration: new, changes: [], change: nil, report: report)
@@ -153,7 +155,8 @@ struct ReloadPreparation: Sendable {
         return ReloadPlan(
             configuration: new, changes: changes,
             change: ReloadPlan.Change(
-                assignment: assignment, names: names, budget: budget, limit: min(new.maxConnections ?? largest, largest),
+                assignment: assignment, names: names, budget: budget,
+                limit: min(new.maxConnections ?? largest, largest),
                 bound: bound, web: web), report: report(new, changes, count, plans, warnings))
     }
 
@@ -161,7 +164,10 @@ struct ReloadPreparation: Sendable {
         _ assignment: SlotAssignment, _ new: DaemonConfiguration, besides own: [ListenerConfiguration]
     ) throws(StartError) -> [ListenerSet.Bound] {
         guard isDryRun else {
-            return try ListenerSet.bind(assignment.opened, of: new.services, in: region, besides: own)
+            // What was passed at the start has been taken then.
+            var none = InheritedSockets()
+            return try ListenerSet.bind(
+                assignment.opened, of: new.services, in: region, besides: own, inherited: &none)
         }
         try ListenerSet.checkBinding(assignment.opened, besides: own)
         return []

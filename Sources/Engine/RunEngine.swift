@@ -8,9 +8,9 @@ public import Forwarding
 import Glibc
 import Linux
 import Logging
-import Names
 import NIOCore
 import NIOPosix
+import Names
 import Observability
 
 /// The engine's work, from the shared region and its document alone: the same for the first start, after a death, and
@@ -94,7 +94,8 @@ private struct EngineRun {
         WebListener.settle(request.configuration.metrics, in: region, log: log)
         let budget = DescriptorBudget(
             limit: Descriptor.raiseLimit(), workers: region.workerCount, listeners: listeners.listeners.count,
-            checks: request.configuration.checksAtOnce + request.configuration.nameDescriptors, web: request.configuration.webDescriptors)
+            checks: request.configuration.checksAtOnce + request.configuration.nameDescriptors,
+            web: request.configuration.webDescriptors)
         // As the reload does it that a death may have cut short.
         let largest = min(region.recordsPerWorker, budget.connections)
         limpet_store64(
@@ -136,7 +137,8 @@ private struct EngineRun {
         let controller = Controller(
             active: active, request: request, topology: topology, region: region, workers: workers,
             tally: tally, listeners: listeners, budget: budget, incidents: incidents, health: health,
-            resolver: resolver, intents: intents, logThread: logThread, userName: active.user, eventLoop: eventLoop, log: log,
+            resolver: resolver, intents: intents, logThread: logThread, userName: active.user, eventLoop: eventLoop,
+            log: log,
             finished: { ending.complete() })
         try? eventLoop.submit { controller.begin() }.wait()
         let read: @Sendable () -> Void = { eventLoop.execute { controller.take(board.takeAll()) } }

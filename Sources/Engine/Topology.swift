@@ -101,7 +101,8 @@ struct Topology: Sendable {
         var templates: [String: NameQuestion] = [:]
         for service in configuration.services {
             for backend in service.backends where backend.isTemplate {
-                let name = backend.service.map { NameQuestion.services($0) }
+                let name =
+                    backend.service.map { NameQuestion.services($0) }
                     ?? backend.address.hostName.map { .addresses($0) }
                 templates[SlotTables.key(service.name, backend.name)] = name
             }
@@ -133,7 +134,8 @@ struct Topology: Sendable {
             switch service.configuration.backends[index].address {
             case .endpoint(let endpoint): [SocketAddress(endpoint)]
             case .unix(let path): [SocketAddress(path)]
-            case .name: endpoints(service.configuration.backends[index], of: service.configuration).map(SocketAddress.init)
+            case .name:
+                endpoints(service.configuration.backends[index], of: service.configuration).map(SocketAddress.init)
             }
         return ForwardingTable.Member(
             slot: UInt16(service.slots[index]), address: addresses.first ?? SocketAddress(),
@@ -153,7 +155,9 @@ struct Topology: Sendable {
                     halfCloseTimeout: service.configuration.halfCloseTimeout?.nanoseconds ?? 0,
                     connectAttempts: service.configuration.connectAttempts,
                     whenAllDown: service.configuration.whenAllDown, limits: ServiceLimits(service.configuration),
-                    sendProxy: service.configuration.sendProxy?.header)
+                    sendProxy: service.configuration.sendProxy?.header,
+                    proxyAdditions: ProxyAdditions(service.configuration),
+                    acceptProxy: AcceptedProxies(service.configuration))
             })
     }
 
@@ -262,6 +266,26 @@ extension ServiceLimits {
             connections: UInt64(service.maxConnections ?? 0), perClient: UInt32(service.maxConnectionsPerClient ?? 0),
             ratePerClient: UInt32(service.acceptRatePerClient ?? 0), connecting: service.maxConnecting,
             loadFactor: service.maxLoadFactor ?? 0)
+    }
+}
+
+extension ProxyAdditions {
+    init(_ service: ServiceConfiguration) {
+        self.init()
+        for field in service.sendProxyFields {
+            switch field {
+            case .uniqueID: insert(.uniqueID)
+            case .checksum: insert(.checksum)
+            case .received: insert(.received)
+            }
+        }
+    }
+}
+
+extension AcceptedProxies {
+    init?(_ service: ServiceConfiguration) {
+        if service.acceptProxy.isEmpty { return nil }
+        self.init(networks: service.acceptProxy, timeout: service.acceptProxyTimeout.nanoseconds)
     }
 }
 

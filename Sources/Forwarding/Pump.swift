@@ -12,6 +12,9 @@ extension Worker {
     private static let calmBytes = 16384
     /// … and after so many of them in a row the scratch is cheaper again.
     private static let calmSplices: UInt8 = 4
+    /// Whatever keeps a direction from reading that is not blocked.
+    private static let holdsReading = UInt16(
+        LIMPET_DIRECTION_EOF.rawValue | LIMPET_DIRECTION_DISCARD.rawValue | LIMPET_DIRECTION_HELD.rawValue)
 
     /// An event of an open connection.
     @inline(__always)
@@ -55,9 +58,12 @@ extension Worker {
             if way.pointee.pipe_bytes > 0 {
                 guard flush(slot, direction, way, sink) else { return }
             }
-            if has(way, LIMPET_DIRECTION_EOF) || has(way, LIMPET_DIRECTION_DISCARD) {
-                endDirection(slot, direction, way, source, sink)
-                return
+            if way.pointee.flags & Worker.holdsReading != 0 {
+                if has(way, LIMPET_DIRECTION_EOF) || has(way, LIMPET_DIRECTION_DISCARD) {
+                    endDirection(slot, direction, way, source, sink)
+                    return
+                }
+                if !passHold(slot, way, source) { return }
             }
             if round >= roundsPerTurn, !readsOn || round > 1 {
                 hasLeftover = true
@@ -361,10 +367,10 @@ extension Worker {
     /// How many of the bytes that left the pipe were the PROXY header's, which is no part of what the client sent.
     @inline(__always)
     private func takeHeader(_ slot: Int, _ direction: Int, _ bytes: Int) -> Int {
-        let record = records + slot
-        guard direction == LIMPET_IN, record.pointee.header_left > 0 else { return 0 }
-        let header = min(Int(record.pointee.header_left), bytes)
-        record.pointee.header_left -= UInt8(header)
+        guard direction == LIMPET_IN, records[slot].header_left > 0 else { return 0 }
+        let left = headerLeft(slot)
+        let header = min(left, bytes)
+        noteHeaderLeft(slot, left - header)
         return header
     }
 

@@ -61,7 +61,10 @@ struct NameExpansionTests {
             address = "192.0.2.77:80"
             """
         let expansion = try expand(text, facts)
-        #expect(expansion.configuration.services[0].backends.map(\.address.description) == ["192.0.2.2:80", "192.0.2.77:80"])
+        #expect(
+            expansion.configuration.services[0].backends.map(\.address.description) == [
+                "192.0.2.2:80", "192.0.2.77:80",
+            ])
         #expect(
             expansion.omissions == [
                 "chat/pool: 127.0.0.1:80 is left out: it is where the service itself listens",
@@ -76,7 +79,8 @@ struct NameExpansionTests {
     func services() throws {
         var facts = NameFacts()
         facts.services[service] = [
-            record("a.example.net.", 1, 3, 0), record("b.example.net.", 1, 3, 1000), record("c.example.net.", 2, 3, 500),
+            record("a.example.net.", 1, 3, 0), record("b.example.net.", 1, 3, 1000),
+            record("c.example.net.", 2, 3, 500),
             record("a.example.net.", 1, 9, 5), record("d.example.net.", 1, 9, 5), record("e.example.net.", 1, 20, 256),
         ]
         let text = """
@@ -96,8 +100,12 @@ struct NameExpansionTests {
         #expect(backup.map(\.backupTier) == [1, 1, 1, 2, 3])
     }
 
-    @Test("weights", arguments: [([], []), ([0], [1]), ([0, 0], [1, 1]), ([1, 256], [1, 256]), ([65535, 1], [256, 1]),
-        ([257, 256], [256, 255])] as [([UInt16], [Int])])
+    @Test(
+        "weights",
+        arguments: [
+            ([], []), ([0], [1]), ([0, 0], [1, 1]), ([1, 256], [1, 256]), ([65535, 1], [256, 1]),
+            ([257, 256], [256, 255]),
+        ] as [([UInt16], [Int])])
     func weights(weights: [UInt16], expected: [Int]) {
         #expect(NameExpansion.weights(weights) == expected)
     }
@@ -106,7 +114,10 @@ struct NameExpansionTests {
     func longNames() throws {
         let short = HostName(String(repeating: "a", count: 60) + ".b")!
         #expect(NameExpansion.name(short, port: 1) == short.text + "-1")
-        let long = [HostName("web-0.a-long-service.a-long-namespace.svc.cluster.local")!, HostName("web-1.a-long-service.a-long-namespace.svc.cluster.local")!]
+        let long = [
+            HostName("web-0.a-long-service.a-long-namespace.svc.cluster.local")!,
+            HostName("web-1.a-long-service.a-long-namespace.svc.cluster.local")!,
+        ]
         let names = long.map { NameExpansion.name($0, port: 65535) }
         #expect(names.map(\.utf8.count) == [61, 61])
         let longer = long.map { NameExpansion.name(HostName($0.text + ".example.net")!, port: 65535) }
@@ -117,19 +128,21 @@ struct NameExpansionTests {
 
     @Test("what has to be asked")
     func wanted() throws {
-        let text = poolText + """
-            [[service.backend]]
-            name = "srv"
-            srv = "_ws._tcp.example.net"
-            [[service.backend]]
-            name = "one"
-            address = "one.example.net.:80"
-            [[service.backend]]
-            name = "plain"
-            address = "192.0.2.1:80"
-            """
+        let text =
+            poolText + """
+                [[service.backend]]
+                name = "srv"
+                srv = "_ws._tcp.example.net"
+                [[service.backend]]
+                name = "one"
+                address = "one.example.net.:80"
+                [[service.backend]]
+                name = "plain"
+                address = "192.0.2.1:80"
+                """
         let configuration = try ConfigurationLoader.parse(
-            "[[service]]\nname = \"chat\"\nlisten = [\"0.0.0.0:80\"]\n" + text, source: "test").configuration
+            "[[service]]\nname = \"chat\"\nlisten = [\"0.0.0.0:80\"]\n" + text, source: "test"
+        ).configuration
         var facts = NameFacts()
         let one = HostName("one.example.net.")!
         #expect(configuration.wantedNames(facts).addresses == [pool, one])

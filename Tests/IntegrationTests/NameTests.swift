@@ -125,7 +125,9 @@ struct NameTests {
         // So does a reload.
         daemon.services[0].settings.insert("idle-timeout = \"1h\"", at: 0)
         let report = try daemon.reload()
-        #expect(report.changes.map(\.description) == ["changed service chat idle-timeout off 1h"] && report.homes[0].moved == 0)
+        #expect(
+            report.changes.map(\.description) == ["changed service chat idle-timeout off 1h"]
+                && report.homes[0].moved == 0)
         #expect(try live(ctl) == all)
         try server.serve(records)
         try eventually("all is well") { try ctl.backends().allSatisfy { $0.resolution?.error == nil } }
@@ -142,7 +144,8 @@ struct NameTests {
         let port = servers[0].address.port
         let server = try NameServer()
         try server.serve(
-            NameServer.host("w1", hosts(1...1)) + NameServer.host("w2", hosts(2...3)) + NameServer.host("w3", hosts(4...4)))
+            NameServer.host("w1", hosts(1...1)) + NameServer.host("w2", hosts(2...3))
+                + NameServer.host("w3", hosts(4...4)))
         let daemon = try daemon(
             server, (1...3).flatMap { backend("w\($0)", "address = \"w\($0).example.net:\(port)\"") })
         let ctl = daemon.ctl
@@ -159,7 +162,9 @@ struct NameTests {
                 + NameServer.host("w3", hosts(4...4)))
         try eventually("w1 is elsewhere") { try ctl.backend("w1").resolution?.addresses == hosts(5...6) }
         let after = try daemon.landings(sixty)
-        for source in sixty { #expect(after[source] == (before[source] == "127.0.20.1" ? "127.0.20.5" : before[source])) }
+        for source in sixty {
+            #expect(after[source] == (before[source] == "127.0.20.1" ? "127.0.20.5" : before[source]))
+        }
         #expect(try sixty.map { try ctl.locate($0).chosen } == chosen)
         #expect(try ctl.status().services[0].mappingHash == hash)
         for client in clients { try expectEcho(client) }
@@ -224,7 +229,8 @@ struct NameTests {
         let ctl = daemon.ctl
         #expect(try live(ctl) == ["late", "pool"])
         for row in try ctl.backends() {
-            #expect(row.state == "down" && row.resolution?.addresses == [] && row.checkResult?.contains("NXDOMAIN") == true)
+            #expect(
+                row.state == "down" && row.resolution?.addresses == [] && row.checkResult?.contains("NXDOMAIN") == true)
         }
         #expect(try ctl.locate(clientHost(1)).chosen == nil)
         let client = try daemon.daemon.connect(from: clientHost(1))
@@ -232,7 +238,8 @@ struct NameTests {
         #expect(daemon.daemon.logLines(containing: "late.example.net: there is no such name").count == 1)
         try server.serve(NameServer.host("late", hosts(1...1)) + NameServer.host("pool", hosts(2...2)))
         try eventually("they are there and up") {
-            try live(ctl) == names(hosts(2...2), port) + ["late"] && ctl.backends().allSatisfy { $0.state == "up" || $0.state == "removed" }
+            try live(ctl) == names(hosts(2...2), port) + ["late"]
+                && ctl.backends().allSatisfy { $0.state == "up" || $0.state == "removed" }
         }
         #expect(Set(try daemon.landings(sixty).values) == ["127.0.20.1", "127.0.20.2"])
         try daemon.daemon.stop()
@@ -275,7 +282,8 @@ struct NameTests {
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let service = Reloadable.Service(
             listen: ["127.0.0.1:0"],
-            settings: backend("w1", "address = \"w1.example.net:80\"") + backend("w2", "address = \"w2.example.net:80\""))
+            settings: backend("w1", "address = \"w1.example.net:80\"")
+                + backend("w2", "address = \"w2.example.net:80\""))
         let text = (server.settings + [service.text]).joined(separator: "\n")
         try text.write(toFile: "\(directory)/limpet.toml", atomically: true, encoding: .utf8)
         let outcome = try run([Programs.limpetd, "--check", "-c", "\(directory)/limpet.toml"])

@@ -159,7 +159,8 @@ struct ResolverTests {
     func impossible() async throws {
         let answer = try await ask { question, _ in
             question.type == 1
-                ? [question.addresses([0, 0xe000_0001, 0xc000_0201])] : [question.answer([(nil, 28, 9, Array(repeating: 0, count: 16))])]
+                ? [question.addresses([0, 0xe000_0001, 0xc000_0201])]
+                : [question.answer([(nil, 28, 9, Array(repeating: 0, count: 16))])]
         }
         #expect(answer.v4 == .found([IPAddress("192.0.2.1")!], ttl: 60))
         #expect(answer.v6 == .nothing(.noRecords))

@@ -20,6 +20,7 @@ enum {
     LIMPET_AREA_CONTROL = 5,   /* limpet_control_counters */
     LIMPET_AREA_HISTORY = 6,   /* limpet_backend_history by slot */
     LIMPET_AREA_EVENTS = 7,    /* limpet_event[LIMPET_EVENTS] */
+    LIMPET_AREA_PROXY = 8,     /* limpet_proxy by worker and record */
     LIMPET_AREAS = 32
 };
 
@@ -132,5 +133,16 @@ typedef struct {
     uint32_t length;
     char text[LIMPET_EVENT_BYTES - 12];
 } limpet_event;
+
+/* What a record has no room for of the PROXY protocol. The worker writes it, before the record's flag or byte that sends
+ * there; without one of these it says nothing. */
+typedef struct {
+    uint16_t received;    /* LIMPET_PROXIED: bytes of the header that the client's bytes begin with; 0: not whole yet. They are
+                           * taken out of the socket once LIMPET_DIRECTION_HELD is gone, and not before the state is open */
+    uint16_t header;      /* limpet_record.header is UINT8_MAX: what it would be */
+    uint16_t header_left; /* and what limpet_record.header_left would be */
+    uint16_t reserved_half;
+    uint64_t reserved;
+} limpet_proxy;
 
 #endif

@@ -31,7 +31,8 @@ extension Column where Row == BackendRow {
             Column(title: "NAME", cut: .end, isWideOnly: true) { $0.resolution?.name ?? "-" },
             Column(title: "RESOLVED", cut: .end, isWideOnly: true) { row in
                 guard let resolution = row.resolution else { return "-" }
-                return resolution.error ?? (resolution.addresses.isEmpty ? "-" : resolution.addresses.joined(separator: " "))
+                return resolution.error
+                    ?? (resolution.addresses.isEmpty ? "-" : resolution.addresses.joined(separator: " "))
             },
             Column(title: "CHECK", isWideOnly: true) { $0.check },
             Column(title: "NEXT-CHECK", alignment: .right, isWideOnly: true) { row in
@@ -53,7 +54,7 @@ extension Column where Row == ConnectionRow {
             Column(title: "CLIENT-LOCAL", isWideOnly: true) { $0.clientLocal.description },
             Column(title: "BACKEND", cut: .middle) { $0.service + "/" + $0.backend },
             Column(title: "HOME", isWideOnly: true) { $0.home },
-            Column(title: "BACKEND-ADDRESS", isWideOnly: true) { $0.backendAddress.description },
+            Column(title: "BACKEND-ADDRESS", isWideOnly: true) { $0.backendAddress?.description ?? "-" },
             Column(title: "BACKEND-LOCAL", isWideOnly: true) { $0.backendLocal?.description ?? "-" },
             Column(title: "STATE") { $0.state.rawValue },
             Column(title: "AGE", alignment: .right) { Units.age($0.ageSeconds) },

@@ -34,7 +34,9 @@ final class NameServer {
             ] + records.map { "--\($0)" })
         self.process = process
         try eventually("dnsmasq serves: \(process.stderr)") {
-            if let ending = process.poll() { throw SocketFailure(call: "dnsmasq ended (\(ending)): \(process.stderr)", code: 0) }
+            if let ending = process.poll() {
+                throw SocketFailure(call: "dnsmasq ended (\(ending)): \(process.stderr)", code: 0)
+            }
             return process.stderr.contains("started")
         }
         // It says so before it listens, or after.
