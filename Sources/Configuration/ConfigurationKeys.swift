@@ -226,7 +226,8 @@ public enum ConfigurationKeys {
     /// Every key, section by section, in the order of the manual and of the rendered configuration.
     public static let all: [ConfigurationKey] = [
         workers, maxConnections, shutdownDelay, shutdownDrain, removedDeadline, control, stateDirectory, user, group,
-        logLevel, logFormat, accessLog, metrics, statusPage, statusPageClients, statusPageHosts, hashKeyFile, affinityEntries,
+        logLevel, logFormat, accessLog, metrics, statusPage, statusPageClients, statusPageHosts, hashKeyFile,
+        affinityEntries, resolvers, resolveInterval, resolveTimeout,
         defaults, service,
         serviceName, listen, backend,
         listenerAddress, device, freebind, v6only, intercept, listenerAllow, listenerDeny,
@@ -238,7 +239,7 @@ public enum ConfigurationKeys {
         keepalive, sendProxy, health, healthInterval, receiveBuffer, sendBuffer,
         acceptProxy, acceptProxyTimeout, sendProxyFields,
         allow, deny, affinity,
-        backendName, address, weight, backendMaxConnections, backendHealth, backup,
+        backendName, address, expand, srv, weight, backendMaxConnections, backendHealth, backup,
         healthType, healthMethod, healthPath, healthHost, healthStatus, healthBody, healthSend, healthExpect,
         healthRegex,
         healthPort, healthAddress, checkInterval, fastInterval, downInterval, checkTimeout, rise, fall,

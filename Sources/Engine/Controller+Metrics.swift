@@ -18,6 +18,7 @@ extension Controller {
         writeAffinity(&text)
         writeBackends(&text)
         writeEnds(&text)
+        writeNames(&text)
         writeWorkers(&text)
         writeProcess(&text)
         return text.text

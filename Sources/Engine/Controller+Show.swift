@@ -104,11 +104,12 @@ extension Controller {
             intentSince: set.intent == .ready ? nil : Timestamp(nanoseconds: set.intentSince),
             closesAt: set.closesAt.map { Timestamp(nanoseconds: $0) },
             weightSince: set.weight.map { Timestamp(nanoseconds: $0.since) },
-            check: report?.kind.word ?? "off", checkResult: report?.last?.text,
+            check: report?.kind.word ?? topology.check(slot)?.kind.word ?? "off",
+            checkResult: report?.last?.text ?? (topology.isNowhere(slot) ? nameRow(slot)?.error : nil),
             checkedAt: report?.last == nil ? nil : report.map { Timestamp(nanoseconds: $0.lastTime) },
             nextCheck: report?.nextTime.map { Timestamp(nanoseconds: $0) },
             ramp: backend.isLive ? region.slowStart(slot).map { Double($0.tenths) / Double(SlowStart.full) } : nil,
-            drain: drainRow(slot))
+            drain: drainRow(slot), resolution: nameRow(slot))
     }
 
     func listeners() -> [ListenerRow] {

@@ -166,7 +166,7 @@ struct DaemonPreparation {
         DescriptorBudget(
             limit: Descriptor.raiseLimit(), workers: workers(configuration),
             listeners: configuration.services.reduce(0) { $0 + $1.listeners.count },
-            checks: configuration.checksAtOnce, web: configuration.webDescriptors)
+            checks: configuration.checksAtOnce + configuration.nameDescriptors, web: configuration.webDescriptors)
     }
 
     private static func workers(_ configuration: DaemonConfiguration) -> Int {

@@ -55,7 +55,7 @@ extension Worker {
         while Int(record.pointee.attempt) < service.connectAttempts {
             let position = Selection.choose(order, remembered: remembered, of: service.rendezvous) { member in
                 let backend = service.members[member].slot
-                if past.contains(backend) { return nil }
+                if past.contains(backend) || !service.members[member].hasAddress { return nil }
                 let state = region.backend(Int(backend))
                 if let bound,
                     bound.isExceeded(load: limpet_load64(&state.pointee.load), weight: service.members[member].tenths)
@@ -103,7 +103,10 @@ extension Worker {
                     (position == remembered ? AwayReason.affinity : AwayReason.full).rawValue
             }
             inject(LIMPET_AT_PLACE_TAKEN)
-            if let failure = startConnect(slot, service, member) {
+            if !walks.isEmpty { walks[slot] = nil }
+            var failure = startConnect(slot, service, member)
+            if let first = failure { failure = startOther(slot, service, member, after: first) }
+            if let failure {
                 releaseLoad(member.slot)
                 past.append(member.slot)
                 if case .failed(let failure) = failure {
@@ -146,6 +149,7 @@ extension Worker {
     @inline(__always)
     mutating func forgetTried(_ slot: Int) {
         if !tried.isEmpty { tried[slot] = nil }
+        if !walks.isEmpty { walks[slot] = nil }
     }
 
     /// How good the backend is for a new connection now; nil: it must not be used.
@@ -176,7 +180,7 @@ extension Worker {
     }
 
     /// nil: under way, and epoll will tell.
-    private mutating func startConnect(
+    mutating func startConnect(
         _ slot: Int, _ service: ForwardingTable.Service, _ member: ForwardingTable.Member
     ) -> NoSource? {
         let record = records + slot
@@ -200,7 +204,7 @@ extension Worker {
         record.pointee.backend = member.slot
         record.pointee.backend_address.set(member.address.endpoint)
         record.pointee.backend_local.set(nil)
-        record.pointee.deadline = service.connectTimeout == 0 ? 0 : now + service.connectTimeout
+        record.pointee.deadline = service.connectTimeout == 0 ? 0 : now + timeToConnect(slot, service, member)
         record.pointee.active = now
         limpet_order()
         record.pointee.descriptor.1 = descriptor

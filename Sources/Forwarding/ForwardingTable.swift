@@ -84,12 +84,21 @@ public final class ForwardingTable: Sendable {
         /// The backend's slot in the shared region.
         public let slot: UInt16
         public let address: SocketAddress
+        /// Where it is as well: tried in this order where a connect to ``address`` fails.
+        public let others: [SocketAddress]
+        /// False: it is given by a name of which no address is known, and cannot be connected to.
+        public let hasAddress: Bool
         /// The weight in force, in tenths; counts where loads are compared.
         public let tenths: Int
 
-        public init(slot: UInt16, address: SocketAddress, tenths: Int = 10) {
+        public init(
+            slot: UInt16, address: SocketAddress, others: [SocketAddress] = [], hasAddress: Bool = true,
+            tenths: Int = 10
+        ) {
             self.slot = slot
             self.address = address
+            self.others = others
+            self.hasAddress = hasAddress
             self.tenths = tenths
         }
     }

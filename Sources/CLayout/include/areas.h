@@ -116,7 +116,8 @@ typedef struct {
     uint64_t upgrades[3]; /* served, refused, rolled back */
     uint64_t events_dropped;
     uint64_t events;      /* number of the last event that was begun to be written */
-    uint64_t reserved[25];
+    uint64_t resolutions[3]; /* questions about names: answered, empty, failed */
+    uint64_t reserved[22];
 } limpet_control_counters;
 
 /* The same. */
