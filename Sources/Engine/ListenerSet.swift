@@ -31,7 +31,7 @@ struct ListenerSet: Sendable {
     }
 
     let listeners: [Listener]
-    private let region: SharedRegion
+    let region: SharedRegion
 
     /// Those that are in use.
     init(_ region: SharedRegion) {

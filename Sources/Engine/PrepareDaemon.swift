@@ -216,6 +216,7 @@ struct DaemonPreparation {
         var inherited = try InheritedSockets.claim()
         try ListenerSet.bind(slots.opened, of: configuration.services, in: region, inherited: &inherited)
         try inherited.checkAllTaken()
+        if let owner = identity.owner { ListenerSet(region).give(to: owner) }
         if let metrics = configuration.metrics { region.continuity.pointee.metrics = try WebListener.bind(metrics) }
         let socket: ControlSocket
         do throws(ControlSocketError) {

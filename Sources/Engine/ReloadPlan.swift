@@ -253,7 +253,7 @@ extension IdleSlots {
         self.init()
         services = Set(tables.services.indices.filter { tables.services[$0].use == .retired })
         backends = Set(tables.backends.indices.filter { tables.backends[$0].use == .retired })
-        listeners = Set(tables.listeners.indices.filter { tables.isGone(listener: $0) })
+        listeners = tables.goneListeners
         var busyServices: Set<Int> = []
         ConnectionTable(region: region).visit { snapshot in
             busyServices.insert(Int(snapshot.record.service))
