@@ -189,6 +189,7 @@ struct DaemonPreparation {
     func prepare() throws(StartError) -> PreparedDaemon {
         let configuration = request.configuration
         try DaemonPreparation.checkCounts(configuration)
+        try InterfaceCheck.zones(configuration)
         let budget = DaemonPreparation.budget(configuration)
         let limit = try budget.admitted(wanted: configuration.maxConnections)
 

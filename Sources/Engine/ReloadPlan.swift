@@ -117,6 +117,7 @@ struct ReloadPreparation: Sendable {
         let expansion = NameExpansion(new, names)
         let warnings = warnings + expansion.omissions + SourceNeeds.warnings(new)
         try DaemonPreparation.checkCounts(expansion.configuration)
+        try InterfaceCheck.zones(new)
         let budget = DescriptorBudget(
             limit: budget.limit, workers: region.workerCount,
             listeners: new.services.reduce(0) { $0 + $1.listeners.count },
