@@ -101,6 +101,9 @@ extension SocketOptions {
             keepaliveInterval = Int32(clamping: keepalive.interval.components.seconds)
             keepaliveCount = Int32(clamping: keepalive.count)
         }
+        if service.isClientFirst {
+            deferAccept = max(1, Int32(clamping: (service.connectTimeout.nanoseconds + 999_999_999) / 1_000_000_000))
+        }
         userTimeout = Int32(clamping: (service.userTimeout?.nanoseconds ?? 0) / 1_000_000)
         receiveBuffer = Int32(clamping: service.receiveBuffer ?? 0)
         sendBuffer = Int32(clamping: service.sendBuffer ?? 0)
