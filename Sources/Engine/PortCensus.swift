@@ -76,8 +76,10 @@ extension Topology {
             guard backend.isLive, let service = backend.service, let endpoint = backend.configuration.address.endpoint
             else { return nil }
             let source = services[service].configuration.source
+            // The kernel's list of sockets has addresses without their links.
             return PortCensus.Target(
-                service: backend.serviceName, backend: backend.configuration.name, endpoint: endpoint,
+                service: backend.serviceName, backend: backend.configuration.name,
+                endpoint: Endpoint(address: endpoint.address, port: endpoint.port),
                 sources: source.addresses(endpoint.address.family), isTransparent: source.isTransparent)
         }
     }
