@@ -59,6 +59,12 @@ extension Controller {
         }
     }
 
+    /// Services that remember nobody have forgotten everybody, also for the day on which they remember again. Once every worker
+    /// goes by the configuration.
+    func forgetUnremembered() {
+        _ = region.affinity.forget(now: 0, lasting: { _ in .max }) { topology.affinity($0.service) == 0 }
+    }
+
     private func isMeant(_ entry: AffinityTable.Entry, _ request: AffinityRequest) -> Bool {
         guard entry.service < topology.services.count, entry.backend < topology.backends.count else { return false }
         let service = topology.services[entry.service]

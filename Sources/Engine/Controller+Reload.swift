@@ -123,6 +123,7 @@ extension Controller {
                 try apply(plan, change) { [self] in
                     topology.closeRetiredListeners(in: region)
                     noteRemoved()
+                    forgetUnremembered()
                     counts.noteReload(succeeded: true)
                     ended(promise, .success(plan.report))
                 }

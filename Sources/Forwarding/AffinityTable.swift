@@ -237,6 +237,9 @@ public struct AffinityTable: @unchecked Sendable {
         return best.way
     }
 
+    /// Whether a connection is counted.
+    func counts(_ link: UnsafeMutablePointer<Link>) -> Bool { link.pointee != 0 && entry(link.pointee) != nil }
+
     /// A connection has ended: from now on the time counts, if it was its client's last.
     func leave(_ link: UnsafeMutablePointer<Link>, now: UInt64) {
         let target = link.pointee

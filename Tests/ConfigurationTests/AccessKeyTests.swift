@@ -10,7 +10,7 @@ import Testing
         Refusal(#"deny = "10.0.0.0/8""#, #""deny" must be an array of networks (such as "192.0.2.0/24") and files of them "#,
             #"(such as "@/etc/limpet/deny.txt"), not "10.0.0.0/8""#),
         Refusal("deny = [7]", #""deny" must be an array of networks (such as "192.0.2.0/24") and files of them (such as "#,
-            #""@/etc/limpet/deny.txt"), not an array"#),
+            #""@/etc/limpet/deny.txt"), not an integer"#),
         Refusal(#"deny = ["10.0.0.1/8"]"#, #"deny: "10.0.0.1/8" has bits set past its length: the network is 10.0.0.0/8, the one "#,
             "address 10.0.0.1/32"),
         Refusal(#"allow = ["2001:db8::1/32"]"#, #"allow: "2001:db8::1/32" has bits set past its length: the network is "#,

@@ -156,7 +156,7 @@ import Testing
         for way in 0..<Int32(8) {
             #expect(limpet_affinity_claim(set, way, limpet_affinity_load(set, way), bench.affinity.header.pointee.epoch))
         }
-        bench.open(20, 20, backend: 2, now: 2)
+        bench.open(8, 20, backend: 2, now: 2)
         #expect(bench.backend(20, now: 3) == nil, "somebody is at each of them")
         for slot in 0..<8 { bench.region.records(0)[slot].state = UInt8(LIMPET_FREE) }
         bench.affinity.begin(bench.region, bench.table, now: 3)
@@ -197,7 +197,7 @@ import Testing
         await withTaskGroup(of: Void.self) { group in
             for worker in 0..<4 {
                 group.addTask {
-                    for round in 0..<20_000 {
+                    for round in 0..<3000 {
                         let (slot, client) = (round % 8, (round * 7 + worker) % 24)
                         bench.open(slot, client, backend: UInt16(client), worker: worker, now: UInt64(round + 1))
                         if let backend = bench.backend(client, now: UInt64(round + 1)) { #expect(Int(backend) == client) }

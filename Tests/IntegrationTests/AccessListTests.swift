@@ -8,11 +8,11 @@ struct AccessListTests {
     private func isServed(_ daemon: Daemon, _ source: String, _ header: String = "", at address: SocketAddress? = nil) throws
         -> Bool
     {
-        let client = try TCPSocket.connect(to: address ?? daemon.address, from: source)
         do {
+            let client = try TCPSocket.connect(to: address ?? daemon.address, from: source)
             if !header.isEmpty { try client.send(header) }
             return try client.receiveLine().hasPrefix("b1 ")
-        } catch let failure as SocketFailure where failure.code == ECONNRESET || failure.code == EPIPE {
+        } catch let failure as SocketFailure where failure.isReset {
             return false
         }
     }

@@ -66,7 +66,8 @@ struct AffinityTests {
         let sixth = try BackendServer(.greet("b6"))
         let open = try sources[..<20].map { try scene.client(from: $0) }
         scene.services[0].backends.append(.init(name: "b6", address: sixth.address))
-        let dryRun = try scene.ctl.json(DryRun.self, try { try scene.write(); return ["reload", "--dry-run"] }())
+        try scene.write()
+        let dryRun = try scene.ctl.json(DryRun.self, ["reload", "--dry-run"])
         #expect(dryRun.plans.map(\.moving) == [0] && dryRun.plans.map(\.connections) == [20])
         try scene.reload()
         #expect(try landings(daemon.address, sources) == before, "0 move")
