@@ -78,6 +78,7 @@ struct ConfigurationBuilder {
         readHosts(reader, into: &configuration.statusPage.hosts)
         reader.read(ConfigurationKeys.hashKeyFile, into: &configuration.hashKeyFile)
         reader.read(ConfigurationKeys.affinityEntries, into: &configuration.affinityEntries)
+        reader.readNames(into: &configuration)
     }
 
     private static func readMetrics(_ reader: TableReader, into metrics: inout Endpoint?) {
@@ -137,6 +138,7 @@ struct ConfigurationBuilder {
         reader.read(ConfigurationKeys.ipv6Prefix, into: &service.mask.ipv6)
         reader.read(ConfigurationKeys.connectTimeout, into: &service.connectTimeout)
         reader.read(ConfigurationKeys.connectAttempts, into: &service.connectAttempts)
+        reader.read(&service.source)
         reader.read(ConfigurationKeys.passiveFall, into: &service.passiveFall)
         reader.read(ConfigurationKeys.slowStart, into: &service.slowStart)
         reader.read(ConfigurationKeys.whenDown, into: &service.whenDown)
@@ -177,14 +179,9 @@ struct ConfigurationBuilder {
     }
 
     private func backend(_ reader: TableReader, of service: ServiceConfiguration) -> BackendConfiguration {
-        var address = BackendAddress.refused
-        if let node = reader.nodes[ConfigurationKeys.address.name] {
-            address = reader.backendAddress(ConfigurationKeys.address, node) ?? address
-        } else {
-            findings.report(reader.place, "\(reader.label(ConfigurationKeys.address)) is missing")
-        }
         let name = reader.required(ConfigurationKeys.backendName) ?? ""
-        var backend = BackendConfiguration(name: name, address: address)
+        var backend = BackendConfiguration(name: name, address: .refused)
+        reader.readWhereabouts(of: &backend)
         reader.read(ConfigurationKeys.weight, into: &backend.weight)
         reader.read(ConfigurationKeys.backendMaxConnections, into: &backend.maxConnections)
         if reader.nodes[ConfigurationKeys.backendHealth.name] != nil {

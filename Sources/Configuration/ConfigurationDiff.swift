@@ -176,6 +176,24 @@ public struct ConfigurationDiff: Sendable, Equatable {
         }
     }
 
+    /// What comes, goes and changes of the backends that templates stand for, from one expansion to another: what stands in
+    /// the file is compared as it stands there.
+    public static func ofTemplates(
+        from old: DaemonConfiguration, to new: DaemonConfiguration
+    ) -> [ConfigurationChange] {
+        guard old.hasNames || new.hasNames || old.hasExpanded || new.hasExpanded else { return [] }
+        let before = Dictionary(old.services.map { ($0.name, $0) }) { first, _ in first }
+        var found = ConfigurationDiff()
+        for service in new.services {
+            found.compareBackends(
+                before[service.name]?.backends.filter { $0.template != nil } ?? [],
+                service.backends.filter { $0.template != nil }, service: service.name)
+        }
+        return found.changes
+    }
+
+    private init() {}
+
     /// An order decides nothing but what is shown first; yet the text of the configuration has it, and so has its hash.
     private mutating func noteOrder(_ old: [String], _ new: [String], _ pattern: ConfigurationChange) {
         // Ports that the kernel chooses look alike, so names may repeat.

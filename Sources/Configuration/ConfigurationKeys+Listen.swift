@@ -9,6 +9,10 @@ extension ConfigurationKeys {
     public static let v6only = listener(
         "v6only", .boolean, "true", "Of [::] alone: whether it takes IPv6 clients alone, or IPv4 clients as well.")
 
+    public static let intercept = listener(
+        "intercept", .boolean, "false",
+        "Whether it takes clients of any address that a TPROXY rule sends here (IP_TRANSPARENT).")
+
     private static func listener(
         _ name: String, _ kind: ConfigurationKey.Kind, _ defaultText: String?, _ summary: String
     ) -> ConfigurationKey {

@@ -6,6 +6,11 @@ public struct LoadedConfiguration: Sendable, Equatable {
     public var configuration: DaemonConfiguration
     /// One line each, with the place.
     public var warnings: [String]
+
+    public init(configuration: DaemonConfiguration, warnings: [String]) {
+        self.configuration = configuration
+        self.warnings = warnings
+    }
 }
 
 /// Makes a configuration of a file, of flags, or of both. Reads files and nothing else; any thread may use it.

@@ -51,7 +51,7 @@ extension DaemonConfiguration {
             hashKeyFile.map { Setting(ConfigurationKeys.hashKeyFile, $0) },
             Setting(ConfigurationKeys.affinityEntries, raw: "\(affinityEntries)"),
         ]
-        return settings.compactMap { $0 }
+        return settings.compactMap { $0 } + nameSettings
     }
 }
 
@@ -64,6 +64,7 @@ extension ServiceConfiguration {
             Setting(ConfigurationKeys.ipv6Prefix, raw: "\(mask.ipv6)"),
             Setting(ConfigurationKeys.connectTimeout, DurationText.render(connectTimeout)),
             Setting(ConfigurationKeys.connectAttempts, raw: "\(connectAttempts)"),
+        ] + source.settings + [
             Setting(ConfigurationKeys.passiveFall, number: passiveFall, otherwise: "off"),
             Setting(ConfigurationKeys.slowStart, slowStart.map(DurationText.render) ?? "off"),
             Setting(ConfigurationKeys.whenDown, whenDown.rawValue),
@@ -114,9 +115,7 @@ extension Keepalive {
 extension BackendConfiguration {
     /// Everything but its name.
     var settings: [Setting] {
-        [
-            Setting(ConfigurationKeys.address, address.description),
-            Setting(ConfigurationKeys.weight, raw: "\(weight)"),
+        whereabouts + (service == nil ? [Setting(ConfigurationKeys.weight, raw: "\(weight)")] : []) + [
             Setting(ConfigurationKeys.backendMaxConnections, number: maxConnections, otherwise: "off"),
             Setting(ConfigurationKeys.backup, raw: "\(isBackup)"),
         ] + (health.map { [Setting(ConfigurationKeys.backendHealth, raw: $0.table(withInterval: true))] } ?? [])

@@ -12,6 +12,8 @@ public struct ListenerConfiguration: Sendable, Hashable {
     public var isFree = false
     /// Of `[::]`: whether it takes IPv6 clients alone. Of every other address nothing else can be.
     public var isV6Only = true
+    /// Whether it takes clients that are on their way to any address and that a TPROXY rule sends here (IP_TRANSPARENT).
+    public var isIntercepting = false
     /// Who may come by it; whoever comes has to be let in by the service, too.
     public var access = AccessConfiguration()
 
@@ -67,6 +69,7 @@ extension ListenerConfiguration {
         if let device { settings.append(Setting(ConfigurationKeys.device, device)) }
         if isFree { settings.append(Setting(ConfigurationKeys.freebind, raw: "\(isFree)")) }
         if !isV6Only { settings.append(Setting(ConfigurationKeys.v6only, raw: "\(isV6Only)")) }
+        if isIntercepting { settings.append(Setting(ConfigurationKeys.intercept, raw: "\(isIntercepting)")) }
         return settings + accessSettings
     }
 

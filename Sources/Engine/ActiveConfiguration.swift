@@ -26,6 +26,8 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
     /// The flags beside it, as they were typed: a reload reads the file again, and the flags again with it.
     var flags: FlagValues
     var slots: SlotTables
+    /// The last good answers about the names of backends; nil: none.
+    var names: [KeptName]?
     var control: ControlSocket.File
     /// The directory of what outlives the daemon.
     var stateDirectory: String
@@ -58,7 +60,8 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
     }
 
     /// Goes over to another configuration. What belongs to the daemon stays.
-    mutating func take(_ configuration: DaemonConfiguration, _ slots: SlotTables) {
+    mutating func take(_ configuration: DaemonConfiguration, _ slots: SlotTables, _ names: NameFacts) {
+        self.names = names.kept
         self.configuration = configuration.canonicalText
         hashKey = configuration.hashKey.hexadecimal
         networks = configuration.networkFiles.isEmpty ? nil : configuration.networkFiles.mapValues(NetworkFile.text)
@@ -82,6 +85,8 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
             throw StartError("\(error)")
         }
     }
+
+    var facts: NameFacts { NameFacts(names ?? []) }
 
     /// Makes it the one that counts.
     func publish(in document: SharedDocument) throws(StartError) {

@@ -36,7 +36,7 @@ extension Controller {
                 ServiceStatus(
                     name: topology.services[$0].configuration.name, mappingHash: topology.services[$0].mappingHash)
             }, differences: differences(), metrics: WebListener.address(in: region).map { "\($0)" },
-            unsaved: intents.unsaved,
+            unsaved: intents.unsaved, sourcePorts: sourcePorts(),
             lastDeath: death.time == 0
                 ? nil
                 : EngineDeath(
@@ -104,11 +104,12 @@ extension Controller {
             intentSince: set.intent == .ready ? nil : Timestamp(nanoseconds: set.intentSince),
             closesAt: set.closesAt.map { Timestamp(nanoseconds: $0) },
             weightSince: set.weight.map { Timestamp(nanoseconds: $0.since) },
-            check: report?.kind.word ?? "off", checkResult: report?.last?.text,
+            check: report?.kind.word ?? topology.check(slot)?.kind.word ?? "off",
+            checkResult: report?.last?.text ?? (topology.isNowhere(slot) ? nameRow(slot)?.error : nil),
             checkedAt: report?.last == nil ? nil : report.map { Timestamp(nanoseconds: $0.lastTime) },
             nextCheck: report?.nextTime.map { Timestamp(nanoseconds: $0) },
             ramp: backend.isLive ? region.slowStart(slot).map { Double($0.tenths) / Double(SlowStart.full) } : nil,
-            drain: drainRow(slot))
+            drain: drainRow(slot), resolution: nameRow(slot))
     }
 
     func listeners() -> [ListenerRow] {
@@ -127,8 +128,16 @@ extension Controller {
                 address: listener.address.description, connections: Int(clamping: totals.open),
                 accepted: totals.accepted, refused: totals.refused,
                 state: reason == nil ? .accepting : isAccepting && admission == .refusing ? .refusing : .paused,
-                reason: reason, options: options(ofListener: listener.slot))
+                reason: reason,
+                options: options(ofListener: listener.slot)
+                    + acceptedProxies(topology.services[listener.service].configuration))
         }
+    }
+
+    /// Whose PROXY headers are taken, as the flag says it.
+    private func acceptedProxies(_ service: ServiceConfiguration) -> [String] {
+        let networks = service.acceptProxy.map(\.description)
+        return networks.isEmpty ? [] : ["\(ConfigurationKeys.acceptProxy.name)=\(networks.joined(separator: ","))"]
     }
 
     private func options(ofListener slot: Int) -> [String] {

@@ -83,8 +83,9 @@ struct ListenerSet: Sendable {
 }
 
 extension BindingOptions {
-    init(_ listener: ListenerConfiguration) {
+    init(_ listener: ListenerConfiguration, slot: Int) {
         self.init()
+        if listener.isIntercepting { interception = Int32(slot) + 1 }
         device = listener.device
         isFree = listener.isFree
         isV6Only = listener.isV6Only

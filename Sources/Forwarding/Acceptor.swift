@@ -95,7 +95,8 @@ extension Worker {
         }
         let record = records + slot
         let generation = record.pointee.generation % 0x7fff_ffff + 1
-        let local = listener.local?.endpoint ?? StreamSocket.localEndpoint(descriptor)?.unmapped
+        let known = region.isIntercepting(listener: Int(listener.listener)) ? nil : listener.local?.endpoint
+        let local = known ?? StreamSocket.localEndpoint(descriptor)?.unmapped
 
         takeInHand(slot, generation)
         defer { putDown() }

@@ -54,6 +54,8 @@ public enum EndReason: UInt8, CaseIterable, Sendable {
     case proxyHeader = 27
     /// A client that is no trusted proxy has sent a PROXY header.
     case proxyUntrusted = 28
+    /// No local address had a port left for a connection to a backend.
+    case sourcePorts = 29
 
     /// As the log and the metrics write it.
     public var word: String {
@@ -86,6 +88,7 @@ public enum EndReason: UInt8, CaseIterable, Sendable {
         case .denied: "denied"
         case .proxyHeader: "proxy-header"
         case .proxyUntrusted: "proxy-untrusted"
+        case .sourcePorts: "source-ports"
         }
     }
 
@@ -95,7 +98,7 @@ public enum EndReason: UInt8, CaseIterable, Sendable {
         case .backendFIN, .backendReset, .backendTimeout, .connectFailure: .backend
         case .drain, .disable, .removed, .rehome, .operator, .shutdown, .paused: .operator
         case .idle, .halfClosed, .down, .noBackend, .local, .fault, .unrecoverable, .serviceLimit, .clientLimit,
-            .clientRate, .unknown, .denied, .proxyHeader, .proxyUntrusted:
+            .clientRate, .unknown, .denied, .proxyHeader, .proxyUntrusted, .sourcePorts:
             .limpetd
         }
     }
@@ -104,7 +107,7 @@ public enum EndReason: UInt8, CaseIterable, Sendable {
     public var isRefusal: Bool {
         switch self {
         case .noBackend, .connectFailure, .serviceLimit, .clientLimit, .clientRate, .paused: true
-        case .proxyHeader, .proxyUntrusted, .denied: true
+        case .proxyHeader, .proxyUntrusted, .sourcePorts, .denied: true
         default: false
         }
     }

@@ -47,6 +47,8 @@ public final class ForwardingTable: Sendable {
         public let proxyAdditions: ProxyAdditions
         /// From whom such a header is taken; nil: nobody looks for one.
         public let acceptProxy: AcceptedProxies?
+        /// Where connections to backends come from.
+        public let source: ConnectionSource
         /// Who may come in; nil: everybody.
         public let rules: AccessRules?
         /// Nanoseconds after its last connection for which a client keeps its backend; 0: its home alone decides.
@@ -57,7 +59,7 @@ public final class ForwardingTable: Sendable {
             connectTimeout: UInt64, idleTimeout: UInt64, halfCloseTimeout: UInt64, connectAttempts: Int,
             whenAllDown: WhenAllDown = .any, limits: ServiceLimits = ServiceLimits(),
             sendProxy: ProxyHeader.Version?, proxyAdditions: ProxyAdditions = [], acceptProxy: AcceptedProxies? = nil,
-            rules: AccessRules? = nil, affinity: UInt64 = 0
+            source: ConnectionSource = .automatic, rules: AccessRules? = nil, affinity: UInt64 = 0
         ) {
             self.keyer = keyer
             self.rendezvous = rendezvous
@@ -72,6 +74,7 @@ public final class ForwardingTable: Sendable {
             self.sendProxy = sendProxy
             self.proxyAdditions = proxyAdditions
             self.acceptProxy = acceptProxy
+            self.source = source
             self.rules = rules
             self.affinity = affinity
         }
@@ -81,12 +84,21 @@ public final class ForwardingTable: Sendable {
         /// The backend's slot in the shared region.
         public let slot: UInt16
         public let address: SocketAddress
+        /// Where it is as well: tried in this order where a connect to ``address`` fails.
+        public let others: [SocketAddress]
+        /// False: it is given by a name of which no address is known, and cannot be connected to.
+        public let hasAddress: Bool
         /// The weight in force, in tenths; counts where loads are compared.
         public let tenths: Int
 
-        public init(slot: UInt16, address: SocketAddress, tenths: Int = 10) {
+        public init(
+            slot: UInt16, address: SocketAddress, others: [SocketAddress] = [], hasAddress: Bool = true,
+            tenths: Int = 10
+        ) {
             self.slot = slot
             self.address = address
+            self.others = others
+            self.hasAddress = hasAddress
             self.tenths = tenths
         }
     }

@@ -10,6 +10,13 @@ public struct Incident: Hashable, Sendable {
         case resetAtOnce
         /// A connect failed for a lack of this machine: descriptors, ports, memory.
         case local
+        /// No local address had a port left for a connection to the backend.
+        case sourcePorts
+        /// An address that connections to the backend are to come from is none of this machine's: ``Incident/connection`` is
+        /// its position among those of the backend's family.
+        case sourceMissing
+        /// The backend can have no connection from the client's address, which is of the other family.
+        case clientFamily
         /// No backend of the service was eligible, or all attempts failed. The client was reset.
         case exhausted
         /// An accept or a pipe found no descriptor left.

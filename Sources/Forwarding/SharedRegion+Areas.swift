@@ -18,6 +18,7 @@ extension SharedRegion {
             (LIMPET_AREA_EVENTS, Int(LIMPET_EVENTS) * MemoryLayout<limpet_event>.stride),
             (LIMPET_AREA_AFFINITY, AffinityTable.bytes(records: workers * records)),
             (LIMPET_AREA_PROXY, workers * records * MemoryLayout<limpet_proxy>.stride),
+            (LIMPET_AREA_SOURCES, backends * MemoryLayout<limpet_source_row>.stride),
         ]
     }
 
@@ -98,6 +99,12 @@ extension SharedRegion {
     /// How often a backend came to each state; the control plane's thread alone writes it.
     public func history(_ slot: Int) -> UnsafeMutablePointer<limpet_backend_history> {
         base(LIMPET_AREA_HISTORY, of: limpet_backend_history.self) + slot
+    }
+
+    /// Local addresses that had no port left for connections to a backend; see the structure.
+    @inline(__always)
+    public func sources(_ slot: Int) -> UnsafeMutablePointer<limpet_source_row> {
+        base(LIMPET_AREA_SOURCES, of: limpet_source_row.self) + slot
     }
 
     /// The ring of events, ``LIMPET_EVENTS`` of them; the control plane's thread alone writes it.

@@ -55,6 +55,12 @@ public struct SocketAddress: Sendable {
 
     public var family: Int32 { Int32(storage.ss_family) }
 
+    /// AF_INET6.
+    public static let v6 = AF_INET6
+
+    /// IPv4 or IPv6.
+    public var isInternet: Bool { family == AF_INET || family == AF_INET6 }
+
     /// The address and port in it; nil for a family other than IPv4 and IPv6.
     public var endpoint: Endpoint? {
         withUnsafeBytes(of: storage) { bytes in

@@ -78,6 +78,18 @@ struct BackendRow: Decodable, Sendable {
     var nextCheck: String?
     var ramp: Double?
     var drain: DrainDocument?
+    /// Null where it is given by no name.
+    var resolution: Resolution?
+
+    struct Resolution: Decodable, Sendable {
+        var name: String
+        var addresses: [String]
+        var records: Int
+        var leftOut: Int
+        var answeredAt: String?
+        var error: String?
+        var template: String?
+    }
 }
 
 /// How a drain stands.
