@@ -91,7 +91,9 @@ struct AffinityTests {
             }
         }
         // Their time is over: the home share moves, to the new backend and nowhere else.
-        scene.services[0].settings = scene.services[0].settings.map { $0.hasPrefix("affinity") ? "affinity = \"1s\"" : $0 }
+        scene.services[0].settings = scene.services[0].settings.map {
+            $0.hasPrefix("affinity") ? "affinity = \"1s\"" : $0
+        }
         try scene.reload()
         try eventually("their time is over") { try affinity(daemon).entries == 0 }
         let after = try landings(daemon.address, sources)
