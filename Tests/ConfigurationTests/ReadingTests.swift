@@ -208,6 +208,7 @@ import Testing
                 status-page = false
                 status-page-clients = false
                 status-page-hosts = []
+                affinity-entries = 65536
                 resolvers = []
                 resolve-interval = "ttl"
                 resolve-timeout = "5s"
@@ -246,6 +247,9 @@ import Testing
                 accept-proxy = []
                 accept-proxy-timeout = "3s"
                 send-proxy-tlvs = []
+                allow = []
+                deny = []
+                affinity = "off"
 
                 [[service.backend]]
                 name = "ws1"
