@@ -83,8 +83,8 @@ final class IncidentLog: @unchecked Sendable {
             metadata["backend"] = "\(topology.fullName(slot))"
             log.warning(
                 """
-                a client's address is of another family than the backend's: with transparent there is no way from one to \
-                the other
+                a client's address is of another family than the backend's, or link-local: with transparent there is no \
+                way from one to the other
                 """, metadata: metadata)
         case .exhausted:
             metadata["service"] = "\(topology.services[slot].configuration.name)"

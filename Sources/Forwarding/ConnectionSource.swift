@@ -92,8 +92,8 @@ enum NoSource: Equatable {
     case failed(Errno)
     /// No address has a port left for this backend.
     case ports
-    /// There is no way from the client's address: it is of the other family.
-    case family
+    /// There is no way from the client's address: it is of the other family, or link-local.
+    case client
 }
 
 extension Worker {
@@ -187,9 +187,11 @@ extension Worker {
         _ record: UnsafeMutablePointer<limpet_record>, asClient address: SocketAddress, _ member: ForwardingTable.Member
     ) -> NoSource? {
         let descriptor = record.pointee.descriptor.1
-        guard address.family == member.address.family else { return .family }
+        guard address.family == member.address.family else { return .client }
         if let failure = StreamSocket.setTransparent(descriptor, family: address.family) { return .failed(failure) }
-        if let failure = StreamSocket.bindAddress(descriptor, to: address) { return .failed(failure) }
+        if let failure = StreamSocket.bindAddress(descriptor, to: address) {
+            return failure == .invalidArgument || failure == .addressNotAvailable ? .client : .failed(failure)
+        }
         inject(LIMPET_AT_SOURCE_BOUND)
         let begin = Clock.now()
         guard let failure = start(descriptor, member) else { return nil }

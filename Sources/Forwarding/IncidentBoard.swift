@@ -15,7 +15,7 @@ public struct Incident: Hashable, Sendable {
         /// An address that connections to the backend are to come from is none of this machine's: ``Incident/connection`` is
         /// its position among those of the backend's family.
         case sourceMissing
-        /// The backend can have no connection from the client's address, which is of the other family.
+        /// The backend can have no connection from the client's address, which is of the other family, or link-local.
         case clientFamily
         /// No backend of the service was eligible, or all attempts failed. The client was reset.
         case exhausted
