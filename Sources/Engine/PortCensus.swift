@@ -24,12 +24,15 @@ struct PortCensus: Sendable {
         var rows: [SourcePortsRow] = []
         /// Why the kernel did not say; nil: it did.
         var failure: Errno?
+        /// What it took, in ns.
+        var cost: UInt64 = 0
     }
 
     let targets: [Target]
     let table: ConnectionTable
 
     func count() -> Result {
+        let begin = Clock.now()
         var counts: [Endpoint: [IPAddress: Int]] = [:]
         for target in targets { counts[target.endpoint] = [:] }
         var result = Result()
@@ -55,6 +58,7 @@ struct PortCensus: Sendable {
                 for source in target.sources { add("\(source)", used[source] ?? 0) }
             }
         }
+        result.cost = Clock.now() - begin
         return result
     }
 

@@ -104,7 +104,7 @@ extension Worker {
     ) -> Bool {
         let ports = SourcePorts(region, member.slot, now: now)
         guard source.isTransparent else { return ports.areAllSpent(source.tag) }
-        guard let client = record.pointee.client.endpoint else { return false }
+        guard let client = Worker.client(record) else { return false }
         let hash = ConnectionSource.hash(client.address)
         return ports.end(of: Worker.column(hash), hash) != nil
     }
@@ -112,13 +112,17 @@ extension Worker {
     /// Of a client's address. The bits that tell clients of one column apart are others.
     private static func column(_ hash: UInt64) -> Int { Int(hash >> 48) % Int(LIMPET_SOURCES) }
 
+    /// The client, where it has an address that a connection can come from: one that came by a Unix socket has none, and
+    /// the kernel chooses for it.
+    private static func client(_ record: UnsafeMutablePointer<limpet_record>) -> Endpoint? {
+        record.pointee.client.endpoint.flatMap { [.v4, .v6].contains($0.address.family) ? $0 : nil }
+    }
+
     /// Whether connections to the backend can have the client's address, where they are to have it.
     func isReachable(
         _ record: UnsafeMutablePointer<limpet_record>, _ source: ConnectionSource, _ member: ForwardingTable.Member
     ) -> Bool {
-        guard source.isTransparent, member.address.isInternet, let client = record.pointee.client.endpoint else {
-            return true
-        }
+        guard source.isTransparent, member.address.isInternet, let client = Worker.client(record) else { return true }
         return SocketAddress(client).family == member.address.family
     }
 
@@ -132,7 +136,7 @@ extension Worker {
         if !source.device.isEmpty, let failure = StreamSocket.bindDevice(descriptor, source.device) {
             return .failed(failure)
         }
-        if source.isTransparent, let client = record.pointee.client.endpoint {
+        if source.isTransparent, let client = Worker.client(record) {
             return connect(record, asClient: SocketAddress(client.address, port: 0), member)
         }
         let addresses = source.addresses(member.address.family)

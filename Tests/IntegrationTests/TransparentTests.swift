@@ -236,7 +236,7 @@ struct TransparentTests {
             #expect(try Self.client(network, from: Self.source(0, 5), to: address).seen.host == Self.source(0, 5))
             #expect(lane.daemon.logLines(containing: "no local port is left", "max-connections-per-client").count == 1)
             let row = try lane.ctl.backend("b1")
-            #expect(row.state == "up" && row.connectFailures == 0 && row.connections == 21)
+            #expect(row.state == "up" && row.connectFailures == 0)
             try eventually("the most that one client has") {
                 try lane.ctl.expect("status").contains("chat/b1 from client: 20 of 20")
             }
@@ -257,7 +257,8 @@ struct TransparentTests {
                     settings: ["mark = 8", "source-device = \"eth1\"", "passive-fall = 1"])
                 let own = family == 0 ? "203.0.113.1" : "2001:db8:2::1"
                 #expect(try Self.seen(network, family, 3, lane.daemon) == own)
-                lane.services[0].settings = ["mark = 7", "source-device = \"eth1\"", "passive-fall = 1"]
+                // Without the interface, for which the kernel would make up a route.
+                lane.services[0].settings = ["mark = 7", "passive-fall = 1"]
                 try lane.reload()
                 let client = try network.clients.inside {
                     try TCPSocket.connect(to: lane.daemon.address, from: Self.source(family, 4))
