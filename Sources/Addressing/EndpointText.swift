@@ -47,7 +47,7 @@ extension EndpointError: CustomStringConvertible {
         case .zone(let text):
             "\"\(text)\": an address with a zone (%) is not supported: give an address that needs none"
         case .name(let text, let host):
-            "\"\(text)\": \"\(host)\" is not an address; names are not supported yet: give an address"
+            "\"\(text)\": \"\(host)\" is not an address, and a name will not do here: give an address"
         case .invalidAddress(let text, let host):
             "\"\(text)\": \"\(host)\" is not an IP address"
         }

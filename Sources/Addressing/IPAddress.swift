@@ -66,3 +66,13 @@ public struct IPAddress: Hashable, Sendable {
         bits <= 0 ? 0 : bits >= 64 ? .max : ~(.max >> UInt64(bits))
     }
 }
+
+extension IPAddress {
+    /// True for `224.0.0.0/4` and `ff00::/8`: no TCP server is there.
+    public var isMulticast: Bool {
+        switch family {
+        case .v4: low >> 28 == 0xe
+        case .v6: high >> 56 == 0xff
+        }
+    }
+}

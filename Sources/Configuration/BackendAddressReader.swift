@@ -31,9 +31,12 @@ extension TableReader {
         case .unix:
             findings.report(place, "\"\(address)\": Unix sockets are not supported yet: give an address")
             return nil
-        case .name(let name, _):
-            findings.report(place, EndpointError.name(text, host: "\(name)").description)
-            return nil
+        case .name(_, let port):
+            if port == 0 {
+                findings.report(place, "\"\(address)\": port 0 cannot be connected to (1 to 65535)")
+                return nil
+            }
+            return address
         }
     }
 }

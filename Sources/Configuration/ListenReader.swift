@@ -85,6 +85,7 @@ struct ListenReader {
         reader.read(ConfigurationKeys.freebind, into: &listener.isFree)
         reader.read(ConfigurationKeys.v6only, into: &listener.isV6Only)
         reader.read(ConfigurationKeys.intercept, into: &listener.isIntercepting)
+        reader.readAccess(into: &listener)
         if reader.nodes[ConfigurationKeys.v6only.name] != nil { checkV6Only(&listener) }
         return [listener]
     }

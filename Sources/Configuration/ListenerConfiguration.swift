@@ -14,6 +14,8 @@ public struct ListenerConfiguration: Sendable, Hashable {
     public var isV6Only = true
     /// Whether it takes clients that are on their way to any address and that a TPROXY rule sends here (IP_TRANSPARENT).
     public var isIntercepting = false
+    /// Who may come by it; whoever comes has to be let in by the service, too.
+    public var access = AccessConfiguration()
 
     public init(_ address: ListenerAddress) {
         self.address = address
@@ -68,7 +70,7 @@ extension ListenerConfiguration {
         if isFree { settings.append(Setting(ConfigurationKeys.freebind, raw: "\(isFree)")) }
         if !isV6Only { settings.append(Setting(ConfigurationKeys.v6only, raw: "\(isV6Only)")) }
         if isIntercepting { settings.append(Setting(ConfigurationKeys.intercept, raw: "\(isIntercepting)")) }
-        return settings
+        return settings + accessSettings
     }
 
     /// As `listen` takes it: a string where the address is all there is to say, else an inline table.
@@ -79,10 +81,14 @@ extension ListenerConfiguration {
         return "{ \(fields.joined(separator: ", ")) }"
     }
 
-    /// All but the address, as `--listen` takes it: `device=eth0`, `freebind`.
+    /// All but the address, as `--listen` takes it: `device=eth0`, `freebind`; of an access list how long it is.
     public var options: [String] {
         settings.dropFirst().map { setting in
-            setting.value == "true" ? setting.key.name : "\(setting.key.name)=\(setting.value)"
+            switch setting.key {
+            case ConfigurationKeys.listenerAllow: "\(setting.key.name)=\(access.allow.texts.count)"
+            case ConfigurationKeys.listenerDeny: "\(setting.key.name)=\(access.deny.texts.count)"
+            default: setting.value == "true" ? setting.key.name : "\(setting.key.name)=\(setting.value)"
+            }
         }
     }
 

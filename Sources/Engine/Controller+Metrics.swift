@@ -15,8 +15,10 @@ extension Controller {
         writeDaemon(&text)
         writeListeners(&text)
         writeServices(&text)
+        writeAffinity(&text)
         writeBackends(&text)
         writeEnds(&text)
+        writeNames(&text)
         writeWorkers(&text)
         writeProcess(&text)
         return text.text

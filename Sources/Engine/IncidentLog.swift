@@ -107,6 +107,11 @@ final class IncidentLog: @unchecked Sendable {
                 }
             log.warning("a client was reset: \(reached)", metadata: metadata)
         case .resetAtOnce: break
+        case .denied:
+            metadata["listener"] = "\(topology.tables.listeners[slot].address)"
+            metadata["service"] = "\(topology.tables.listeners[slot].service)"
+            metadata["client"] = incident.peer.map { "\($0)" }
+            log.warning("a client was reset: an access list does not let it in (allow, deny)", metadata: metadata)
         case .proxyHeader(let flaw):
             metadata["service"] = "\(topology.services[slot].configuration.name)"
             metadata["peer"] = incident.peer.map { "\($0)" }
@@ -163,7 +168,9 @@ final class IncidentLog: @unchecked Sendable {
             event.service = topology.backends[slot].serviceName
             event.backend = topology.backends[slot].configuration.name
         case .exhausted: (event.new, event.cause) = ("backends", "no backend could take a client: it was reset")
-        case .connect, .resetAtOnce, .quarantined, .unrecoverable, .proxyHeader, .proxyUntrusted, .clientFamily: return
+        case .connect, .resetAtOnce, .denied, .quarantined, .unrecoverable, .proxyHeader, .proxyUntrusted,
+            .clientFamily:
+            return
         }
         switch incident.kind {
         case .serviceLimit, .clientLimit, .clientRate, .exhausted:

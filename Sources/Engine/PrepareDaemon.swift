@@ -166,7 +166,7 @@ struct DaemonPreparation {
         DescriptorBudget(
             limit: Descriptor.raiseLimit(), workers: workers(configuration),
             listeners: configuration.services.reduce(0) { $0 + $1.listeners.count },
-            checks: configuration.checksAtOnce, web: configuration.webDescriptors)
+            checks: configuration.checksAtOnce + configuration.nameDescriptors, web: configuration.webDescriptors)
     }
 
     private static func workers(_ configuration: DaemonConfiguration) -> Int {
@@ -247,7 +247,8 @@ struct DaemonPreparation {
 
     /// What a reload would read must be readable by the user that will read it; better to fail now than then.
     private func checkReadable() throws(StartError) {
-        for path in [request.configurationPath, request.configuration.hashKeyFile].compactMap({ $0 }) {
+        let paths = [request.configurationPath, request.configuration.hashKeyFile].compactMap { $0 }
+        for path in paths + request.configuration.networkFiles.keys.sorted() {
             if let error = FileAccess.checkReadable(path) {
                 throw StartError(
                     "\(path) cannot be read by user \(Account.numbered(Account.effectiveUID)?.name ?? "limpetd"): \(error);"

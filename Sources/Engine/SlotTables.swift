@@ -105,6 +105,8 @@ struct SlotAssignment: Sendable {
     /// Slots of backends and listeners that somebody else had before: their counters begin anew.
     var recycledBackends: [Int] = []
     var recycledListeners: [Int] = []
+    /// The same of services, which have no counters; but clients are remembered by them.
+    var recycledServices: [Int] = []
 
     struct OpenedListener: Sendable, Equatable {
         var slot: Int

@@ -40,6 +40,8 @@ extension Topology {
                 limpet_publish8(&state.pointee.used, UInt8(LIMPET_SLOT_RETIRED))
             }
         }
+        region.affinity.settle(
+            entries: affinityEntries, isUsed: liveServices.contains { services[$0].configuration.affinity != nil })
         let serviceSlots = tables.liveServices
         for (slot, listener) in tables.listeners.enumerated() {
             let state = region.listener(slot)

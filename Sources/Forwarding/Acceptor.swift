@@ -163,6 +163,10 @@ extension Worker {
     /// - Parameter listener: by which it came.
     /// - Returns: why it is to be reset; nil: it is taken in, and counted where its connections are.
     func refusal(of client: IPAddress, service: UInt16, listener: UInt16) -> EndReason? {
+        if isDenied(client, service: service, listener: listener) {
+            incidents.add(Incident(kind: .denied, slot: listener, errno: .accessDenied, peer: client))
+            return .denied
+        }
         let limits = table.services[Int(service)].limits.client
         if limits.areOff { return nil }
         switch tally.clients.enter(client, service: service, limits: limits, now: now) {
@@ -174,6 +178,14 @@ extension Worker {
             incidents.add(Incident(kind: .clientRate, slot: service, errno: .wouldBlock))
             return .clientRate
         }
+    }
+
+    /// Whether an access list speaks against a client. Both lists have to let it in: its listener's and its service's.
+    private func isDenied(_ client: IPAddress, service: UInt16, listener: UInt16) -> Bool {
+        let own = Int(listener) < table.listenerRules.count ? table.listenerRules[Int(listener)] : nil
+        if let own, !own.letsIn(client) { return true }
+        guard let rules = table.services[Int(service)].rules else { return false }
+        return !rules.letsIn(client)
     }
 
     /// - Parameter client: nil: it was not known who it is.

@@ -7,6 +7,7 @@ import Linux
 extension Worker {
     /// Ends a connect that was under way and goes on to the next backend.
     mutating func connectEnded(_ slot: Int, _ error: Errno, resetting: Bool = false) {
+        if dialOther(slot, error, resetting: resetting) { return }
         let backend = records[slot].backend
         abandonConnect(slot, resetting: resetting)
         connectFailed(slot, backend, error)

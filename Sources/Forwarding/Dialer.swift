@@ -48,13 +48,14 @@ extension Worker {
         let region = region
         let order = service.rendezvous.preferenceOrder(of: record.pointee.source_key)
         let bound = loadBound(service)
+        let remembered = rememberedMember(record, service)
         var past = triedBackends(slot)
         // Backends for which no local address has a port left. Nobody but this machine is to blame.
         var isSpentFor = false
         while Int(record.pointee.attempt) < service.connectAttempts {
-            let position = Selection.choose(order) { member in
+            let position = Selection.choose(order, remembered: remembered, of: service.rendezvous) { member in
                 let backend = service.members[member].slot
-                if past.contains(backend) { return nil }
+                if past.contains(backend) || !service.members[member].hasAddress { return nil }
                 let state = region.backend(Int(backend))
                 if let bound,
                     bound.isExceeded(load: limpet_load64(&state.pointee.load), weight: service.members[member].tenths)
@@ -93,12 +94,18 @@ extension Worker {
             // Where nothing is up, home is tried like the others.
             if member.slot == record.pointee.home {
                 record.pointee.away_reason = AwayReason.home.rawValue
-            } else if record.pointee.away_reason == AwayReason.home.rawValue {
+            } else if record.pointee.away_reason == AwayReason.home.rawValue
+                || record.pointee.away_reason == AwayReason.affinity.rawValue
+            {
                 // Nothing else was against it.
-                record.pointee.away_reason = AwayReason.full.rawValue
+                record.pointee.away_reason =
+                    (position == remembered ? AwayReason.affinity : AwayReason.full).rawValue
             }
             inject(LIMPET_AT_PLACE_TAKEN)
-            if let failure = startConnect(slot, service, member) {
+            if !walks.isEmpty { walks[slot] = nil }
+            var failure = startConnect(slot, service, member)
+            if let first = failure { failure = startOther(slot, service, member, after: first) }
+            if let failure {
                 releaseLoad(member.slot)
                 past.append(member.slot)
                 switch failure {
@@ -145,6 +152,7 @@ extension Worker {
     @inline(__always)
     mutating func forgetTried(_ slot: Int) {
         if !tried.isEmpty { tried[slot] = nil }
+        if !walks.isEmpty { walks[slot] = nil }
     }
 
     /// How good the backend is for a new connection now; nil: it must not be used.
@@ -175,7 +183,7 @@ extension Worker {
     }
 
     /// nil: under way, and epoll will tell.
-    private mutating func startConnect(
+    mutating func startConnect(
         _ slot: Int, _ service: ForwardingTable.Service, _ member: ForwardingTable.Member
     ) -> NoSource? {
         let record = records + slot
@@ -199,7 +207,7 @@ extension Worker {
         record.pointee.backend = member.slot
         record.pointee.backend_address.set(member.address.endpoint)
         record.pointee.backend_local.set(nil)
-        record.pointee.deadline = service.connectTimeout == 0 ? 0 : now + service.connectTimeout
+        record.pointee.deadline = service.connectTimeout == 0 ? 0 : now + timeToConnect(slot, service, member)
         record.pointee.active = now
         limpet_order()
         record.pointee.descriptor.1 = descriptor
@@ -352,6 +360,7 @@ extension Worker {
         if isAway { limpet_bump64(&counters.pointee.away, 1) }
         recordStart(record, began: began)
         inject(LIMPET_AT_ESTABLISHED_COUNTED)
+        remember(slot)
         tally.connectSucceeded(Int(record.pointee.backend))
         forgetTried(slot)
         wheel.cancel(slot)

@@ -16,6 +16,7 @@ extension SharedRegion {
             (LIMPET_AREA_CONTROL, MemoryLayout<limpet_control_counters>.stride),
             (LIMPET_AREA_HISTORY, backends * MemoryLayout<limpet_backend_history>.stride),
             (LIMPET_AREA_EVENTS, Int(LIMPET_EVENTS) * MemoryLayout<limpet_event>.stride),
+            (LIMPET_AREA_AFFINITY, AffinityTable.bytes(records: workers * records)),
             (LIMPET_AREA_PROXY, workers * records * MemoryLayout<limpet_proxy>.stride),
             (LIMPET_AREA_SOURCES, backends * MemoryLayout<limpet_source_row>.stride),
         ]
@@ -113,6 +114,12 @@ extension SharedRegion {
     @inline(__always)
     func proxy(_ worker: Int, record slot: Int) -> UnsafeMutablePointer<limpet_proxy> {
         base(LIMPET_AREA_PROXY, of: limpet_proxy.self) + worker * recordsPerWorker + slot
+    }
+
+    /// Which backends clients are to keep; any worker writes it.
+    @inline(__always)
+    public var affinity: AffinityTable {
+        AffinityTable(base(LIMPET_AREA_AFFINITY, of: limpet_affinity_header.self), recordsPerWorker: recordsPerWorker)
     }
 
     @inline(__always)

@@ -35,6 +35,8 @@ struct Worker: ~Copyable {
     var patience = Patience()
     /// By slot of a connection that is being dialled: the backends that could not be connected to, in that order.
     var tried: [Int: [UInt16]] = [:]
+    /// Attempts to connect, by record, that have gone on to another address of the same backend.
+    var walks: [Int: AddressWalk] = [:]
     /// Who waits for a connect to be started.
     var waiting = DialQueue()
     /// Whose turn it is among the addresses that connections come from.

@@ -91,6 +91,7 @@ struct Limpetd {
             write("warning: it would not start: \(problem)\n", to: STDERR_FILENO)
         }
         for line in networkWarnings(of: configuration) { write("warning: \(line)\n", to: STDERR_FILENO) }
+        for problem in nameProblems(of: configuration) { write("warning: \(problem)\n", to: STDERR_FILENO) }
         let limits = SystemLimits.read()
         let advice = SystemAdvice(
             configuration: configuration, connectionLimit: budget.connections,

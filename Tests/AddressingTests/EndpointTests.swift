@@ -44,7 +44,7 @@ import Testing
                 == "\"::1:80\": an IPv6 address needs brackets before a port, such as [2001:db8::1]:80")
         #expect(
             EndpointError.name("localhost:80", host: "localhost").description
-                == "\"localhost:80\": \"localhost\" is not an address; names are not supported yet: give an address")
+                == "\"localhost:80\": \"localhost\" is not an address, and a name will not do here: give an address")
         #expect(
             EndpointError.portOutOfRange("[::1]:70000", port: "70000").description
                 == "\"[::1]:70000\": port 70000 is out of range (0 to 65535)")

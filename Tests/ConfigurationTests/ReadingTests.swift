@@ -20,6 +20,9 @@ import Testing
 
     /// Each key with a value that is not its default: a key that were read and forgotten would show here.
     static let settings: [(key: ConfigurationKey, text: String)] = [
+        (ConfigurationKeys.affinityEntries, "2048"), (ConfigurationKeys.allow, "[\"10.0.0.0/8\", \"@/etc/allow\"]"),
+        (ConfigurationKeys.deny, "[\"2001:db8::/32\"]"), (ConfigurationKeys.affinity, "\"30m\""),
+        (ConfigurationKeys.listenerAllow, "[\"10.0.0.0/8\"]"), (ConfigurationKeys.listenerDeny, "[\"@/etc/deny\"]"),
         (ConfigurationKeys.workers, "3"), (ConfigurationKeys.maxConnections, "1000"),
         (ConfigurationKeys.shutdownDelay, "\"5s\""),
         (ConfigurationKeys.shutdownDrain, "\"30s\""), (ConfigurationKeys.removedDeadline, "\"0s\""),
@@ -65,6 +68,9 @@ import Testing
         (ConfigurationKeys.device, "\"eth0\""), (ConfigurationKeys.freebind, "true"),
         (ConfigurationKeys.v6only, "false"), (ConfigurationKeys.intercept, "true"),
         (ConfigurationKeys.rise, "7"), (ConfigurationKeys.fall, "8"),
+        (ConfigurationKeys.resolvers, "[\"192.0.2.53\", \"[2001:db8::53]:5353\"]"),
+        (ConfigurationKeys.resolveInterval, "\"10s\""), (ConfigurationKeys.resolveTimeout, "\"1s\""),
+        (ConfigurationKeys.expand, "true"), (ConfigurationKeys.srv, "\"_ws._tcp.example.net\""),
     ]
 
     /// What a key of a check needs beside it.
@@ -92,6 +98,10 @@ import Testing
         case .listener:
             document().replacing("\"127.0.0.1:8080\"", with: "{ address = \"[::]:8080\", \(line) }")
         case .service, .behaviour: document(service: serviceCompany(of: setting.key) + line)
+        case .backend where setting.key == ConfigurationKeys.srv:
+            document().replacing("address = \"10.0.0.1:80\"", with: line)
+        case .backend where setting.key == ConfigurationKeys.expand:
+            document(backend: line).replacing("10.0.0.1:80", with: "pool.example.net:80")
         case .backend: document(backend: line)
         case .keepalive: document(service: "keepalive = { \(line) }")
         case .health: document(service: "health = { \(company(of: setting.key))\(line) }")
@@ -100,7 +110,8 @@ import Testing
 
     /// The same without the setting.
     static func plain(_ key: ConfigurationKey) -> String {
-        key.section == .listener
+        if key == ConfigurationKeys.expand { return document().replacing("10.0.0.1:80", with: "pool.example.net:80") }
+        return key.section == .listener
             ? document().replacing("127.0.0.1:8080", with: "[::]:8080")
             : document(service: serviceCompany(of: key))
     }
@@ -108,6 +119,7 @@ import Testing
     @Test func everyKeyTakesEffectByItselfAndIsWrittenBack() throws {
         let plain = try read(document())
         var seen: [DaemonConfiguration] = [plain, try read(ReadingTests.plain(ConfigurationKeys.device))]
+        seen.append(try read(ReadingTests.plain(ConfigurationKeys.expand)))
         for setting in ReadingTests.settings {
             let configuration = try read(ReadingTests.text(with: setting))
             #expect(!seen.contains(configuration), "\(setting.key.name) changes nothing")
@@ -195,6 +207,9 @@ import Testing
                 status-page = false
                 status-page-clients = false
                 status-page-hosts = []
+                resolvers = []
+                resolve-interval = "ttl"
+                resolve-timeout = "5s"
 
                 [[service]]
                 name = "chat"
@@ -250,7 +265,7 @@ extension ConfigurationKey {
     /// False where the default is told in words that are not a value.
     fileprivate var isDefaultWritable: Bool {
         switch kind {
-        case .path, .table, .account, .text, .ipAddress, .hosts, .interface: false
+        case .path, .table, .account, .text, .ipAddress, .hosts, .servers, .interface: false
         case .check, .choice, .integer, .duration:
             // Of those of a check, the ones that hold for every type.
             section != .health && self != ConfigurationKeys.backendHealth

@@ -22,6 +22,7 @@ enum {
     LIMPET_AREA_EVENTS = 7,    /* limpet_event[LIMPET_EVENTS] */
     LIMPET_AREA_PROXY = 8,     /* limpet_proxy by worker and record */
     LIMPET_AREA_SOURCES = 11,  /* limpet_source_row by slot of the backend */
+    LIMPET_AREA_AFFINITY = 9,  /* limpet_affinity_header, its sets, then a link by record, see affinity.h */
     LIMPET_AREAS = 32
 };
 
@@ -115,7 +116,8 @@ typedef struct {
     uint64_t upgrades[3]; /* served, refused, rolled back */
     uint64_t events_dropped;
     uint64_t events;      /* number of the last event that was begun to be written */
-    uint64_t reserved[25];
+    uint64_t resolutions[3]; /* questions about names: answered, empty, failed */
+    uint64_t reserved[22];
 } limpet_control_counters;
 
 /* The same. */
