@@ -196,8 +196,9 @@ final class IncidentLog: @unchecked Sendable {
     private func source(of incident: Incident) -> String {
         let backend = topology.backends[Int(incident.slot)]
         guard let service = backend.service.map({ topology.services[$0].configuration }) else { return "of a source" }
-        let addresses = service.source.addresses(towards: backend.configuration.address)
-        return Int(incident.connection) < addresses.count ? "\(addresses[Int(incident.connection)])" : "of a source"
+        let addresses = service.source.addresses(incident.source.isV6 ? .v6 : .v4)
+        let position = incident.source.position
+        return position < addresses.count ? "\(addresses[position])" : "of a source"
     }
 
     private func cure(_ errno: Errno) -> String {

@@ -14,7 +14,8 @@ struct PortCensus: Sendable {
     struct Target: Sendable {
         let service: String
         let backend: String
-        let endpoint: Endpoint
+        /// Where it is; several where a name says so.
+        let endpoints: [Endpoint]
         /// The addresses that its connections come from; none: the kernel chooses.
         let sources: [IPAddress]
         let isTransparent: Bool
@@ -34,9 +35,9 @@ struct PortCensus: Sendable {
     func count() -> Result {
         let begin = Clock.now()
         var counts: [Endpoint: [IPAddress: Int]] = [:]
-        for target in targets { counts[target.endpoint] = [:] }
+        for endpoint in targets.flatMap(\.endpoints) { counts[endpoint] = [:] }
         var result = Result()
-        for family in Set(targets.map(\.endpoint.address.family)) {
+        for family in Set(targets.flatMap(\.endpoints).map(\.address.family)) {
             let failure = TCPSockets.visit(family) { local, peer in
                 guard let index = counts.index(forKey: peer) else { return }
                 counts.values[index][local, default: 0] += 1
@@ -46,7 +47,9 @@ struct PortCensus: Sendable {
         if result.failure != nil { countOwn(&counts) }
         let limit = ProcessUsage.localPortCount
         for target in targets {
-            let used = counts[target.endpoint] ?? [:]
+            // The ports of each of its addresses are its own: what counts is where most are taken.
+            var used: [IPAddress: Int] = [:]
+            for endpoint in target.endpoints { used.merge(counts[endpoint] ?? [:], uniquingKeysWith: max) }
             func add(_ source: String, _ used: Int) {
                 result.rows.append(
                     SourcePortsRow(
@@ -76,13 +79,17 @@ struct PortCensus: Sendable {
 extension Topology {
     /// The live backends, as a census takes them.
     var portTargets: [PortCensus.Target] {
-        backends.compactMap { backend in
-            guard backend.isLive, let service = backend.service, let endpoint = backend.configuration.address.endpoint
-            else { return nil }
+        backends.indices.compactMap { slot in
+            let backend = backends[slot]
+            guard backend.isLive, let service = backend.service else { return nil }
+            let endpoints = backend.configuration.address.endpoint.map { [$0] } ?? self.endpoints(slot)
+            guard !endpoints.isEmpty else { return nil }
             let source = services[service].configuration.source
+            let families = Set(endpoints.map(\.address.family))
             return PortCensus.Target(
-                service: backend.serviceName, backend: backend.configuration.name, endpoint: endpoint,
-                sources: source.addresses(endpoint.address.family), isTransparent: source.isTransparent)
+                service: backend.serviceName, backend: backend.configuration.name, endpoints: endpoints,
+                sources: [.v4, .v6].filter(families.contains).flatMap { source.addresses($0) },
+                isTransparent: source.isTransparent)
         }
     }
 }

@@ -117,7 +117,7 @@ extension Worker {
                     record.pointee.attempt -= 1
                     outOfPorts(record, member.slot)
                     isSpentFor = true
-                case .client:
+                case .family:
                     record.pointee.attempt -= 1
                     noWayFromClient(record, member.slot)
                 }

@@ -11,8 +11,9 @@ import Testing
 
     init() throws { region = try SharedRegion(workers: 1, records: 4, limit: 4) }
 
-    private func ports(at milliseconds: UInt64) -> SourcePorts {
-        SourcePorts(region, 3, now: milliseconds * 1_000_000)
+    private func ports(at milliseconds: UInt64, slot: UInt16 = 3, _ address: String = "192.0.2.1") -> SourcePorts {
+        let member = ForwardingTable.Member(slot: slot, address: SocketAddress(IPAddress(address)!, port: 80))
+        return SourcePorts(region, member, now: milliseconds * 1_000_000)
     }
 
     @Test func aNoteHoldsForItsTimeAndForWhatItIsAbout() throws {
@@ -23,7 +24,9 @@ import Testing
         // Another address has that place since, and another list: nothing is known of these.
         #expect(ports(at: 6).end(of: 2, 78) == nil && !ports(at: 6).areAllSpent(8))
         #expect(ports(at: 6).end(of: 3, 77) == nil)
-        #expect(SourcePorts(region, 4, now: 0).end(of: 2, 77) == nil)
+        #expect(ports(at: 6, slot: 4).end(of: 2, 77) == nil)
+        // Nor of another address of the same backend.
+        #expect(ports(at: 6, "192.0.2.2").end(of: 2, 77) == nil && !ports(at: 6, "192.0.2.2").areAllSpent(9))
         #expect(ports(at: 1005).end(of: 2, 77) == nil && !ports(at: 905).areAllSpent(9))
     }
 
