@@ -71,11 +71,8 @@ struct LinkTests {
 
             daemon.services[0].listen[1] = "[fe80::1%three]:4711"
             var outcome = try daemon.tryReload()
-            #expect(
-                outcome.status == 1
-                    && outcome.stderr.contains(
-                        "service chat: listen [fe80::1%three]:4711: this machine has no network interface three (ip link"),
-                "\(outcome)")
+            let line = "service chat: listen [fe80::1%three]:4711: this machine has no network interface three (ip link"
+            #expect(outcome.status == 1 && outcome.stderr.contains(line), "\(outcome)")
             daemon.services[0].listen.removeLast()
             daemon.services[0].backends[0].address.host = "fe80::1%three"
             outcome = try daemon.tryReload()
