@@ -124,8 +124,8 @@ enum NetworkText {
         guard let network = Prefix(text) else {
             return .failure(
                 Problem(
-                    description: "\(quoted(text)) is no network: write an address and how many of its bits count, such as "
-                        + "\"192.0.2.0/24\""))
+                    description: "\(quoted(text)) is no network: write an address and how many of its bits count, such "
+                        + "as \"192.0.2.0/24\""))
         }
         if network.address.unmapped != network.address {
             return .failure(
@@ -135,8 +135,8 @@ enum NetworkText {
         if network.hasHostBits {
             return .failure(
                 Problem(
-                    description: "\(quoted(text)) has bits set past its length: the network is \(network.network), the one "
-                        + "address \(network.address)/\(network.address.family.bitCount)"))
+                    description: "\(quoted(text)) has bits set past its length: the network is \(network.network), the "
+                        + "one address \(network.address)/\(network.address.family.bitCount)"))
         }
         return .success(network)
     }

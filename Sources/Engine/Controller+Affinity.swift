@@ -48,15 +48,21 @@ extension Controller {
         }
         audit("affinity\(client ?? "") --clear" + (request.service.map { " --service \($0)" } ?? ""), caller)
         return AffinityClearReport(
-            cleared: region.affinity.forget(now: now, lasting: topology.affinity) { isMeant($0, request) })
+            cleared: region.affinity.forget(now: now, lasting: topology.affinity, where: { isMeant($0, request) }))
     }
 
     /// Clients of a service that have no connection and would not go home are to go home, too.
     func forgetAway(_ service: Int) {
         guard topology.affinity(service) != 0 else { return }
-        _ = region.affinity.forget(now: Clock.now(), lasting: topology.affinity) { entry in
+        _ = region.affinity.forgetAll { entry in
             entry.service == service && entry.connections == 0 && home(entry) != entry.backend
         }
+    }
+
+    /// Services that remember nobody have forgotten everybody, also for the day on which they remember again. Once every worker
+    /// goes by the configuration.
+    func forgetUnremembered() {
+        _ = region.affinity.forgetAll { topology.affinity($0.service) == 0 }
     }
 
     private func isMeant(_ entry: AffinityTable.Entry, _ request: AffinityRequest) -> Bool {
@@ -102,7 +108,9 @@ extension Controller {
         region.affinity.visit(now: Clock.now(), lasting: topology.affinity) { counts[$0.service, default: 0] += 1 }
         let totals = region.affinity.totals(workers: region.workerCount)
         text.write(MetricCatalogue.affinityEntries) { samples in
-            for service in services { samples.add([topology.services[service].configuration.name], counts[service] ?? 0) }
+            for service in services {
+                samples.add([topology.services[service].configuration.name], counts[service] ?? 0)
+            }
         }
         text.write(MetricCatalogue.affinityLimit) { $0.add(region.affinity.capacity) }
         text.write(MetricCatalogue.affinityHits) { $0.add(totals.hits) }
@@ -162,6 +170,7 @@ extension Topology {
     func remembered(_ key: UInt64, service: Int, in region: SharedRegion) -> Int? {
         let lasting = affinity(service)
         if lasting == 0 { return nil }
-        return region.affinity.backend(of: key, service: UInt16(service), lasting: lasting, now: Clock.now()).map(Int.init)
+        return region.affinity.backend(of: key, service: UInt16(service), lasting: lasting, now: Clock.now())
+            .map(Int.init)
     }
 }

@@ -129,6 +129,7 @@ extension Controller {
                 try apply(plan, change, purpose) { [self] in
                     topology.closeRetiredListeners(in: region)
                     noteRemoved()
+                    forgetUnremembered()
                     noteReload(purpose, succeeded: true)
                     ended(promise, .success(plan.report))
                 }

@@ -129,6 +129,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
         beginPassive()
         reviewDown()
         beginSlowStarts()
+        forgetUnremembered()
         abandonUpgrade()
         concludeUpgrade()
         // Also after a death: it may have come before the last change was written.

@@ -82,9 +82,11 @@ extension Topology {
         backends.indices.compactMap { slot in
             let backend = backends[slot]
             guard backend.isLive, let service = backend.service else { return nil }
-            let endpoints = backend.configuration.address.endpoint.map { [$0] } ?? self.endpoints(slot)
-            guard !endpoints.isEmpty else { return nil }
+            let known = backend.configuration.address.endpoint.map { [$0] } ?? endpoints(slot)
+            guard !known.isEmpty else { return nil }
             let source = services[service].configuration.source
+            // The kernel's list of sockets has addresses without their links.
+            let endpoints = known.map { Endpoint(address: $0.address, port: $0.port) }
             let families = Set(endpoints.map(\.address.family))
             return PortCensus.Target(
                 service: backend.serviceName, backend: backend.configuration.name, endpoints: endpoints,

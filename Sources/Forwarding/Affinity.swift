@@ -46,7 +46,7 @@ extension Worker {
         let affinity = region.affinity
         for slot in 0..<free.highWater where !isFree(records + slot) {
             let link = affinity.link(index, slot)
-            guard begins[Int(records[slot].service)], link.pointee == 0, records[slot].end == 0 else { continue }
+            guard begins[Int(records[slot].service)], !affinity.counts(link), records[slot].end == 0 else { continue }
             affinity.remember(records + slot, index, link, table, now: now, isNew: false)
         }
     }

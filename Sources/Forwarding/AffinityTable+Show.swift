@@ -57,11 +57,16 @@ extension AffinityTable {
         return count
     }
 
+    /// The same, whether or not their time is over.
+    public func forgetAll(where isMeant: (Entry) -> Bool) -> Int {
+        forget(now: 0, lasting: { _ in .max }, where: isMeant)
+    }
+
     /// Slots of backends or services are others' from now on. No worker knows them yet.
     public func forget(backends: [Int], services: [Int]) {
         guard isUsed, !backends.isEmpty || !services.isEmpty else { return }
         let (backends, services) = (Set(backends), Set(services))
-        _ = forget(now: 0, lasting: { _ in .max }) { backends.contains($0.backend) || services.contains($0.service) }
+        _ = forgetAll { backends.contains($0.backend) || services.contains($0.service) }
     }
 
     private func visitPlaces(
@@ -80,8 +85,8 @@ extension AffinityTable {
                 let client = limpet_affinity_client(set, way).endpoint
                 let time = limpet_affinity_time(set, way)
                 // Else it has changed hands meanwhile.
-                guard limpet_affinity_version(limpet_affinity_load(set, way)) == limpet_affinity_version(word), let client
-                else { continue }
+                let isSame = limpet_affinity_version(limpet_affinity_load(set, way)) == limpet_affinity_version(word)
+                guard isSame, let client else { continue }
                 body(
                     Entry(
                         service: service, backend: backend, client: client, connections: Int(connections(word)),

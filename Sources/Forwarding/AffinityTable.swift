@@ -53,9 +53,8 @@ public struct AffinityTable: @unchecked Sendable {
         let set = sets + index / Int(LIMPET_AFFINITY_WAYS)
         let way = Int32(index % Int(LIMPET_AFFINITY_WAYS))
         let word = limpet_affinity_load(set, way)
-        guard limpet_affinity_backend(word) >= 0, limpet_affinity_version(word) == UInt16(truncatingIfNeeded: link) else {
-            return nil
-        }
+        guard limpet_affinity_backend(word) >= 0, limpet_affinity_version(word) == UInt16(truncatingIfNeeded: link)
+        else { return nil }
         return (set, way, word)
     }
 
@@ -185,7 +184,7 @@ public struct AffinityTable: @unchecked Sendable {
                 limpet_affinity_stamp(set, way, now)
                 if isNew, wasValid {
                     let isHit = limpet_affinity_backend(word) == backend
-                    if isHit { limpet_bump64(&counters.pointee.hits, 1) } else { limpet_bump64(&counters.pointee.moves, 1) }
+                    limpet_bump64(limpet_affinity_outcome(counters, isHit), 1)
                 }
                 word = next
             } else {
@@ -236,6 +235,9 @@ public struct AffinityTable: @unchecked Sendable {
         if best.rank > 0 { limpet_bump64(&counters.pointee.evictions, 1) }
         return best.way
     }
+
+    /// Whether a connection is counted.
+    func counts(_ link: UnsafeMutablePointer<Link>) -> Bool { link.pointee != 0 && entry(link.pointee) != nil }
 
     /// A connection has ended: from now on the time counts, if it was its client's last.
     func leave(_ link: UnsafeMutablePointer<Link>, now: UInt64) {

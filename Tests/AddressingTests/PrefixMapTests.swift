@@ -29,7 +29,8 @@ import Testing
         }
         let map = map(networks)
         for (text, number) in [
-            ("0.0.0.0", UInt32(2)), ("0.0.0.1", 0), ("255.255.255.254", 0), ("255.255.255.255", 1), ("::", 5), ("::1", 3),
+            ("0.0.0.0", UInt32(2)), ("0.0.0.1", 0), ("255.255.255.254", 0), ("255.255.255.255", 1), ("::", 5),
+            ("::1", 3),
             ("fffe:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 3), ("ffff::", 4),
             ("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 4),
         ] {
@@ -43,7 +44,8 @@ import Testing
         func word() -> UInt64 { generator.next() }
         func address() -> IPAddress {
             word() % 3 == 0
-                ? IPAddress(v6High: 0x2001_0db8_0000_0000 | word() % 4, low: word() % 2 == 0 ? word() : word() % 8 << 61)
+                ? IPAddress(
+                    v6High: 0x2001_0db8_0000_0000 | word() % 4, low: word() % 2 == 0 ? word() : (word() % 8) << 61)
                 : IPAddress(v4: 0x0a00_0000 | UInt32(truncatingIfNeeded: word() % 2048))
         }
         let networks = (0..<Int(word() % 300)).map { _ in

@@ -7,19 +7,31 @@ import Testing
 /// Access lists and affinity: what is refused, what is read from files, and what a change of these is.
 @Suite struct AccessKeyTests {
     static let refusals: [Refusal<String>] = [
-        Refusal(#"deny = "10.0.0.0/8""#, #""deny" must be an array of networks (such as "192.0.2.0/24") and files of them "#,
+        Refusal(
+            #"deny = "10.0.0.0/8""#,
+            #""deny" must be an array of networks (such as "192.0.2.0/24") and files of them "#,
             #"(such as "@/etc/limpet/deny.txt"), not "10.0.0.0/8""#),
-        Refusal("deny = [7]", #""deny" must be an array of networks (such as "192.0.2.0/24") and files of them (such as "#,
-            #""@/etc/limpet/deny.txt"), not an array"#),
-        Refusal(#"deny = ["10.0.0.1/8"]"#, #"deny: "10.0.0.1/8" has bits set past its length: the network is 10.0.0.0/8, the one "#,
+        Refusal(
+            "deny = [7]", #""deny" must be an array of networks (such as "192.0.2.0/24") and files of them (such as "#,
+            #""@/etc/limpet/deny.txt"), not an integer"#),
+        Refusal(
+            #"deny = ["10.0.0.1/8"]"#,
+            #"deny: "10.0.0.1/8" has bits set past its length: the network is 10.0.0.0/8, the one "#,
             "address 10.0.0.1/32"),
-        Refusal(#"allow = ["2001:db8::1/32"]"#, #"allow: "2001:db8::1/32" has bits set past its length: the network is "#,
+        Refusal(
+            #"allow = ["2001:db8::1/32"]"#, #"allow: "2001:db8::1/32" has bits set past its length: the network is "#,
             "2001:db8::/32, the one address 2001:db8::1/128"),
-        Refusal(#"allow = ["example.org"]"#, #"allow: "example.org" is no network: write an address and how many of its bits "#,
+        Refusal(
+            #"allow = ["example.org"]"#,
+            #"allow: "example.org" is no network: write an address and how many of its bits "#,
             #"count, such as "192.0.2.0/24""#),
-        Refusal(#"allow = ["::ffff:10.0.0.1"]"#, #"allow: "::ffff:10.0.0.1": write the IPv4 address, 10.0.0.1, as such"#),
-        Refusal(#"deny = ["@deny.txt"]"#, #"deny: "@deny.txt": a file of networks is named by its whole path, from / on"#),
-        Refusal(#"affinity = "500ms""#, #""affinity" must be a duration from 1s to 8760h (such as "10m"), or "off", not "500ms""#),
+        Refusal(
+            #"allow = ["::ffff:10.0.0.1"]"#, #"allow: "::ffff:10.0.0.1": write the IPv4 address, 10.0.0.1, as such"#),
+        Refusal(
+            #"deny = ["@deny.txt"]"#, #"deny: "@deny.txt": a file of networks is named by its whole path, from / on"#),
+        Refusal(
+            #"affinity = "500ms""#,
+            #""affinity" must be a duration from 1s to 8760h (such as "10m"), or "off", not "500ms""#),
     ]
 
     @Test(arguments: refusals) func whatIsRefused(_ refusal: Refusal<String>) {
@@ -78,7 +90,8 @@ import Testing
             let same = try load(directory, list.replacing("# who", with: "#who"))
             #expect(same == first && same.configHash == first.configHash)
             let other = try load(directory, list + "203.0.113.0/24\n")
-            #expect(other != first && other.canonicalText == first.canonicalText && other.configHash != first.configHash)
+            #expect(
+                other != first && other.canonicalText == first.canonicalText && other.configHash != first.configHash)
             let diff = ConfigurationDiff(
                 from: first, to: other,
                 settled: ConfigurationDiff.Settled(workers: 1, automaticWorkers: 1, largestLimit: 10))

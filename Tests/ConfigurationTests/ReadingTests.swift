@@ -48,6 +48,7 @@ import Testing
         (ConfigurationKeys.idleTimeout, "\"2h\""),
         (ConfigurationKeys.halfCloseTimeout, "\"off\""), (ConfigurationKeys.userTimeout, "\"90s\""),
         (ConfigurationKeys.keepalive, "\"off\""), (ConfigurationKeys.sendProxy, "\"v2\""),
+        (ConfigurationKeys.clientFirst, "true"),
         (ConfigurationKeys.acceptProxy, "[\"10.0.0.0/8\", \"2001:db8::/32\", \"192.0.2.1\"]"),
         (ConfigurationKeys.acceptProxyTimeout, "\"700ms\""),
         (ConfigurationKeys.sendProxyFields, "[\"received\", \"unique-id\"]"),
@@ -207,6 +208,7 @@ import Testing
                 status-page = false
                 status-page-clients = false
                 status-page-hosts = []
+                affinity-entries = 65536
                 resolvers = []
                 resolve-interval = "ttl"
                 resolve-timeout = "5s"
@@ -237,6 +239,7 @@ import Testing
                 user-timeout = "5m"
                 keepalive = { idle = "1m", interval = "10s", count = 6 }
                 send-proxy = "off"
+                client-first = false
                 health = { type = "tcp", fast-interval = "auto", down-interval = "auto", timeout = "2s", rise = 2, fall = 3 }
                 health-interval = "2s"
                 receive-buffer = "65537"
@@ -244,6 +247,9 @@ import Testing
                 accept-proxy = []
                 accept-proxy-timeout = "3s"
                 send-proxy-tlvs = []
+                allow = []
+                deny = []
+                affinity = "off"
 
                 [[service.backend]]
                 name = "ws1"

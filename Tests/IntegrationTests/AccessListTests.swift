@@ -5,14 +5,15 @@ import Testing
 @Suite(.ownThread, .fence)
 struct AccessListTests {
     /// Whether a client is served; else it was reset.
-    private func isServed(_ daemon: Daemon, _ source: String, _ header: String = "", at address: SocketAddress? = nil) throws
+    private func isServed(_ daemon: Daemon, _ source: String, _ header: String = "", at address: SocketAddress? = nil)
+        throws
         -> Bool
     {
-        let client = try TCPSocket.connect(to: address ?? daemon.address, from: source)
         do {
+            let client = try TCPSocket.connect(to: address ?? daemon.address, from: source)
             if !header.isEmpty { try client.send(header) }
             return try client.receiveLine().hasPrefix("b1 ")
-        } catch let failure as SocketFailure where failure.code == ECONNRESET || failure.code == EPIPE {
+        } catch let failure as SocketFailure where failure.isReset {
             return false
         }
     }
@@ -72,7 +73,9 @@ struct AccessListTests {
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let path = "\(directory)/deny"
         var networks = (0..<10_000).map { "10.\($0 / 256).\($0 % 256).0/24" }
-        func put() throws { try networks.joined(separator: "\n").write(toFile: path, atomically: true, encoding: .utf8) }
+        func put() throws {
+            try networks.joined(separator: "\n").write(toFile: path, atomically: true, encoding: .utf8)
+        }
         try put()
         let scene = try Reloadable([try BackendServer(.greet("b1"))], service: ["deny = [\"@\(path)\"]"])
         let daemon = scene.daemon
@@ -123,8 +126,9 @@ struct AccessListTests {
         #expect(try daemon.ctl.listeners().map(\.refused) == [1, 2])
         let answer = try daemon.ctl.locate("127.0.8.1")
         #expect(answer.chosen == "b1")
-        #expect(answer.reason.hasSuffix("; denied at listener 127.0.0.2:0: no network of allow has it")
-            || answer.reason.hasSuffix("; denied at listener \(narrow): no network of allow has it"))
+        #expect(
+            answer.reason.hasSuffix("; denied at listener 127.0.0.2:0: no network of allow has it")
+                || answer.reason.hasSuffix("; denied at listener \(narrow): no network of allow has it"))
         try daemon.stop()
     }
 

@@ -66,7 +66,8 @@ struct AffinityTests {
         let sixth = try BackendServer(.greet("b6"))
         let open = try sources[..<20].map { try scene.client(from: $0) }
         scene.services[0].backends.append(.init(name: "b6", address: sixth.address))
-        let dryRun = try scene.ctl.json(DryRun.self, try { try scene.write(); return ["reload", "--dry-run"] }())
+        try scene.write()
+        let dryRun = try scene.ctl.json(DryRun.self, ["reload", "--dry-run"])
         #expect(dryRun.plans.map(\.moving) == [0] && dryRun.plans.map(\.connections) == [20])
         try scene.reload()
         #expect(try landings(daemon.address, sources) == before, "0 move")
@@ -90,7 +91,9 @@ struct AffinityTests {
             }
         }
         // Their time is over: the home share moves, to the new backend and nowhere else.
-        scene.services[0].settings = scene.services[0].settings.map { $0.hasPrefix("affinity") ? "affinity = \"1s\"" : $0 }
+        scene.services[0].settings = scene.services[0].settings.map {
+            $0.hasPrefix("affinity") ? "affinity = \"1s\"" : $0
+        }
         try scene.reload()
         try eventually("their time is over") { try affinity(daemon).entries == 0 }
         let after = try landings(daemon.address, sources)

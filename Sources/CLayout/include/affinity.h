@@ -123,5 +123,9 @@ static inline _Bool limpet_affinity_forget(limpet_affinity_set *_Nonnull set, in
 static inline limpet_affinity_worker *_Nonnull limpet_affinity_counters(limpet_affinity_header *_Nonnull header, int worker) {
     return &header->worker[worker];
 }
+/* Hits, or moves. */
+static inline uint64_t *_Nonnull limpet_affinity_outcome(limpet_affinity_worker *_Nonnull counters, _Bool is_hit) {
+    return is_hit ? &counters->hits : &counters->moves;
+}
 
 #endif

@@ -69,11 +69,8 @@ public final class ControlClient {
     public func affinity(
         _ address: String?, service: String?, limit: Int?
     ) throws(ControlError) -> Reply<AffinityReport> {
-        try get(
-            "affinity",
-            [("address", address), ("service", service), ("limit", limit.map { String($0) })].compactMap { name, value in
-                value.map { (name, $0) }
-            })
+        let query = [("address", address), ("service", service), ("limit", limit.map { String($0) })]
+        return try get("affinity", query.compactMap { name, value in value.map { (name, $0) } })
     }
 
     public func forgetAffinity(

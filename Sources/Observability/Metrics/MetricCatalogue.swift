@@ -90,11 +90,13 @@ public enum MetricCatalogue {
         "1 while no backend of the service is up: new clients are refused, or given to a backend that is down.")
 
     public static let affinityEntries = MetricFamily(
-        "limpet_affinity_entries", .gauge, ["service"], "Clients of the service that are remembered; left out where it has no affinity.")
+        "limpet_affinity_entries", .gauge, ["service"],
+        "Clients of the service that are remembered; left out where it has no affinity.")
     public static let affinityLimit = MetricFamily(
         "limpet_affinity_limit", .gauge, "Clients that can be remembered, over all services.")
     public static let affinityHits = MetricFamily(
-        "limpet_affinity_hits_total", .counter, "Connections that went to the backend that was remembered as the client's.")
+        "limpet_affinity_hits_total", .counter,
+        "Connections that went to the backend that was remembered as the client's.")
     public static let affinityMoves = MetricFamily(
         "limpet_affinity_moves_total", .counter,
         "Connections of remembered clients that went to another backend, which is remembered from then on.")
