@@ -18,7 +18,12 @@ extension TableReader {
         }
         switch address {
         case .endpoint(var endpoint):
-            endpoint.address = endpoint.address.unmapped
+            do throws(EndpointError) {
+                endpoint = try endpoint.unmapped.complete()
+            } catch {
+                findings.report(place, error.description)
+                return nil
+            }
             if endpoint.port == 0 {
                 findings.report(place, "\"\(endpoint)\": port 0 cannot be connected to (1 to 65535)")
                 return nil
@@ -31,9 +36,12 @@ extension TableReader {
         case .unix:
             findings.report(place, "\"\(address)\": Unix sockets are not supported yet: give an address")
             return nil
-        case .name(let name, _):
-            findings.report(place, EndpointError.name(text, host: "\(name)").description)
-            return nil
+        case .name(_, let port):
+            if port == 0 {
+                findings.report(place, "\"\(address)\": port 0 cannot be connected to (1 to 65535)")
+                return nil
+            }
+            return address
         }
     }
 }

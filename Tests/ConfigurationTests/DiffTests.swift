@@ -57,7 +57,8 @@ import Testing
             }
             let back = try #require(try diff(changed, plain).changes.only, "\(setting.key.name)")
             #expect(back.old == there.new && back.new == there.old && back.key == there.key)
-            let waits = ["workers", "control", "state-directory", "user", "group"].contains(setting.key.name)
+            let waits = ["workers", "control", "state-directory", "user", "group", "affinity-entries"].contains(
+                setting.key.name)
             #expect(try diff(plain, changed).needingRestart == (waits ? [there] : []), "\(setting.key.name)")
         }
     }

@@ -34,7 +34,7 @@ import Testing
                 "schema", "version", "time", "pid", "engine_pid", "engine_generation", "uptime_seconds", "ready",
                 "workers", "connections", "max_connections", "descriptor_limit", "descriptor_failures",
                 "local_failures", "pipes", "max_pipes", "pipes_refused", "capabilities", "user", "config_hash",
-                "services", "differences", "metrics", "unsaved", "last_death",
+                "services", "differences", "metrics", "unsaved", "source_ports", "last_death",
             ])
         #expect(
             try fields(plane.listeners()[0]) == [
