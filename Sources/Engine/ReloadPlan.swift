@@ -115,7 +115,7 @@ struct ReloadPreparation: Sendable {
     ) throws(StartError) -> ReloadPlan {
         let former = NameExpansion(active.configuration, topology.names)
         let expansion = NameExpansion(new, names)
-        let warnings = warnings + expansion.omissions
+        let warnings = warnings + expansion.omissions + SourceNeeds.warnings(new)
         try DaemonPreparation.checkCounts(expansion.configuration)
         let budget = DescriptorBudget(
             limit: budget.limit, workers: region.workerCount,
@@ -129,7 +129,6 @@ struct ReloadPreparation: Sendable {
                 workers: region.workerCount, automaticWorkers: DaemonPreparation.automaticWorkers,
                 largestLimit: largest))
         if let refusal = refusal(diff.needingRestart, largest) { throw refusal }
-        let warnings = warnings + SourceNeeds.warnings(new)
         let changes =
             diff.changes + ConfigurationDiff.ofTemplates(from: former.configuration, to: expansion.configuration)
         guard !diff.isEmpty || names != topology.names else {

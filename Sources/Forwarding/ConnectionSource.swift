@@ -94,6 +94,9 @@ enum NoSource: Equatable {
     case ports
     /// There is no way from the client's address: it is of the other family.
     case family
+
+    /// Whether this machine has failed in a way in which it would fail everywhere.
+    var isLocal: Bool { if case .failed(let errno) = self { errno.isLocal } else { false } }
 }
 
 extension Worker {

@@ -29,13 +29,15 @@ extension Worker {
     }
 
     /// A connect could not even be started: those to the backend's other addresses are.
-    /// - Returns: nil: one is under way.
+    /// - Returns: nil: one is under way; else why the last of them could not be started, a failed connect coming before a
+    ///   lack of ports.
     mutating func startOther(
-        _ slot: Int, _ service: ForwardingTable.Service, _ member: ForwardingTable.Member, after failure: Errno
-    ) -> Errno? {
+        _ slot: Int, _ service: ForwardingTable.Service, _ member: ForwardingTable.Member, after failure: NoSource
+    ) -> NoSource? {
         var failure = failure
         while !failure.isLocal, let next = nextAddress(slot, service, member) {
             guard let again = startConnect(slot, service, next) else { return nil }
+            if case .failed = failure, again == .ports || again == .family { continue }
             failure = again
         }
         return failure
@@ -60,7 +62,8 @@ extension Worker {
             let last = startOther(slot, service, member, after: failure)
         else { return true }
         releaseLoad(backend)
-        connectFailed(slot, backend, last)
+        // One of its addresses was connected to, and that failed.
+        if case .failed(let errno) = last { connectFailed(slot, backend, errno) } else { connectFailed(slot, backend, error) }
         noteAway(record, backend, .connectFailed)
         dialNext(slot)
         return true
