@@ -40,6 +40,14 @@ public struct IPAddress: Hashable, Sendable {
         }
     }
 
+    /// True for `fe80::/10`, whose addresses are good on one link alone, and for IPv4's 169.254.0.0/16.
+    public var isLinkLocal: Bool {
+        switch family {
+        case .v4: low >> 16 == 0xa9fe
+        case .v6: high >> 54 == 0x3fa
+        }
+    }
+
     /// The IPv4 address inside an IPv4-mapped IPv6 address (`::ffff:a.b.c.d`, RFC 4291 section 2.5.5.2); any other
     /// address as it is.
     public var unmapped: IPAddress {

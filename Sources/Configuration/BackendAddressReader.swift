@@ -18,7 +18,12 @@ extension TableReader {
         }
         switch address {
         case .endpoint(var endpoint):
-            endpoint.address = endpoint.address.unmapped
+            do throws(EndpointError) {
+                endpoint = try endpoint.unmapped.complete()
+            } catch {
+                findings.report(place, error.description)
+                return nil
+            }
             if endpoint.port == 0 {
                 findings.report(place, "\"\(endpoint)\": port 0 cannot be connected to (1 to 65535)")
                 return nil

@@ -152,6 +152,7 @@ struct ConfigurationBuilder {
         reader.read(ConfigurationKeys.halfCloseTimeout, into: &service.halfCloseTimeout)
         reader.read(ConfigurationKeys.userTimeout, into: &service.userTimeout)
         reader.read(ConfigurationKeys.sendProxy, into: &service.sendProxy)
+        reader.read(ConfigurationKeys.clientFirst, into: &service.isClientFirst)
         HealthReader(reader).read(into: &service.health)
         reader.read(ConfigurationKeys.receiveBuffer, into: &service.receiveBuffer)
         reader.read(ConfigurationKeys.sendBuffer, into: &service.sendBuffer)

@@ -1,5 +1,9 @@
-/// The keys of an inline table of `listen`.
+/// The keys of an inline table of `listen`, and what else concerns how clients are taken in.
 extension ConfigurationKeys {
+    public static let clientFirst = ConfigurationKey(
+        name: "client-first", section: .behaviour, kind: .boolean, defaultText: "false", hasFlag: false,
+        summary: "Whether clients speak first, so that one counts only once it has sent something.")
+
     public static let listenerAddress = listener(
         "address", .endpoint, nil, "Where clients arrive.")
     public static let device = listener(

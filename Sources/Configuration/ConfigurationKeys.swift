@@ -237,7 +237,7 @@ public enum ConfigurationKeys {
         serviceMaxConnections, maxConnectionsPerClient, acceptRatePerClient, maxConnecting, maxLoadFactor,
         idleTimeout, halfCloseTimeout, userTimeout,
         keepalive, sendProxy, health, healthInterval, receiveBuffer, sendBuffer,
-        acceptProxy, acceptProxyTimeout, sendProxyFields,
+        clientFirst, acceptProxy, acceptProxyTimeout, sendProxyFields,
         allow, deny, affinity,
         backendName, address, expand, srv, weight, backendMaxConnections, backendHealth, backup,
         healthType, healthMethod, healthPath, healthHost, healthStatus, healthBody, healthSend, healthExpect,

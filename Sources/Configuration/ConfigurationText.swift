@@ -81,6 +81,7 @@ extension ServiceConfiguration {
             keepalive.map { Setting(ConfigurationKeys.keepalive, raw: $0.table) }
                 ?? Setting(ConfigurationKeys.keepalive, "off"),
             Setting(ConfigurationKeys.sendProxy, sendProxy?.rawValue ?? "off"),
+            Setting(ConfigurationKeys.clientFirst, raw: "\(isClientFirst)"),
             Setting(ConfigurationKeys.health, raw: health.table(withInterval: false)),
             Setting(ConfigurationKeys.healthInterval, DurationText.render(health.interval)),
             Setting(ConfigurationKeys.receiveBuffer, receiveBuffer.map(SizeText.render) ?? "auto"),

@@ -133,6 +133,8 @@ public struct ServiceConfiguration: Sendable, Equatable {
     public var keepalive: Keepalive? = Keepalive()
     /// The PROXY header that backends get; nil: none.
     public var sendProxy: ProxyVersion?
+    /// Whether clients speak first: who has sent nothing yet is not accepted (TCP_DEFER_ACCEPT).
+    public var isClientFirst = false
     /// What it says beside the addresses, each once; only in version 2.
     public var sendProxyFields: [ProxyField] = []
     /// Networks whose connections have to begin with a PROXY header, and the time in which it has to come.

@@ -48,7 +48,7 @@ public struct ListenerConfiguration: Sendable, Hashable {
     /// Whether a connection to `target` would arrive here, as far as that can be seen from the configuration.
     func isReached(by target: Endpoint) -> Bool {
         guard let own = address.endpoint, target.port == own.port, target.port != 0 else { return false }
-        return target.address == own.address
+        return target.address == own.address && target.zone == own.zone
             || (own.address.isUnspecified && target.address.isLoopback
                 && (own.address.family == target.address.family || !isV6Only))
     }
@@ -58,7 +58,8 @@ extension Endpoint {
     /// The same of two addresses alone: see ``ListenerConfiguration/collides(with:)``.
     public func collides(with other: Endpoint) -> Bool {
         guard port == other.port, port != 0, address.family == other.address.family else { return false }
-        return address == other.address || address.isUnspecified || other.address.isUnspecified
+        return address == other.address && zone == other.zone || address.isUnspecified
+            || other.address.isUnspecified
     }
 }
 

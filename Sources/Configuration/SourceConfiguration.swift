@@ -163,6 +163,9 @@ extension TableReader {
             return "is no address that a connection can come from; \"auto\" leaves the choice to the kernel"
         }
         let first = prefix.address
+        if first.family == .v6 && first.high >> 54 == 0x3fa {
+            return "is a link-local address, which means something together with an interface alone"
+        }
         let isMulticast = first.family == .v4 ? first.low >> 28 == 14 : first.high >> 56 == 0xff
         return isMulticast ? "is no address that a connection can come from" : nil
     }
@@ -190,7 +193,9 @@ extension ConfigurationRules {
                         + "connections to backend \(quoted(backend.name)) (\(backend.address))")
             }
             // Proxies tell of clients of either family.
-            if source.isTransparent, service.acceptProxy.isEmpty, !service.listeners.contains(where: { $0.takes(family) }) {
+            if source.isTransparent, service.acceptProxy.isEmpty,
+                !service.listeners.contains(where: { $0.takes(family) })
+            {
                 findings.warn(
                     place,
                     "backend \(quoted(backend.name)) (\(backend.address)) gets no connections with \""

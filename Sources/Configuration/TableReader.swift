@@ -146,9 +146,7 @@ struct TableReader {
             return nil
         }
         do throws(EndpointError) {
-            var endpoint = try Endpoint(parsing: text)
-            endpoint.address = endpoint.address.unmapped
-            return endpoint
+            return try Endpoint(parsing: text).unmapped.complete()
         } catch {
             findings.report(placeOfValue(key), error.description)
             return nil

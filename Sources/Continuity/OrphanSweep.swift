@@ -84,7 +84,7 @@ private struct KnownListener {
         for slot in 0..<region.listenerSlots {
             let state = region.listener(slot)
             if Int(state.pointee.used) == LIMPET_SLOT_FREE { break }
-            guard let address = region.listenerAddress(slot)?.endpoint else { continue }
+            guard let address = state.pointee.address.endpoint else { continue }
             let listener = KnownListener(
                 slot: UInt16(slot), address: address, isDual: region.isDual(listener: slot),
                 device: region.listenerDevice(slot))
@@ -111,7 +111,7 @@ private struct KnownListener {
     func takes(_ local: Endpoint, _ descriptor: Int32) -> Bool {
         let own = local.address.unmapped
         guard local.port == address.port,
-            own == address.address
+            own == address.address && local.zone == address.zone
                 || address.address.isUnspecified && (address.address.family == own.family || isDual)
         else { return false }
         // What a socket was accepted from has left it its device.

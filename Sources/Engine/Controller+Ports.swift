@@ -27,8 +27,8 @@ extension Controller {
         fileprivate let fresh = Locked<(result: PortCensus.Result, time: UInt64)?>(nil)
     }
 
-    /// From one census to the next, at least, in ns.
-    private static let interval: UInt64 = 5_000_000_000
+    /// From one census to the next, at least, in ns: never more than a fiftieth of a processor's time is spent on it.
+    private var interval: UInt64 { max(5_000_000_000, (ports.last?.cost ?? 0) * 50) }
     /// Whoever has asked may want to know again for so long: a scrape, say.
     private static let lease: UInt64 = 60_000_000_000
     /// What is older than this is not told to anybody, unless counting takes very long.
@@ -38,7 +38,7 @@ extension Controller {
     func sourcePorts() -> [SourcePortsRow]? {
         let now = Clock.now()
         ports.askedUntil = now + Controller.lease
-        if ports.last == nil || now - ports.time > Controller.stale, let done = takeCensus() {
+        if ports.last == nil || now - ports.time > max(Controller.stale, interval), let done = takeCensus() {
             _ = done.wait(milliseconds: 50)
             takeFresh()
         }
@@ -51,7 +51,7 @@ extension Controller {
         takeFresh()
         noteTotals()
         let now = Clock.now()
-        guard now - ports.time >= Controller.interval, ports.askedUntil > now || mayRunOut else { return }
+        guard now - ports.time >= interval, ports.askedUntil > now || mayRunOut else { return }
         _ = takeCensus()
     }
 

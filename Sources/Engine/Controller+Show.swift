@@ -148,7 +148,7 @@ extension Controller {
 
     /// Slots of a live listener: its own, and those that it had before with other sockets.
     func slots(ofListener slot: Int) -> [Int] {
-        [slot] + topology.tables.listeners.indices.filter { topology.tables.successor(of: $0) == slot }
+        [slot] + (topology.formerListeners[slot] ?? [])
     }
 
     private func listenerTotals(_ slot: Int) -> limpet_listener_counters {

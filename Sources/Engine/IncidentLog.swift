@@ -83,8 +83,8 @@ final class IncidentLog: @unchecked Sendable {
             metadata["backend"] = "\(topology.fullName(slot))"
             log.warning(
                 """
-                a client's address is of another family than the backend's: with transparent there is no way from one to \
-                the other
+                a client's address is of another family than the backend's, or link-local: with transparent there is no \
+                way from one to the other
                 """, metadata: metadata)
         case .exhausted:
             metadata["service"] = "\(topology.services[slot].configuration.name)"
@@ -196,8 +196,9 @@ final class IncidentLog: @unchecked Sendable {
     private func source(of incident: Incident) -> String {
         let backend = topology.backends[Int(incident.slot)]
         guard let service = backend.service.map({ topology.services[$0].configuration }) else { return "of a source" }
-        let addresses = service.source.addresses(towards: backend.configuration.address)
-        return Int(incident.connection) < addresses.count ? "\(addresses[Int(incident.connection)])" : "of a source"
+        let addresses = service.source.addresses(incident.source.isV6 ? .v6 : .v4)
+        let position = incident.source.position
+        return position < addresses.count ? "\(addresses[position])" : "of a source"
     }
 
     private func cure(_ errno: Errno) -> String {

@@ -45,7 +45,15 @@ extension ListenerSet {
         return done
     }
 
-    /// Takes a ``bind(_:of:in:besides:)`` back.
+    /// Gives the sockets that root has bound to the user that the daemon will be. The kernel lets only sockets of one user
+    /// share a port, and what a reload binds is that user's. Where it cannot be done, such a reload is refused.
+    func give(to owner: (user: UInt32, group: UInt32)) {
+        for listener in listeners where !region.isInherited(listener: listener.slot) {
+            for descriptor in listener.descriptors { StreamSocket.give(descriptor, to: owner.user, owner.group) }
+        }
+    }
+
+    /// Takes a ``bind(_:of:in:besides:inherited:)`` back.
     static func unbind(_ bound: [Bound], in region: SharedRegion) {
         for listener in bound {
             close(listener.slot, in: region)

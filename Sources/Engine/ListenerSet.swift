@@ -31,7 +31,7 @@ struct ListenerSet: Sendable {
     }
 
     let listeners: [Listener]
-    private let region: SharedRegion
+    let region: SharedRegion
 
     /// Those that are in use.
     init(_ region: SharedRegion) {
@@ -100,6 +100,9 @@ extension SocketOptions {
             keepaliveIdle = Int32(clamping: keepalive.idle.components.seconds)
             keepaliveInterval = Int32(clamping: keepalive.interval.components.seconds)
             keepaliveCount = Int32(clamping: keepalive.count)
+        }
+        if service.isClientFirst {
+            deferAccept = max(1, Int32(clamping: (service.connectTimeout.nanoseconds + 999_999_999) / 1_000_000_000))
         }
         userTimeout = Int32(clamping: (service.userTimeout?.nanoseconds ?? 0) / 1_000_000)
         receiveBuffer = Int32(clamping: service.receiveBuffer ?? 0)

@@ -14,7 +14,8 @@ struct PortCensus: Sendable {
     struct Target: Sendable {
         let service: String
         let backend: String
-        let endpoint: Endpoint
+        /// Where it is; several where a name says so.
+        let endpoints: [Endpoint]
         /// The addresses that its connections come from; none: the kernel chooses.
         let sources: [IPAddress]
         let isTransparent: Bool
@@ -24,16 +25,19 @@ struct PortCensus: Sendable {
         var rows: [SourcePortsRow] = []
         /// Why the kernel did not say; nil: it did.
         var failure: Errno?
+        /// What it took, in ns.
+        var cost: UInt64 = 0
     }
 
     let targets: [Target]
     let table: ConnectionTable
 
     func count() -> Result {
+        let begin = Clock.now()
         var counts: [Endpoint: [IPAddress: Int]] = [:]
-        for target in targets { counts[target.endpoint] = [:] }
+        for endpoint in targets.flatMap(\.endpoints) { counts[endpoint] = [:] }
         var result = Result()
-        for family in Set(targets.map(\.endpoint.address.family)) {
+        for family in Set(targets.flatMap(\.endpoints).map(\.address.family)) {
             let failure = TCPSockets.visit(family) { local, peer in
                 guard let index = counts.index(forKey: peer) else { return }
                 counts.values[index][local, default: 0] += 1
@@ -43,7 +47,9 @@ struct PortCensus: Sendable {
         if result.failure != nil { countOwn(&counts) }
         let limit = ProcessUsage.localPortCount
         for target in targets {
-            let used = counts[target.endpoint] ?? [:]
+            // The ports of each of its addresses are its own: what counts is where most are taken.
+            var used: [IPAddress: Int] = [:]
+            for endpoint in target.endpoints { used.merge(counts[endpoint] ?? [:], uniquingKeysWith: max) }
             func add(_ source: String, _ used: Int) {
                 result.rows.append(
                     SourcePortsRow(
@@ -55,6 +61,7 @@ struct PortCensus: Sendable {
                 for source in target.sources { add("\(source)", used[source] ?? 0) }
             }
         }
+        result.cost = Clock.now() - begin
         return result
     }
 
@@ -72,13 +79,19 @@ struct PortCensus: Sendable {
 extension Topology {
     /// The live backends, as a census takes them.
     var portTargets: [PortCensus.Target] {
-        backends.compactMap { backend in
-            guard backend.isLive, let service = backend.service, let endpoint = backend.configuration.address.endpoint
-            else { return nil }
+        backends.indices.compactMap { slot in
+            let backend = backends[slot]
+            guard backend.isLive, let service = backend.service else { return nil }
+            let known = backend.configuration.address.endpoint.map { [$0] } ?? endpoints(slot)
+            guard !known.isEmpty else { return nil }
             let source = services[service].configuration.source
+            // The kernel's list of sockets has addresses without their links.
+            let endpoints = known.map { Endpoint(address: $0.address, port: $0.port) }
+            let families = Set(endpoints.map(\.address.family))
             return PortCensus.Target(
-                service: backend.serviceName, backend: backend.configuration.name, endpoint: endpoint,
-                sources: source.addresses(endpoint.address.family), isTransparent: source.isTransparent)
+                service: backend.serviceName, backend: backend.configuration.name, endpoints: endpoints,
+                sources: [.v4, .v6].filter(families.contains).flatMap { source.addresses($0) },
+                isTransparent: source.isTransparent)
         }
     }
 }

@@ -189,6 +189,7 @@ struct DaemonPreparation {
     func prepare() throws(StartError) -> PreparedDaemon {
         let configuration = request.configuration
         try DaemonPreparation.checkCounts(configuration)
+        try InterfaceCheck.zones(configuration)
         let budget = DaemonPreparation.budget(configuration)
         let limit = try budget.admitted(wanted: configuration.maxConnections)
 
@@ -216,6 +217,7 @@ struct DaemonPreparation {
         var inherited = try InheritedSockets.claim()
         try ListenerSet.bind(slots.opened, of: configuration.services, in: region, inherited: &inherited)
         try inherited.checkAllTaken()
+        if let owner = identity.owner { ListenerSet(region).give(to: owner) }
         if let metrics = configuration.metrics { region.continuity.pointee.metrics = try WebListener.bind(metrics) }
         let socket: ControlSocket
         do throws(ControlSocketError) {

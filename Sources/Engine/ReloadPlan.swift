@@ -117,6 +117,7 @@ struct ReloadPreparation: Sendable {
         let expansion = NameExpansion(new, names)
         let warnings = warnings + expansion.omissions + SourceNeeds.warnings(new)
         try DaemonPreparation.checkCounts(expansion.configuration)
+        try InterfaceCheck.zones(new)
         let budget = DescriptorBudget(
             limit: budget.limit, workers: region.workerCount,
             listeners: new.services.reduce(0) { $0 + $1.listeners.count },
@@ -253,7 +254,7 @@ extension IdleSlots {
         self.init()
         services = Set(tables.services.indices.filter { tables.services[$0].use == .retired })
         backends = Set(tables.backends.indices.filter { tables.backends[$0].use == .retired })
-        listeners = Set(tables.listeners.indices.filter { tables.isGone(listener: $0) })
+        listeners = tables.goneListeners
         var busyServices: Set<Int> = []
         ConnectionTable(region: region).visit { snapshot in
             busyServices.insert(Int(snapshot.record.service))

@@ -37,6 +37,8 @@ struct Topology: Sendable {
     let backends: [Backend]
     /// Slots of the live services, in the order of the configuration.
     let liveServices: [Int]
+    /// By slot of a live listener: those that it had before with other sockets, and whose connections are still its own.
+    let formerListeners: [Int: [Int]]
     /// Clients that are to be remembered, at most.
     let affinityEntries: Int
     /// What is known of the names of backends.
@@ -54,6 +56,9 @@ struct Topology: Sendable {
         after previous: Topology? = nil, weight: (_ slot: Int, _ configured: Int) -> Double
     ) throws(StartError) {
         self.tables = tables
+        formerListeners = Dictionary(
+            tables.successors.enumerated().compactMap { slot, successor in successor.map { ($0, [slot]) } }
+        ) { $0 + $1 }
         self.names = names
         templates = Topology.templates(configuration)
         let configuration = NameExpansion(configuration, names).configuration

@@ -79,7 +79,7 @@ extension Worker {
             releasePlace()
             return
         }
-        let clean = Endpoint(address: peer.address.unmapped, port: peer.port)
+        let clean = peer.unmapped
         let opening = opening(of: listener.service, clean.address)
         if let reason = enter(listener, opening == .header ? nil : clean.address) {
             turnAway(descriptor, listener, clean, reason)

@@ -1,5 +1,6 @@
 public import Addressing
 public import CLayout
+import Linux
 
 extension limpet_address {
     /// The endpoint in it; nil where none was stored.
@@ -10,7 +11,8 @@ extension limpet_address {
             return Endpoint(address: IPAddress(v4: UInt32(truncatingIfNeeded: limpet_address_low(&copy))), port: port)
         case 6:
             return Endpoint(
-                address: IPAddress(v6High: limpet_address_high(&copy), low: limpet_address_low(&copy)), port: port)
+                address: IPAddress(v6High: limpet_address_high(&copy), low: limpet_address_low(&copy)), port: port,
+                zone: Zone(index: scope))
         default:
             return nil
         }
@@ -25,5 +27,6 @@ extension limpet_address {
         }
         limpet_address_set(
             &self, endpoint.address.family.rawValue, endpoint.address.high, endpoint.address.low, endpoint.port)
+        if !endpoint.zone.isNone { scope = endpoint.zone.interface ?? 0 }
     }
 }

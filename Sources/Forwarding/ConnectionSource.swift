@@ -48,10 +48,13 @@ struct SourcePorts {
     let row: UnsafeMutablePointer<limpet_source_row>
     /// Milliseconds of ``Clock``.
     let now: UInt64
+    /// Of the backend's address: one that is given by a name may have several, each with ports of its own.
+    private let target: UInt64
 
-    init(_ region: SharedRegion, _ backend: UInt16, now: UInt64) {
-        row = region.sources(Int(backend))
+    init(_ region: SharedRegion, _ member: ForwardingTable.Member, now: UInt64) {
+        row = region.sources(Int(member.slot))
         self.now = now / 1_000_000
+        target = ConnectionSource.hash(member.address)
     }
 
     /// Until when a word about `tag` says that nothing is left; nil: it does not.
@@ -60,21 +63,25 @@ struct SourcePorts {
         return word >> 16
     }
 
-    @inline(__always)
-    func areAllSpent(_ tag: UInt16) -> Bool { end(limpet_load64(&row.pointee.all), tag) != nil }
+    private var all: UnsafeMutablePointer<UInt64> { limpet_source_all(row, UInt32(truncatingIfNeeded: target >> 40)) }
 
-    func end(of position: Int, _ hash: UInt64) -> UInt64? {
-        end(limpet_load64(limpet_source_word(row, UInt32(position))), UInt16(truncatingIfNeeded: hash))
+    /// Addresses of a backend have each their own place for a source, as far as there are places.
+    private func word(_ position: Int) -> UnsafeMutablePointer<UInt64> {
+        limpet_source_word(row, UInt32(truncatingIfNeeded: UInt64(position) &+ target >> 40))
     }
+
+    private func tag(_ hash: UInt64) -> UInt16 { UInt16(truncatingIfNeeded: hash ^ target) }
+
+    @inline(__always)
+    func areAllSpent(_ tag: UInt16) -> Bool { end(limpet_load64(all), self.tag(UInt64(tag))) != nil }
+
+    func end(of position: Int, _ hash: UInt64) -> UInt64? { end(limpet_load64(word(position)), tag(hash)) }
 
     func note(_ position: Int, _ hash: UInt64, until end: UInt64) {
-        limpet_store64(
-            limpet_source_word(row, UInt32(position)), end << 16 | UInt64(UInt16(truncatingIfNeeded: hash)))
+        limpet_store64(word(position), end << 16 | UInt64(tag(hash)))
     }
 
-    func noteAll(_ tag: UInt16, until end: UInt64) {
-        limpet_store64(&row.pointee.all, end << 16 | UInt64(tag))
-    }
+    func noteAll(_ tag: UInt16, until end: UInt64) { limpet_store64(all, end << 16 | UInt64(self.tag(UInt64(tag)))) }
 
     /// How long, in milliseconds, a source that has no port is left alone: long enough that the searches for one, each of
     /// which may look at every port, never take more than a tenth of a worker's time.
@@ -92,7 +99,7 @@ enum NoSource: Equatable {
     case failed(Errno)
     /// No address has a port left for this backend.
     case ports
-    /// There is no way from the client's address: it is of the other family.
+    /// There is no way from the client's address: it is of the other family, or link-local.
     case family
 
     /// Whether this machine has failed in a way in which it would fail everywhere.
@@ -100,14 +107,22 @@ enum NoSource: Equatable {
 }
 
 extension Worker {
-    /// Whether it is known that no connection to the backend can be started now.
+    /// Whether it is known that no connection to the backend can be started now. Of one that has several addresses each is
+    /// asked about by itself, when it is its turn.
     @inline(__always)
     func isSpent(
         _ record: UnsafeMutablePointer<limpet_record>, _ source: ConnectionSource, _ member: ForwardingTable.Member
     ) -> Bool {
-        let ports = SourcePorts(region, member.slot, now: now)
+        member.others.isEmpty && isSpentThere(record, source, member)
+    }
+
+    /// The same of the address that the member has first.
+    private func isSpentThere(
+        _ record: UnsafeMutablePointer<limpet_record>, _ source: ConnectionSource, _ member: ForwardingTable.Member
+    ) -> Bool {
+        let ports = SourcePorts(region, member, now: now)
         guard source.isTransparent else { return ports.areAllSpent(source.tag) }
-        guard let client = record.pointee.client.endpoint else { return false }
+        guard let client = Worker.client(record) else { return false }
         let hash = ConnectionSource.hash(client.address)
         return ports.end(of: Worker.column(hash), hash) != nil
     }
@@ -115,14 +130,19 @@ extension Worker {
     /// Of a client's address. The bits that tell clients of one column apart are others.
     private static func column(_ hash: UInt64) -> Int { Int(hash >> 48) % Int(LIMPET_SOURCES) }
 
+    /// The client, where it has an address that a connection can come from: one that came by a Unix socket has none, and
+    /// the kernel chooses for it.
+    private static func client(_ record: UnsafeMutablePointer<limpet_record>) -> Endpoint? {
+        record.pointee.client.endpoint.flatMap { [.v4, .v6].contains($0.address.family) ? $0 : nil }
+    }
+
     /// Whether connections to the backend can have the client's address, where they are to have it.
     func isReachable(
         _ record: UnsafeMutablePointer<limpet_record>, _ source: ConnectionSource, _ member: ForwardingTable.Member
     ) -> Bool {
-        guard source.isTransparent, member.address.isInternet, let client = record.pointee.client.endpoint else {
-            return true
-        }
-        return SocketAddress(client).family == member.address.family
+        guard source.isTransparent, member.address.isInternet, let client = Worker.client(record) else { return true }
+        let family = SocketAddress(client).family
+        return family == member.address.family || member.others.contains { $0.family == family }
     }
 
     /// Starts the connect of a record's socket from one of the service's addresses. nil: it is under way, or done.
@@ -131,18 +151,19 @@ extension Worker {
     ) -> NoSource? {
         let descriptor = record.pointee.descriptor.1
         guard member.address.isInternet else { return start(descriptor, member).map { .failed($0) } }
+        if !member.others.isEmpty, isSpentThere(record, source, member) { return .ports }
         if source.mark != 0, let failure = StreamSocket.setMark(descriptor, source.mark) { return .failed(failure) }
         if !source.device.isEmpty, let failure = StreamSocket.bindDevice(descriptor, source.device) {
             return .failed(failure)
         }
-        if source.isTransparent, let client = record.pointee.client.endpoint {
+        if source.isTransparent, let client = Worker.client(record) {
             return connect(record, asClient: SocketAddress(client.address, port: 0), member)
         }
         let addresses = source.addresses(member.address.family)
         if addresses.isEmpty {
             guard let failure = start(descriptor, member) else { return nil }
             guard failure == .addressNotAvailable else { return .failed(failure) }
-            let ports = SourcePorts(region, member.slot, now: now)
+            let ports = SourcePorts(region, member, now: now)
             ports.noteAll(source.tag, until: ports.now + SourcePorts.rest(after: Clock.now() - now, among: 1))
             return .ports
         }
@@ -152,7 +173,7 @@ extension Worker {
     private mutating func connect(
         _ descriptor: Int32, from addresses: [SocketAddress], _ tag: UInt16, _ member: ForwardingTable.Member
     ) -> NoSource? {
-        let ports = SourcePorts(region, member.slot, now: now)
+        let ports = SourcePorts(region, member, now: now)
         let turn = nextSource
         nextSource &+= 1
         var soonest = UInt64.max
@@ -179,7 +200,7 @@ extension Worker {
             if isMissing {
                 incidents.add(
                     Incident(
-                        kind: .sourceMissing, slot: member.slot, errno: failure, connection: UInt64(position)))
+                        kind: .sourceMissing, slot: member.slot, errno: failure, connection: Incident.source(position, isV6: address.family == SocketAddress.v6)))
             }
         }
         ports.noteAll(tag, until: soonest)
@@ -192,12 +213,14 @@ extension Worker {
         let descriptor = record.pointee.descriptor.1
         guard address.family == member.address.family else { return .family }
         if let failure = StreamSocket.setTransparent(descriptor, family: address.family) { return .failed(failure) }
-        if let failure = StreamSocket.bindAddress(descriptor, to: address) { return .failed(failure) }
+        if let failure = StreamSocket.bindAddress(descriptor, to: address) {
+            return failure == .invalidArgument || failure == .addressNotAvailable ? .family : .failed(failure)
+        }
         inject(LIMPET_AT_SOURCE_BOUND)
         let begin = Clock.now()
         guard let failure = start(descriptor, member) else { return nil }
         guard failure == .addressNotAvailable else { return .failed(failure) }
-        let ports = SourcePorts(region, member.slot, now: now)
+        let ports = SourcePorts(region, member, now: now)
         let hash = ConnectionSource.hash(address)
         let rest = SourcePorts.rest(after: Clock.now() - begin, among: Int(LIMPET_SOURCES))
         ports.note(Worker.column(hash), hash, until: ports.now + rest)

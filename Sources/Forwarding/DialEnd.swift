@@ -59,6 +59,12 @@ extension Worker {
         incidents.add(Incident(kind: .sourcePorts, slot: backend, errno: .addressNotAvailable))
     }
 
+    /// The backend can have no connection that comes from the client's address, as it is to.
+    func noWayFromClient(_ record: UnsafeMutablePointer<limpet_record>, _ backend: UInt16) {
+        noteAway(record, backend, .connectFailed)
+        incidents.add(Incident(kind: .clientFamily, slot: backend, errno: .addressNotAvailable))
+    }
+
     /// No backend is left to try: the client is reset, so that it knows at once.
     /// - Parameter spent: there were others, for which no local port was left.
     mutating func exhausted(_ slot: Int, spent: Bool) {

@@ -67,9 +67,8 @@ extension Worker {
             guard let position else { break }
             let member = service.members[position]
             if !isReachable(record, service.source, member) {
-                noteAway(record, member.slot, .connectFailed)
+                noWayFromClient(record, member.slot)
                 past.append(member.slot)
-                incidents.add(Incident(kind: .clientFamily, slot: member.slot, errno: .addressNotAvailable))
                 continue
             }
             if isSpent(record, service.source, member) {
@@ -109,14 +108,18 @@ extension Worker {
             if let failure {
                 releaseLoad(member.slot)
                 past.append(member.slot)
-                if case .failed(let failure) = failure {
+                switch failure {
+                case .failed(let failure):
                     connectFailed(slot, member.slot, failure)
                     noteAway(record, member.slot, .connectFailed)
-                } else {
-                    // None was made.
+                case .ports:
+                    // No connect was made.
                     record.pointee.attempt -= 1
                     outOfPorts(record, member.slot)
                     isSpentFor = true
+                case .family:
+                    record.pointee.attempt -= 1
+                    noWayFromClient(record, member.slot)
                 }
                 continue
             }

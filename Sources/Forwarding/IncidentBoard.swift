@@ -12,10 +12,10 @@ public struct Incident: Hashable, Sendable {
         case local
         /// No local address had a port left for a connection to the backend.
         case sourcePorts
-        /// An address that connections to the backend are to come from is none of this machine's: ``Incident/connection`` is
-        /// its position among those of the backend's family.
+        /// An address that connections to the backend are to come from is none of this machine's: ``Incident/connection``
+        /// says which: see ``Incident/source``.
         case sourceMissing
-        /// The backend can have no connection from the client's address, which is of the other family.
+        /// The backend can have no connection from the client's address, which is of the other family, or link-local.
         case clientFamily
         /// No backend of the service was eligible, or all attempts failed. The client was reset.
         case exhausted
@@ -70,6 +70,13 @@ public struct Incident: Hashable, Sendable {
         hasher.combine(errno)
         hasher.combine(connection)
     }
+}
+
+extension Incident {
+    /// Of ``Kind/sourceMissing``: the position of the address among those of its family.
+    public var source: (position: Int, isV6: Bool) { (Int(connection & 0xff), connection & 0x100 != 0) }
+
+    static func source(_ position: Int, isV6: Bool) -> UInt64 { UInt64(position) | (isV6 ? 0x100 : 0) }
 }
 
 /// Where workers leave incidents, counted by kind, and the control plane collects them. Any thread may use it; a storm

@@ -183,7 +183,7 @@ public struct SharedRegion: @unchecked Sendable {
 
     /// Where a listener is bound; nil: the slot was never used.
     public func listenerAddress(_ slot: Int) -> ListenerAddress? {
-        listener(slot).pointee.address.endpoint.map { .endpoint($0) }
+        listener(slot).pointee.address.endpoint.map { .endpoint($0.named) }
     }
 
     /// The interface that a listener is bound to; nil: none.

@@ -32,7 +32,9 @@ public struct CheckTarget: Sendable, Equatable {
     public var destination: BackendAddress {
         switch address {
         case .endpoint(let own):
-            return .endpoint(Endpoint(address: check.address ?? own.address, port: check.port ?? own.port))
+            let zone = check.address == nil ? own.zone : .none
+            return .endpoint(
+                Endpoint(address: check.address ?? own.address, port: check.port ?? own.port, zone: zone))
         case .unix:
             guard let address = check.address, let port = check.port else { return self.address }
             return .endpoint(Endpoint(address: address, port: port))
@@ -248,6 +250,7 @@ extension BackendAddress {
 extension Endpoint {
     fileprivate var socketAddress: NIOCore.SocketAddress {
         get throws {
+            if !zone.isNone { return NIOCore.SocketAddress(Linux.SocketAddress(self).ipv6, host: "") }
             var bytes = ByteBuffer()
             if address.family == .v4 {
                 bytes.writeInteger(UInt32(truncatingIfNeeded: address.low))

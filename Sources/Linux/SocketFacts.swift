@@ -67,4 +67,10 @@ extension StreamSocket {
             throw SystemError("prepare a socket", .last)
         }
     }
+
+    /// Makes a socket that of a user: what the kernel goes by where sockets share a port. False: not allowed.
+    @discardableResult
+    public static func give(_ descriptor: Int32, to user: UInt32, _ group: UInt32) -> Bool {
+        fchown(descriptor, user, group) == 0
+    }
 }

@@ -34,6 +34,7 @@ public enum StreamSocket {
         if failure == nil { failure = binding.apply(to: descriptor, family: address.family) }
         options.applyBuffers(to: descriptor)
         options.apply(to: descriptor)
+        options.applyListening(to: descriptor)
         if failure == nil && address.withPointer({ bind(descriptor, $0, $1) }) != 0 { failure = .last }
         if failure == nil && listens { failure = listen(descriptor) }
         if let failure {
@@ -182,6 +183,8 @@ public enum StreamSocket {
     /// Bytes; 0: the kernel tunes by itself.
     public var receiveBuffer: Int32 = 0
     public var sendBuffer: Int32 = 0
+    /// Of a listener: TCP_DEFER_ACCEPT in seconds; 0: off.
+    public var deferAccept: Int32 = 0
 
     public init() {}
 
@@ -202,6 +205,11 @@ public enum StreamSocket {
     public func applyFirst(to descriptor: Int32) {
         StreamSocket.set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
         StreamSocket.set(descriptor, SOL_SOCKET, SO_OOBINLINE, 1)
+    }
+
+    /// Sets what is a listener's alone. The kernel lets a silent client in all the same, after about that time.
+    public func applyListening(to descriptor: Int32) {
+        if deferAccept > 0 { StreamSocket.set(descriptor, Int32(IPPROTO_TCP), TCP_DEFER_ACCEPT, deferAccept) }
     }
 
     /// Whether ``applyLasting(to:)`` has anything to do.
@@ -249,6 +257,7 @@ extension SocketOptions {
         if keepaliveIdle == 0 { StreamSocket.set(descriptor, SOL_SOCKET, SO_KEEPALIVE, 0) }
         if userTimeout == 0 { StreamSocket.set(descriptor, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, 0) }
         apply(to: descriptor)
+        StreamSocket.set(descriptor, Int32(IPPROTO_TCP), TCP_DEFER_ACCEPT, deferAccept)
     }
 
     /// What a new socket of the same family has. The kernel reports, and takes half of, the doubled size.

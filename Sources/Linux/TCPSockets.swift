@@ -4,7 +4,7 @@ import Glibc
 
 /// All TCP sockets of this network namespace that have a peer, whoever has them, those in TIME_WAIT included: sock_diag(7).
 public enum TCPSockets {
-    /// Calls `body` with each, in no order. Any thread may; it takes about a quarter of a microsecond for each.
+    /// Calls `body` with each, in no order. Any thread may; it takes about a microsecond for each.
     /// - Returns: nil where all were seen; else why not: the kernel lacks tcp_diag (ENOENT), or something forbids
     ///   AF_NETLINK.
     public static func visit(

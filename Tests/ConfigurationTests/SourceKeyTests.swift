@@ -64,6 +64,10 @@ import Testing
             #"source: "::/0" is no address that a connection can come from; "auto" leaves the choice to the kernel"#
         ),
         (#"source = "224.0.0.1""#, #"source: "224.0.0.1" is no address that a connection can come from"#),
+        (
+            #"source = "fe80::1""#,
+            #"source: "fe80::1" is a link-local address, which means something together with an interface alone"#
+        ),
         (#"source = "ff02::1""#, #"source: "ff02::1" is no address that a connection can come from"#),
         (#"source = ["10.0.0.0/26", "10.1.0.1"]"#, "source: 65 IPv4 addresses: at most 64 of a family are used"),
         (#"source = "example.org""#, expected + #""example.org""#), (#"source = ["auto"]"#, expected + #""auto""#),

@@ -231,4 +231,31 @@ struct SourceTests {
             try lane.daemon.stop()
         }
     }
+
+    /// Bytes of both ways, with ends and beginnings all the time, over engines that are killed and sources that change.
+    @Test func soak() throws {
+        try inNarrowNetwork {
+            try PrivateNetwork.setting("net.ipv4.ip_local_port_range", "20000 29999")
+            let checker = try Checker(Checker.Load(talk: 12, bulk: 1, slow: 2, churn: 60, rate: 200, seed: 9))
+            let backends = checker.backends.enumerated().map {
+                Reloadable.Service.Backend(name: "b\($0.offset + 1)", address: $0.element)
+            }
+            let lane = try Reloadable(
+                [
+                    Reloadable.Service(
+                        listen: ["127.0.0.1:7000"], settings: ["source = \"127.0.0.16/28\""], backends: backends)
+                ])
+            try checker.start(on: lane.daemon.listeners)
+            for round in 1...4 {
+                let engine = try lane.daemon.enginePID
+                kill(engine, SIGKILL)
+                try eventually("the next engine answers") { try lane.daemon.enginePID != engine }
+                lane.services[0].settings = round % 2 == 0 ? ["source = \"127.0.0.16/28\""] : ["source = \"127.0.1.1\""]
+                try lane.reload()
+            }
+            try checker.expectEverythingRight()
+            try lane.daemon.waitUntilIdle()
+            try lane.daemon.stop()
+        }
+    }
 }

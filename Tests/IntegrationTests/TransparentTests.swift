@@ -219,6 +219,60 @@ struct TransparentTests {
         }.value()
     }
 
+    /// One client may use up all that there is for it, and is told so; to others that is nothing.
+    @Test func aClientThatHasUsedItsPortsUp() throws {
+        try Background("networks") {
+            let network = try RoutedNetwork()
+            try Self.followManual(intercepting: false)
+            try PrivateNetwork.setting("net.ipv4.ip_local_port_range", "20000 20019")
+            let lane = try Self.lane(network, 0, listen: [Self.listen(0)], settings: ["transparent = true"])
+            let address = lane.daemon.address
+            let clients = try (0..<20).map { _ in try Self.client(network, from: Self.source(0, 4), to: address).client
+            }
+            for _ in 0..<3 {
+                let client = try network.clients.inside { try TCPSocket.connect(to: address, from: Self.source(0, 4)) }
+                #expect(try client.receiveToEnd() == ([], .reset))
+            }
+            #expect(try Self.client(network, from: Self.source(0, 5), to: address).seen.host == Self.source(0, 5))
+            #expect(lane.daemon.logLines(containing: "no local port is left", "max-connections-per-client").count == 1)
+            let row = try lane.ctl.backend("b1")
+            #expect(row.state == "up" && row.connectFailures == 0)
+            try eventually("the most that one client has") {
+                try lane.ctl.expect("status").contains("chat/b1 from client: 20 of 20")
+            }
+            for client in clients { try expectEcho(client) }
+            try lane.daemon.stop()
+        }.value()
+    }
+
+    /// Routes and filters see the mark, and the interface is the one that is named; whichever way it fails is not the
+    /// backend's fault.
+    @Test func marksAndInterfaces() throws {
+        try Background("networks") {
+            let network = try RoutedNetwork()
+            for version in ["-4", "-6"] { try RoutedNetwork.ip("\(version) rule add fwmark 7 prohibit") }
+            for family in [0, 1] {
+                let lane = try Self.lane(
+                    network, family, listen: [Self.listen(family)],
+                    settings: ["mark = 8", "source-device = \"eth1\"", "passive-fall = 1"])
+                let own = family == 0 ? "203.0.113.1" : "2001:db8:2::1"
+                #expect(try Self.seen(network, family, 3, lane.daemon) == own)
+                // Without the interface, for which the kernel would make up a route.
+                lane.services[0].settings = ["mark = 7", "passive-fall = 1"]
+                try lane.reload()
+                let client = try network.clients.inside {
+                    try TCPSocket.connect(to: lane.daemon.address, from: Self.source(family, 4))
+                }
+                #expect(try client.receiveToEnd() == ([], .reset))
+                try eventually("it is said") {
+                    lane.daemon.logLines(containing: "connect impossible here", "EACCES").count == 1
+                }
+                #expect(try lane.ctl.backend("b1").state == "up")
+                try lane.daemon.stop()
+            }
+        }.value()
+    }
+
     // MARK: Without the right to it
 
     private static let file = """

@@ -131,10 +131,10 @@ typedef struct {
  * milliseconds, above 16 bits that say what it is about; what it was about before a reload it is not about any more. 0 or
  * past: nothing is known. Any worker writes any word, and every one of them is true by itself. */
 #define LIMPET_SOURCES 64u
+#define LIMPET_SOURCE_TARGETS 8u
 typedef struct {
-    uint64_t all;                    /* no address of the service's list has one */
-    uint64_t source[LIMPET_SOURCES]; /* by position in the list; of a transparent service: by the client's address */
-    uint64_t reserved[7];
+    uint64_t all[LIMPET_SOURCE_TARGETS]; /* no address of the service's list has one; by the backend's address */
+    uint64_t source[LIMPET_SOURCES];     /* by position in the list; of a transparent service: by the client's address */
 } limpet_source_row;
 
 /* The last events as they are told, a ring by number: so many, each of so many bytes. Written by the control event loop. */

@@ -152,7 +152,7 @@ typedef struct {
 } limpet_tcp_socket;
 typedef void (*limpet_socket_visitor)(const limpet_tcp_socket *_Nonnull socket, void *_Nullable context);
 /* Calls `visit` with each TCP socket of a family that has a peer, those in TIME_WAIT included (sock_diag(7)). 0, or -1 with
- * errno: then not all were visited. Takes as long as there are sockets: about a quarter of a microsecond each. */
+ * errno: then not all were visited. Takes as long as there are sockets: about a microsecond each. */
 int limpet_visit_tcp_sockets(int family, limpet_socket_visitor _Nonnull visit, void *_Nullable context);
 
 /* Looks at an ended child without taking its end out of the kernel (waitid(2) with WNOWAIT): `child`, or any where that
