@@ -198,9 +198,9 @@ extension Worker {
             ports.note(position, hash, until: end)
             soonest = min(soonest, end)
             if isMissing {
+                let which = Incident.source(position, isV6: address.family == SocketAddress.v6)
                 incidents.add(
-                    Incident(
-                        kind: .sourceMissing, slot: member.slot, errno: failure, connection: Incident.source(position, isV6: address.family == SocketAddress.v6)))
+                    Incident(kind: .sourceMissing, slot: member.slot, errno: failure, connection: which))
             }
         }
         ports.noteAll(tag, until: soonest)

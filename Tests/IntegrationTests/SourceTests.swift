@@ -131,6 +131,40 @@ struct SourceTests {
         }
     }
 
+    /// A name may lead to several addresses; where one has no ports left the next one is connected to.
+    @Test(.enabled(if: NameServer.isThere, "dnsmasq is missing"))
+    func eachAddressOfANameHasPortsOfItsOwn() throws {
+        try inNarrowNetwork {
+            // The name server's port is none of those that are counted.
+            try PrivateNetwork.setting("net.ipv4.ip_local_port_range", "30000 39999")
+            let hosts = ["127.0.20.1", "127.0.20.2"]
+            let names = try NameServer()
+            try names.serve(NameServer.host("feed", hosts))
+            try PrivateNetwork.setting("net.ipv4.ip_local_port_range", "20000 20021")
+            let servers = try hosts.map { try BackendServer(.greet("b1"), on: $0, port: 7001) }
+            let lane = try Reloadable(
+                [
+                    Reloadable.Service(
+                        listen: ["127.0.0.1:7000"],
+                        settings: [
+                            "source = \"127.0.0.2\"", "[[service.backend]]", "name = \"b1\"",
+                            "address = \"feed.example.net:7001\"",
+                        ])
+                ], settings: names.settings)
+            lane.servers = servers
+            let clients = try Self.fill(lane.daemon)
+            #expect(clients.count == 2 * Self.ports)
+            #expect(servers.map(\.counts.open) == [Self.ports, Self.ports])
+            for _ in 0..<5 { #expect(try Self.isRefused(lane.daemon)) }
+            let row = try lane.ctl.backend("b1")
+            #expect(row.state == "up" && row.connectFailures == 0 && row.connections == clients.count)
+            try eventually("the ports are counted") {
+                try lane.ctl.expect("status").contains("chat/b1 from 127.0.0.2: 20 of 20")
+            }
+            try lane.daemon.stop()
+        }
+    }
+
     /// What is over counts as long as the kernel keeps it.
     @Test func timeWaitIsCountedIn() throws {
         try inNarrowNetwork {
