@@ -104,6 +104,26 @@ struct SourceTests {
         }
     }
 
+    /// The addresses of a prefix need not be added one by one: the route that the manual gives makes them the machine's own.
+    @Test(arguments: [
+        ("192.0.2.16/30", "127.0.0.1", ["192.0.2.16", "192.0.2.17", "192.0.2.18", "192.0.2.19"]),
+        ("2001:db8:5::8/126", "::1", ["2001:db8:5::8", "2001:db8:5::9", "2001:db8:5::a", "2001:db8:5::b"]),
+    ])
+    func aPrefixThatIsRoutedHere(_ prefix: String, _ host: String, _ addresses: [String]) throws {
+        try inNarrowNetwork {
+            let outcome = try run(["ip", "route", "add", "local", prefix, "dev", "lo"])
+            #expect(outcome.status == 0, "\(outcome)")
+            if host == "::1" { try PrivateNetwork.setting("net.ipv6.ip_nonlocal_bind", "1") }
+            let server = try BackendServer(.greet("b1"), on: host, port: 7001)
+            let lane = try Self.lane([server], "source = \"\(prefix)\"")
+            #expect(lane.daemon.logLines(containing: "of this machine").isEmpty)
+            let clients = try Self.fill(lane.daemon)
+            let bySource = Dictionary(grouping: clients, by: \.source).mapValues(\.count)
+            #expect(bySource == Dictionary(uniqueKeysWithValues: addresses.map { ($0, Self.ports) }))
+            try lane.daemon.stop()
+        }
+    }
+
     /// Without a list it is the same, with the address that the kernel chooses.
     @Test func theKernelsChoiceRunsOutAsWell() throws {
         try inNarrowNetwork {
