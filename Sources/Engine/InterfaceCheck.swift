@@ -6,6 +6,7 @@ import Linux
 enum InterfaceCheck {
     /// Refuses a zone whose interface there is not: the kernel would only say that the address is no good.
     static func zones(_ configuration: DaemonConfiguration) throws(StartError) {
+        try check(configuration.metrics?.zone, "metrics")
         for service in configuration.services {
             for listener in service.listeners {
                 try check(listener.address.endpoint?.zone, "service \(service.name): listen \(listener.name)")

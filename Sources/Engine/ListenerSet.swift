@@ -74,6 +74,9 @@ struct ListenerSet: Sendable {
             "this machine has no such network interface (ip link shows those that it has)"
         case .addressNotAvailable:
             "this machine has no such address (ip address shows those that it has; freebind binds it all the same)"
+        case .notPermitted where listener.device != nil:
+            "before Linux 5.7 only root, or who has CAP_NET_RAW, may bind to an interface: start limpetd as root, or leave device"
+                + " out"
         case .accessDenied, .notPermitted:
             "a port below net.ipv4.ip_unprivileged_port_start needs root or CAP_NET_BIND_SERVICE"
         case .tooManyFiles: "raise the limit of open files (ulimit -n, LimitNOFILE=)"
