@@ -99,7 +99,12 @@ private final class Stage: Sendable {
         setup.environment["LIMPET_BACKOFF"] = "off"
         // A machine that is busy with other things may take longer than an upgrade is given.
         setup.environment["LIMPET_UPGRADE_PATIENCE"] = "20000"
-        daemon = try Daemon(setup)
+        let daemon = try Daemon(setup)
+        self.daemon = daemon
+        // What asking the kernel for the ports takes is closed again, and not asked for soon.
+        try eventually("the ports are counted") {
+            try daemon.ctl.expect("--plain", "status").contains("\nsource_ports/")
+        }
         descriptors = try Stage.descriptors(daemon)
         try checker.start(on: daemon.listeners)
     }
