@@ -53,9 +53,7 @@ struct AffinityTests {
         return (scene, servers)
     }
 
-    /// LIMPET_AFFINITY_CLIENTS: how many; 10,000 take a minute in a debug build.
-    private static let many =
-        ProcessInfo.processInfo.environment["LIMPET_AFFINITY_CLIENTS"].flatMap { Int($0) } ?? 2000
+    private static let many = 10_000
 
     @Test func addingABackendMovesNobodyUntilTheirTimeIsOver() throws {
         let (scene, _) = try scene(5, "1h")

@@ -120,6 +120,7 @@ private final class Stage: Sendable {
             send-proxy-tlvs = [\(load.proxy == "v2" && load.header == "v2" ? "\"received\"" : "")]
             accept-proxy = [\(load.header == "none" ? "" : "\"127.0.0.0/8\"")]
             health = "off"
+            affinity = \(name == "wide" ? "\"1h\"" : "\"off\"")
             \(settings)
 
             """
@@ -185,6 +186,17 @@ private final class Stage: Sendable {
         }
     }
 
+    private struct Remembered: Decodable {
+        var entries: Int
+        var clients: [Client]
+
+        struct Client: Decodable {
+            var client: String
+            var backend: String
+            var connections: Int
+        }
+    }
+
     /// Ends the load; everything must have been right, and nothing may be left of it.
     @discardableResult
     func finish(sourceLocation: SourceLocation = #_sourceLocation) throws -> Checker.Report {
@@ -193,6 +205,9 @@ private final class Stage: Sendable {
         for row in try daemon.ctl.backends() {
             #expect(row.connections == 0 && row.connecting == 0 && row.away == 0, "\(row)")
         }
+        // Clients that are remembered have as many connections as there are, whoever died in the middle of counting them.
+        let remembered = try daemon.ctl.json(Remembered.self, ["affinity"])
+        #expect(remembered.entries > 0 && remembered.clients.allSatisfy { $0.connections == 0 }, "\(remembered)")
         var left: [String] = []
         let areAsAtFirst = try becomes(within: .seconds(5)) {
             left = try Stage.descriptors(daemon)
