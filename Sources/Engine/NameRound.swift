@@ -7,6 +7,10 @@ import Names
 /// Asks for names that nothing is known of, and waits for the answers: at a start, at a reload and for `--check`, each on a
 /// thread that may wait.
 struct NameRound {
+    /// What a start may wait for names. With the first round of checks after it, it is less than what the keeper takes for
+    /// standing still.
+    static let longestAtStart = Duration.seconds(3)
+
     let resolver: NameResolver
     private(set) var facts: NameFacts
     /// What came to nothing, by question: the end of a sentence.

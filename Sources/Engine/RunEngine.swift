@@ -184,7 +184,7 @@ private struct EngineRun {
             throw StartError("\(error)")
         }
         var round = NameRound(resolver, knowing: active.facts)
-        round.ask(configuration, within: ReloadPreparation.longestWait)
+        round.ask(configuration, within: NameRound.longestAtStart)
         let facts = round.facts.wanted(by: configuration)
         let expansion = NameExpansion(configuration, facts)
         for text in expansion.omissions { log.warning("names: \(text)") }

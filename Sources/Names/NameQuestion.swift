@@ -15,10 +15,11 @@ public enum NameQuestion: Hashable, Sendable {
 }
 
 extension NameQuestion: CustomStringConvertible {
-    /// `ws1.example.net`, or `SRV _ws._tcp.example.net`.
+    /// `ws1.example.net`, with a dot at the end where the name has one: that is another question. Or
+    /// `SRV _ws._tcp.example.net`, which is whole in any case.
     public var description: String {
         switch self {
-        case .addresses(let name): name.text
+        case .addresses(let name): name.description
         case .services(let name): "SRV \(name.text)"
         }
     }

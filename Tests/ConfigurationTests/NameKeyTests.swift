@@ -121,6 +121,16 @@ struct NameKeyTests {
         #expect(refusal("", text) == expected)
     }
 
+    @Test("what a change is told as")
+    func difference() throws {
+        let before = try load("", "address = \"192.0.2.1:80\"")
+        let after = try load("", "srv = \"_a._tcp.b\"")
+        let settled = ConfigurationDiff.Settled(workers: 2, automaticWorkers: 2, largestLimit: 1000)
+        let changes = ConfigurationDiff(from: before, to: after, settled: settled).changes.map(\.description)
+        #expect(changes.contains("changed backend chat/a: srv from none to _a._tcp.b."), "\(changes)")
+        #expect(changes.count == 3)
+    }
+
     @Test("a flag takes a name too")
     func flag() throws {
         let flags = FlagValues(listen: ["0.0.0.0:80"], backends: ["ws1=ws1.example.net:80,weight=2"])

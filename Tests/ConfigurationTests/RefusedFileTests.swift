@@ -185,7 +185,7 @@ import Testing
         Refusal(document().replacing("name = \"chat\"", with: ""), #"limpet.toml: service 1: "name" is missing"#),
         Refusal(
             document().replacing("address = \"10.0.0.1:80\"", with: ""),
-            #"limpet.toml: service "chat": backend "ws1": "address" is missing"#
+            #"limpet.toml: service "chat": backend "ws1": "address" (or "srv") is missing"#
         ),
         // What is not there.
         Refusal("", "limpet.toml: no services: add a [[service]] with name, listen and backends"),

@@ -337,6 +337,24 @@ struct NameTests {
 
     // MARK: Deaths
 
+    /// Between one address of a backend and the next.
+    @Test(.enabled(if: Programs.isDebug), arguments: ["CONNECT_UNNAMED", "CONNECT_CLOSED", "BACKEND_NAMED"])
+    func anEngineThatDiesBetweenTwoAddressesLosesNobody(point: String) throws {
+        let servers = try greeters(1, first: 9)
+        let port = servers[0].address.port
+        let number = try Injection.point("LIMPET_AT_" + point)
+        let server = try NameServer()
+        try server.serve(NameServer.host("w1", hosts(7...9)))
+        let daemon = try daemon(server, backend("w1", "address = \"w1.example.net:\(port)\"")) {
+            $0.environment = ["LIMPET_INJECT": "\(number):2"]
+        }
+        for source in sixty.prefix(5) { #expect(try daemon.landing(source) == "127.0.20.9") }
+        #expect(try daemon.ctl.status().engineGeneration == 2)
+        #expect(try daemon.ctl.backend("w1").connectFailures == 0)
+        try eventually("nothing is left") { try daemon.ctl.backend("w1").connecting == 0 }
+        try daemon.daemon.stop()
+    }
+
     @Test(.enabled(if: Programs.isDebug), arguments: ["BOUND", "PUBLISHED", "SETTLED"])
     func anEngineThatDiesOnItsWayToOtherBackendsLeavesAllOfItOrNothing(point: String) throws {
         let servers = try greeters(3)
