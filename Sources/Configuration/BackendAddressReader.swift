@@ -28,9 +28,7 @@ extension TableReader {
                 return nil
             }
             return .endpoint(endpoint)
-        case .unix:
-            findings.report(place, "\"\(address)\": Unix sockets are not supported yet: give an address")
-            return nil
+        case .unix: return address
         case .name(let name, _):
             findings.report(place, EndpointError.name(text, host: "\(name)").description)
             return nil

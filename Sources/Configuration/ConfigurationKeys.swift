@@ -151,7 +151,7 @@ public enum ConfigurationKeys {
         name: "name", section: .backend, kind: .name, defaultText: nil, hasFlag: false,
         summary: "Name of the backend; it is what is hashed, so it stays when the address changes.")
     public static let address = ConfigurationKey(
-        name: "address", section: .backend, kind: .endpoint, defaultText: nil, hasFlag: false,
+        name: "address", section: .backend, kind: .backendAddress, defaultText: nil, hasFlag: false,
         summary: "Where the backend is reached.")
     public static let weight = ConfigurationKey(
         name: "weight", section: .backend, kind: .integer(1...256, word: nil), defaultText: "1", hasFlag: false,

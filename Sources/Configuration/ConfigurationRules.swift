@@ -70,6 +70,15 @@ struct ConfigurationRules {
                 place(servicePlace, backends[second], second),
                 "the same address as backend \(quoted(backends[first].name)) (\(backends[first].address))")
         }
+        for (index, backend) in backends.enumerated() where backend.address.isUnix {
+            let check = backend.health ?? service.health
+            guard (check.port == nil) != (check.address == nil) else { continue }
+            let (given, missing) = check.port == nil ? ("address", "port") : ("port", "address")
+            findings.report(
+                place(servicePlace, backend, index),
+                "\(backend.address) has neither an address nor a port of its own: its check has \"\(given)\" and needs "
+                    + "\"\(missing)\" as well, or a check of the backend's own")
+        }
         for (index, backend) in backends.enumerated() {
             for listener in service.listeners
             where backend.address.endpoint.map({ ConfigurationRules.reaches($0, listener) }) ?? false {

@@ -1,3 +1,4 @@
+import Addressing
 import Configuration
 import Control
 import Forwarding
@@ -68,7 +69,7 @@ final class IncidentLog: @unchecked Sendable {
             log.warning("connect failed: \(incident.errno)", metadata: metadata)
         case .local:
             if slot < topology.backends.count { metadata["backend"] = "\(topology.fullName(slot))" }
-            log.error("connect impossible here: \(incident.errno); \(cure(incident.errno))", metadata: metadata)
+            log.error("connect impossible here: \(incident.errno); \(cure(incident.errno, slot))", metadata: metadata)
         case .exhausted:
             metadata["service"] = "\(topology.services[slot].configuration.name)"
             log.error("no backend could take a client: it was reset", metadata: metadata)
@@ -114,7 +115,9 @@ final class IncidentLog: @unchecked Sendable {
         case .limit: (event.new, event.cause) = ("max-connections", "accepting pauses")
         case .descriptors: (event.new, event.cause) = ("descriptors", "accepting pauses: \(incident.errno)")
         case .local:
-            (event.new, event.cause) = ("local", "connect impossible here: \(incident.errno); \(cure(incident.errno))")
+            (event.new, event.cause) = (
+                "local", "connect impossible here: \(incident.errno); \(cure(incident.errno, slot))"
+            )
             if slot < topology.backends.count {
                 event.service = topology.backends[slot].serviceName
                 event.backend = topology.backends[slot].configuration.name
@@ -133,8 +136,10 @@ final class IncidentLog: @unchecked Sendable {
         events.post(event)
     }
 
-    private func cure(_ errno: Errno) -> String {
+    private func cure(_ errno: Errno, _ slot: Int) -> String {
         switch errno {
+        case .accessDenied where slot < topology.backends.count && topology.backends[slot].configuration.address.isUnix:
+            "the user that limpetd runs as needs the right to write to that socket and to search the directories above it"
         case .addressNotAvailable: "no local port is left: widen net.ipv4.ip_local_port_range"
         case .tooManyFiles: "raise the limit of open files (ulimit -n, LimitNOFILE=)"
         case .tooManyFilesInSystem: "raise fs.file-max"

@@ -1,6 +1,16 @@
 public import Addressing
 public import CLayout
 
+extension UnixPath {
+    /// nil: none was stored.
+    init?(_ path: limpet_path) {
+        var path = path
+        self.init(
+            bytes: UnsafeBufferPointer(start: limpet_path_bytes(&path), count: Int(path.length)),
+            isAbstract: path.is_abstract != 0)
+    }
+}
+
 extension limpet_address {
     /// The endpoint in it; nil where none was stored.
     public var endpoint: Endpoint? {
@@ -14,6 +24,13 @@ extension limpet_address {
         default:
             return nil
         }
+    }
+
+    /// A Unix socket, whose path lies elsewhere.
+    @inline(__always)
+    public mutating func setUnix() {
+        self = limpet_address()
+        family = UInt8(LIMPET_FAMILY_UNIX)
     }
 
     /// nil: none.

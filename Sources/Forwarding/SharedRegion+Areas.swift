@@ -4,7 +4,9 @@ public import Linux
 /// The areas of the region, see areas.h: where each lies, and what there is in it.
 extension SharedRegion {
     /// Bytes of each area that this build knows, by its number.
-    static func areaSizes(workers: Int, backends: Int, listeners: Int) -> [(number: Int, bytes: Int)] {
+    static func areaSizes(
+        workers: Int, records: Int, backends: Int, listeners: Int
+    ) -> [(number: Int, bytes: Int)] {
         [
             (LIMPET_AREA_WORKERS, workers * MemoryLayout<limpet_worker_metrics>.stride),
             (LIMPET_AREA_BACKENDS, workers * backends * MemoryLayout<limpet_backend_metrics>.stride),
@@ -14,6 +16,7 @@ extension SharedRegion {
             (LIMPET_AREA_CONTROL, MemoryLayout<limpet_control_counters>.stride),
             (LIMPET_AREA_HISTORY, backends * MemoryLayout<limpet_backend_history>.stride),
             (LIMPET_AREA_EVENTS, Int(LIMPET_EVENTS) * MemoryLayout<limpet_event>.stride),
+            (LIMPET_AREA_PIPED, workers * records * MemoryLayout<limpet_piped>.stride),
         ]
     }
 
@@ -54,7 +57,8 @@ extension SharedRegion {
         _ header: limpet_shared_header, _ areas: inout limpet_areas
     ) -> [(number: Int, bytes: Int)] {
         let sizes = areaSizes(
-            workers: Int(header.workers), backends: Int(header.backends), listeners: Int(header.listeners))
+            workers: Int(header.workers), records: Int(header.records_per_worker), backends: Int(header.backends),
+            listeners: Int(header.listeners))
         return sizes.filter { limpet_area_of(&areas, Int32($0.number)).pointee.bytes != UInt64($0.bytes) }
     }
 
@@ -97,6 +101,12 @@ extension SharedRegion {
 
     /// The ring of events, ``LIMPET_EVENTS`` of them; the control plane's thread alone writes it.
     public var events: UnsafeMutablePointer<limpet_event> { base(LIMPET_AREA_EVENTS, of: limpet_event.self) }
+
+    /// What a record has no room for where a side of it is a Unix socket; its worker alone writes it.
+    @inline(__always)
+    func piped(_ worker: Int, record slot: Int) -> UnsafeMutablePointer<limpet_piped> {
+        base(LIMPET_AREA_PIPED, of: limpet_piped.self) + worker * recordsPerWorker + slot
+    }
 
     @inline(__always)
     private func base<Area>(_ number: Int, of: Area.Type) -> UnsafeMutablePointer<Area> {

@@ -92,6 +92,13 @@ public enum StreamSocket {
         address.withPointer { CLinux.connect(descriptor, $0, $1) } == 0 ? nil : .last
     }
 
+    /// Whether it is a Unix socket (SO_DOMAIN).
+    public static func isUnix(_ descriptor: Int32) -> Bool {
+        var value: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        return getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &value, &length) == 0 && value == AF_UNIX
+    }
+
     /// Whether it is a socket that listens.
     public static func isListening(_ descriptor: Int32) -> Bool {
         var value: Int32 = 0
@@ -184,8 +191,9 @@ public enum StreamSocket {
     }
 
     /// Sets what counts from the first byte on: no delay, urgent bytes in line.
-    public func applyFirst(to descriptor: Int32) {
-        StreamSocket.set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+    /// - Parameter isUnix: a Unix socket, which has no delay.
+    public func applyFirst(to descriptor: Int32, isUnix: Bool = false) {
+        if !isUnix { StreamSocket.set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1) }
         StreamSocket.set(descriptor, SOL_SOCKET, SO_OOBINLINE, 1)
     }
 

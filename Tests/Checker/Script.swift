@@ -9,6 +9,8 @@ struct Plan: Sendable {
     var bulkRate = 4 << 20
     var seed: UInt64 = 1
     var proxy = ProxyForm.none
+    /// Some ends are Unix sockets, which know no reset: where one side resets, the other may see an end.
+    var hasUnixSockets = false
 
     var standing: Int { talk + bulk + slow }
 }

@@ -82,6 +82,47 @@ struct ContinuitySoakTests {
     }
 }
 
+/// The same over backends that are Unix sockets, on which the kernel counts nothing.
+@Suite(.ownThread, .serialized, .fence)
+struct UnixSoakTests {
+    private static let isLong = ProcessInfo.processInfo.environment["LIMPET_SOAK"] == "1"
+
+    private static func times(_ long: Int, short: Int) -> Int { isLong ? long : short }
+
+    @Test func killedAtRandomMoments() throws {
+        let stage = try Stage(Checker.Load(proxy: "v2", seed: 21, isUnix: true))
+        var dice = Dice(seed: 21)
+        for _ in 0..<Self.times(200, short: 15) {
+            usleep(UInt32(dice.below(60_000)))
+            try stage.killEngine()
+        }
+        #expect(try stage.finish().connections > 50)
+    }
+
+    @Test func diesAtLabelledPoints() throws {
+        let wanted = Self.times(500, short: 40)
+        var setup = Daemon.Setup()
+        setup.environment["LIMPET_INJECT"] = "400"
+        let stage = try Stage(Checker.Load(proxy: "v1", seed: 22, isUnix: true), setup)
+        try eventually("\(wanted) injected deaths", within: .seconds(300)) { stage.injectedDeaths.count >= wanted }
+        try stage.finish()
+        let points = Set(stage.injectedDeaths)
+        #expect(points.count >= Self.times(30, short: 8), "\(points.sorted())")
+    }
+
+    @Test func upgradedAndReloaded() throws {
+        let stage = try Stage(Checker.Load(proxy: "none", seed: 23, isUnix: true))
+        for number in 1...Self.times(50, short: 3) {
+            try stage.write(variant: number)
+            try stage.daemon.ctl.expect("reload")
+            try stage.daemon.ctl.expect("upgrade")
+        }
+        try stage.write(variant: 0)
+        try stage.daemon.ctl.expect("reload")
+        try stage.finish()
+    }
+}
+
 /// A daemon between the two halves of a checker: two services in front of the same backends, one with buffers so small
 /// that pipes and the scratch are always in use.
 private final class Stage: Sendable {

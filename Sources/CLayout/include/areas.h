@@ -20,6 +20,7 @@ enum {
     LIMPET_AREA_CONTROL = 5,   /* limpet_control_counters */
     LIMPET_AREA_HISTORY = 6,   /* limpet_backend_history by slot */
     LIMPET_AREA_EVENTS = 7,    /* limpet_event[LIMPET_EVENTS] */
+    LIMPET_AREA_PIPED = 12,    /* limpet_piped by worker and record */
     LIMPET_AREAS = 32
 };
 
@@ -131,5 +132,19 @@ typedef struct {
     uint32_t length;
     char text[LIMPET_EVENT_BYTES - 12];
 } limpet_event;
+
+/* The path or the abstract name of a Unix socket. */
+typedef struct {
+    uint8_t length; /* 0: none */
+    uint8_t is_abstract;
+    uint8_t bytes[110];
+} limpet_path;
+
+/* What a record has no room for of a connection with a side that is a Unix socket. Its worker writes it; says something where
+ * LIMPET_DIRECTION_PIPED is set. */
+typedef struct {
+    uint64_t entered[2]; /* bytes of the reading side that ever entered the pipe, per direction: delivered, and what it holds */
+    limpet_path backend; /* where the backend is; counts where the record's backend_address has LIMPET_FAMILY_UNIX */
+} limpet_piped;
 
 #endif

@@ -24,8 +24,8 @@ public struct ConnectionRow: Codable, Sendable, Equatable {
     public var peer: Endpoint
     /// Our end of the client's socket.
     public var clientLocal: Endpoint
-    public var backendAddress: Endpoint
-    /// Our end of the backend's socket; null before the first connect has been started.
+    public var backendAddress: BackendAddress
+    /// Our end of the backend's socket; null before the first connect has been started, and where it is a Unix socket.
     @Nullable public var backendLocal: Endpoint?
     public var state: State
     /// Since it was accepted.
@@ -73,14 +73,14 @@ public struct ConnectionRow: Codable, Sendable, Equatable {
     public struct Side: Codable, Sendable, Equatable {
         /// Smoothed round-trip time; null: not known yet.
         @Nullable public var rttSeconds: Double?
-        /// Segments that were sent again, ever.
-        public var retransmits: Int
-        /// Bytes that were written and that the peer has not acknowledged.
-        public var unacknowledged: Int
+        /// Segments that were sent again, ever; null where it is a Unix socket.
+        @Nullable public var retransmits: Int?
+        /// Bytes that were written and that the peer has not acknowledged; null where it is a Unix socket.
+        @Nullable public var unacknowledged: Int?
         /// Bytes that have come and were not read.
         public var unread: Int
 
-        public init(rttSeconds: Double?, retransmits: Int, unacknowledged: Int, unread: Int) {
+        public init(rttSeconds: Double?, retransmits: Int?, unacknowledged: Int?, unread: Int) {
             self.rttSeconds = rttSeconds
             self.retransmits = retransmits
             self.unacknowledged = unacknowledged
@@ -95,7 +95,7 @@ public struct ConnectionRow: Codable, Sendable, Equatable {
 
     public init(
         id: ConnectionID, service: String, listener: Endpoint, backend: String, home: String, client: Endpoint,
-        peer: Endpoint, clientLocal: Endpoint, backendAddress: Endpoint, backendLocal: Endpoint?, state: State,
+        peer: Endpoint, clientLocal: Endpoint, backendAddress: BackendAddress, backendLocal: Endpoint?, state: State,
         ageSeconds: Double, idleSeconds: Double, bytesIn: UInt64, bytesOut: UInt64, worker: Int,
         awayReason: String? = nil, kernel: Kernel? = nil, position: Int = 0
     ) {

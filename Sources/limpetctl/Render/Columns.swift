@@ -73,7 +73,7 @@ extension Column where Row == ConnectionRow {
                 $0.kernel.flatMap(side)?.rttSeconds.map { "\(Units.milliseconds($0 * 1000))ms" } ?? "-"
             },
             Column(title: "\(name)-RETRANS", alignment: .right, isWideOnly: true) {
-                $0.kernel.flatMap(side).map { String($0.retransmits) } ?? "-"
+                $0.kernel.flatMap(side)?.retransmits.map { String($0) } ?? "-"
             },
             Column(title: "\(name)-UNACKED", alignment: .right, isWideOnly: true) {
                 bytes($0.kernel.flatMap(side)?.unacknowledged)

@@ -33,8 +33,8 @@ extension ConnectionRow: PlainRow {
     private func plainFields(_ side: Side?) -> [String] {
         guard let side else { return ["", "", "", ""] }
         return [
-            side.rttSeconds.map { Units.microseconds($0) } ?? "", String(side.retransmits),
-            String(side.unacknowledged), String(side.unread),
+            side.rttSeconds.map { Units.microseconds($0) } ?? "", side.retransmits.map { String($0) } ?? "",
+            side.unacknowledged.map { String($0) } ?? "", String(side.unread),
         ]
     }
 }

@@ -26,11 +26,15 @@ final class Checker: Sendable {
         var bulkRate = 2 << 20
         var proxy = "none"
         var seed: UInt64 = 1
+        /// Whether the backends are Unix sockets.
+        var isUnix = false
     }
 
     let process: ChildProcess
     let backends: [SocketAddress]
     private let commands: Int32
+    /// Of the backends that are Unix sockets.
+    private let directory: String
 
     init(_ load: Load = Load(), backends count: Int = 2) throws {
         var ends: [Int32] = [-1, -1]
@@ -43,7 +47,10 @@ final class Checker: Sendable {
         ] {
             command += ["--\(option)", String(value)]
         }
-        for _ in 0..<count { command += ["--listen", "127.0.0.1:0"] }
+        directory = try temporaryDirectory()
+        for number in 1...count {
+            command += ["--listen", load.isUnix ? "unix:\(directory)/b\(number).sock" : "127.0.0.1:0"]
+        }
         process = try ChildProcess(command, input: ends[0])
         close(ends[0])
         let process = process
@@ -52,7 +59,10 @@ final class Checker: Sendable {
         try #require(backends.count == count)
     }
 
-    deinit { close(commands) }
+    deinit {
+        close(commands)
+        try? FileManager.default.removeItem(atPath: directory)
+    }
 
     private static func lines(_ process: ChildProcess) -> [Substring] { process.stdout.split(separator: "\n") }
 
