@@ -8,4 +8,7 @@ public struct Endpoint: Hashable, Sendable {
         self.address = address
         self.port = port
     }
+
+    /// The same with an IPv4-mapped IPv6 address as the IPv4 one in it.
+    public var unmapped: Endpoint { Endpoint(address: address.unmapped, port: port) }
 }

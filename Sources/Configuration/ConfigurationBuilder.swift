@@ -38,7 +38,7 @@ struct ConfigurationBuilder {
     func build(_ flags: FlagValues) -> DaemonConfiguration {
         let reader = TableReader(nodes: flags.nodes(of: .behaviour), place: [], form: form, findings: findings)
         var service = ServiceConfiguration(name: "default", listeners: [], backends: [])
-        service.listeners = listeners(reader, flags.listen.map { .string($0) })
+        service.listeners = ListenReader(reader).read(flags.listen)
         readBehaviour(reader, into: &service)
         for (index, text) in flags.backends.enumerated() {
             let specification = BackendSpecification(text, number: index + 1)
@@ -115,11 +115,7 @@ struct ConfigurationBuilder {
         reader.refuseUnknown(in: [.service, .behaviour])
         var service = pattern
         service.name = reader.required(ConfigurationKeys.serviceName) ?? ""
-        switch reader.nodes[ConfigurationKeys.listen.name] {
-        case .array(let nodes): service.listeners = listeners(reader, nodes)
-        case let node?: service.listeners = listeners(reader, [node])
-        case nil: service.listeners = listeners(reader, [])
-        }
+        service.listeners = ListenReader(reader).read()
         readBehaviour(reader, into: &service)
         let tables = reader.tables(ConfigurationKeys.backend)
         for (index, table) in (tables ?? []).enumerated() {
@@ -132,14 +128,6 @@ struct ConfigurationBuilder {
             findings.report(place, "no backends: add a [[service.backend]] with name and address")
         }
         return service
-    }
-
-    private func listeners(_ reader: TableReader, _ nodes: [TOMLNode]) -> [Endpoint] {
-        if nodes.isEmpty {
-            let cure = form == .file ? "add listen = \"0.0.0.0:80\" or the like" : "add --listen ADDR:PORT"
-            findings.report(reader.place, "no listeners: \(cure)")
-        }
-        return nodes.compactMap { reader.endpoint(ConfigurationKeys.listen, $0) }
     }
 
     private func readBehaviour(_ reader: TableReader, into service: inout ServiceConfiguration) {

@@ -2,9 +2,9 @@ import Addressing
 
 /// What tells one configuration from another: the changes, by name, and which of them have to wait for a restart.
 ///
-/// Services and backends are the same where their names are; a listener where its service and its address as configured
-/// are, or, should its service have lost it, where another service has the same address now: then it changes its service
-/// and stays open. Pure; any thread may use it.
+/// Services and backends are the same where their names are; a listener where its service and its name are (its address as
+/// configured, and its device), or, should its service have lost it, where another service has one of the same name now:
+/// then it changes its service and stays open. Pure; any thread may use it.
 public struct ConfigurationDiff: Sendable, Equatable {
     /// First the daemon, then what goes, then service by service in the order of the new configuration.
     public private(set) var changes: [ConfigurationChange] = []
@@ -80,26 +80,45 @@ public struct ConfigurationDiff: Sendable, Equatable {
                     ConfigurationChange(.changed, .service, service: name, key: key.name, old: before, new: after))
             }
         }
-        for address in moves.removed[name] ?? [] {
-            changes.append(ConfigurationChange(.removed, .listener, service: name, name: "\(address)"))
-        }
-        for move in moves.moved[name] ?? [] {
-            changes.append(
-                ConfigurationChange(
-                    .changed, .listener, service: name, name: "\(move.address)", key: ConfigurationKeys.service.name,
-                    old: move.former, new: name))
-        }
-        for address in moves.added[name] ?? [] {
-            changes.append(ConfigurationChange(.added, .listener, service: name, name: "\(address)"))
-        }
+        noteListeners(moves, service: name)
         compareBackends(old?.backends ?? [], new?.backends ?? [], service: name)
         if let old, let new {
             noteOrder(
-                old.listeners.map(\.description), new.listeners.map(\.description),
+                old.listeners.map(\.name), new.listeners.map(\.name),
                 ConfigurationChange(.changed, .service, service: name, key: ConfigurationKeys.listen.name))
             noteOrder(
                 old.backends.map(\.name), new.backends.map(\.name),
                 ConfigurationChange(.changed, .service, service: name, key: ConfigurationKeys.backend.name))
+        }
+    }
+
+    private mutating func noteListeners(_ moves: ListenerMoves, service: String) {
+        for listener in moves.removed[service] ?? [] {
+            changes.append(ConfigurationChange(.removed, .listener, service: service, name: listener.name))
+        }
+        for move in moves.moved[service] ?? [] {
+            changes.append(
+                ConfigurationChange(
+                    .changed, .listener, service: service, name: move.listener.name,
+                    key: ConfigurationKeys.service.name, old: move.service, new: service))
+            noteOptions(move, service: service)
+        }
+        for move in moves.kept[service] ?? [] { noteOptions(move, service: service) }
+        for listener in moves.added[service] ?? [] {
+            changes.append(
+                ConfigurationChange(
+                    .added, .listener, service: service, name: listener.name,
+                    new: listener.settings.count > 1 ? listener.specification : nil))
+        }
+    }
+
+    /// What of a listener that stays is not as it was.
+    private mutating func noteOptions(_ move: ListenerMoves.Move, service: String) {
+        for (key, before, after) in ConfigurationDiff.differences(move.former.settings, move.listener.settings) {
+            changes.append(
+                ConfigurationChange(
+                    .changed, .listener, service: service, name: move.listener.name, key: key.name, old: before,
+                    new: after))
         }
     }
 
@@ -164,51 +183,5 @@ extension BackendConfiguration {
         address.description + (weight == 1 ? "" : ",\(ConfigurationKeys.weight.name)=\(weight)")
             + (maxConnections.map { ",\(ConfigurationKeys.backendMaxConnections.name)=\($0)" } ?? "")
             + (isBackup ? ",\(ConfigurationKeys.backup.name)" : "")
-    }
-}
-
-/// Which listeners come, go, and go over to another service.
-struct ListenerMoves: Sendable, Equatable {
-    /// By service.
-    private(set) var added: [String: [Endpoint]] = [:]
-    private(set) var removed: [String: [Endpoint]] = [:]
-    /// By the service that has them now, with the one that had them before.
-    private(set) var moved: [String: [Move]] = [:]
-
-    struct Move: Sendable, Equatable {
-        var address: Endpoint
-        var former: String
-    }
-
-    init(from old: [ServiceConfiguration], to new: [ServiceConfiguration]) {
-        let before = Dictionary(old.map { ($0.name, $0.listeners) }) { first, _ in first }
-        let after = Dictionary(new.map { ($0.name, $0.listeners) }) { first, _ in first }
-        for (name, addresses) in before {
-            let gone = ListenerMoves.surplus(of: addresses, over: after[name] ?? [])
-            if !gone.isEmpty { removed[name] = gone }
-        }
-        for service in new {
-            for address in ListenerMoves.surplus(of: service.listeners, over: before[service.name] ?? []) {
-                // A port that the kernel chooses is another one each time.
-                let former = address.port == 0 ? nil : removed.first { $0.value.contains(address) }?.key
-                guard let former else {
-                    added[service.name, default: []].append(address)
-                    continue
-                }
-                moved[service.name, default: []].append(Move(address: address, former: former))
-                removed[former]?.removeAll { $0 == address }
-            }
-        }
-        removed = removed.filter { !$0.value.isEmpty }
-    }
-
-    /// What `one` has more often than `other`; only port 0 can be there several times.
-    private static func surplus(of one: [Endpoint], over other: [Endpoint]) -> [Endpoint] {
-        var left = other
-        return one.filter { address in
-            guard let position = left.firstIndex(of: address) else { return true }
-            left.remove(at: position)
-            return false
-        }
     }
 }

@@ -9,6 +9,8 @@ public struct ConfigurationKey: Sendable, Equatable {
         case daemon
         /// What a service is, in `[[service]]` alone: no default could stand for it.
         case service
+        /// In an inline table of `listen`.
+        case listener
         /// How a service behaves: in `[[service]]`, and in `[defaults]` for all of them.
         case behaviour
         /// In `[[service.backend]]`.
@@ -49,8 +51,10 @@ public struct ConfigurationKey: Sendable, Equatable {
         case endpointOr(word: String)
         /// Names of hosts, as a browser asks by them: an array of texts.
         case hosts
-        /// One `ADDRESS:PORT`, or an array of them.
-        case endpoints
+        /// Where clients arrive: a text, an inline table, or an array of these.
+        case listeners
+        /// A name of a network interface.
+        case interface
         /// `[key]` or an inline table; `word` may stand for it.
         case table(word: String?)
         /// `[[key]]`: one table for each.
@@ -98,7 +102,8 @@ public struct ConfigurationKey: Sendable, Equatable {
         case .backendAddress:
             "an address and a port (such as \"192.0.2.1:80\") or a Unix socket (\"unix:/run/app.sock\")"
         case .hosts: "an array of host names (such as \"status.example.org\")"
-        case .endpoints: "an address and a port (such as \"0.0.0.0:80\") or an array of them"
+        case .listeners: "an address and a port (such as \"0.0.0.0:80\"), a table with them, or an array of these"
+        case .interface: "a name of 1 to 15 characters, without spaces, colons, slashes and %"
         case .table(let word): "a table" + or(word)
         case .tables: "an array of tables"
         }

@@ -67,7 +67,7 @@ public enum ConfigurationKeys {
         name: "name", section: .service, kind: .name, defaultText: nil, hasFlag: false,
         summary: "Name of the service, by which the commands and the log call it.")
     public static let listen = ConfigurationKey(
-        name: "listen", section: .service, kind: .endpoints, defaultText: nil, hasFlag: true,
+        name: "listen", section: .service, kind: .listeners, defaultText: nil, hasFlag: true,
         summary: "Where clients arrive.")
     public static let backend = ConfigurationKey(
         name: "backend", section: .service, kind: .tables, defaultText: nil, hasFlag: true,
@@ -229,6 +229,7 @@ public enum ConfigurationKeys {
         logLevel, logFormat, accessLog, metrics, statusPage, statusPageClients, statusPageHosts, hashKeyFile,
         defaults, service,
         serviceName, listen, backend,
+        listenerAddress, device, freebind, v6only,
         hashOn, ipv4Prefix, ipv6Prefix, connectTimeout, connectAttempts, passiveFall, slowStart, whenDown, whenAllDown,
         serviceMaxConnections, maxConnectionsPerClient, acceptRatePerClient, maxConnecting, maxLoadFactor,
         idleTimeout, halfCloseTimeout, userTimeout,

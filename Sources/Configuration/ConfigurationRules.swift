@@ -1,4 +1,4 @@
-public import Addressing
+import Addressing
 import Stickiness
 
 /// What has to hold between the parts of a configuration, each of which is right by itself.
@@ -29,9 +29,10 @@ struct ConfigurationRules {
         }
         let place = [form == .flags ? "--\(ConfigurationKeys.metrics.name)" : ConfigurationKeys.metrics.name]
         for (index, service) in configuration.services.enumerated() {
-            guard let other = service.listeners.first(where: { $0.collides(with: metrics) }) else { continue }
+            let own = ListenerConfiguration(metrics)
+            guard let other = service.listeners.first(where: { $0.collides(with: own) }) else { continue }
             let owner = self.place(service, index).first.map { " of \($0)" } ?? ""
-            findings.report(place, "\(metrics) collides with the listener \(other)\(owner): choose another port")
+            findings.report(place, "\(metrics) collides with the listener \(other.name)\(owner): choose another port")
         }
         if !metrics.address.isLoopback {
             findings.warn(
@@ -81,11 +82,11 @@ struct ConfigurationRules {
         }
         for (index, backend) in backends.enumerated() {
             for listener in service.listeners
-            where backend.address.endpoint.map({ ConfigurationRules.reaches($0, listener) }) ?? false {
+            where backend.address.endpoint.map({ listener.isReached(by: $0) }) ?? false {
                 findings.report(
                     place(servicePlace, backend, index),
-                    "\(backend.address) is where the service itself listens (\(listener)): connections would go round "
-                        + "in a circle")
+                    "\(backend.address) is where the service itself listens (\(listener.name)): connections would go "
+                        + "round in a circle")
             }
         }
     }
@@ -99,33 +100,33 @@ struct ConfigurationRules {
         }
     }
 
-    /// No two listeners may ask for the same connections. SO_REUSEPORT would let them, which is why the daemon's
-    /// probe binds without it; then, as tried on Linux 6.x, a port of `0.0.0.0` and the same port of any IPv4 address
-    /// collide in either order, and the same in IPv6. The families do not meet: IPv6 listeners are IPV6_V6ONLY.
+    /// No two listeners may ask for the same connections, and there is a bound on how many there are.
     private func checkListeners(_ services: [ServiceConfiguration]) {
-        var seen: [(service: Int, endpoint: Endpoint)] = []
+        let count = services.reduce(0) { $0 + $1.listeners.count }
+        guard count <= ListenerConfiguration.most else {
+            findings.report(
+                [],
+                "\(count) listeners are configured, and one limpetd takes \(ListenerConfiguration.most); divide them "
+                    + "among several")
+            return
+        }
+        var seen: [(service: Int, listener: ListenerConfiguration)] = []
         for (index, service) in services.enumerated() {
-            for endpoint in service.listeners {
-                if let other = seen.first(where: { $0.endpoint.collides(with: endpoint) }) {
+            for listener in service.listeners {
+                if let other = seen.first(where: { $0.listener.collides(with: listener) }) {
                     let owner = other.service == index ? "" : " of \(place(services[other.service], other.service)[0])"
                     findings.report(
                         place(service, index) + [form == .file ? "listen" : "--listen"],
-                        other.endpoint == endpoint
-                            ? "\(endpoint) is a listener\(owner) already"
-                            : "\(endpoint) collides with \(other.endpoint)\(owner): a port of all addresses cannot be "
-                                + "listened on at one of them as well")
+                        other.listener.name == listener.name
+                            ? "\(listener.name) is a listener\(owner) already"
+                            : "\(listener.name) collides with \(other.listener.name)\(owner): a port of all "
+                                + (other.listener.address == listener.address
+                                    ? "interfaces cannot be listened on at one of them as well"
+                                    : "addresses cannot be listened on at one of them as well"))
                 }
-                seen.append((index, endpoint))
+                seen.append((index, listener))
             }
         }
-    }
-
-    /// Whether a connection to `target` would arrive at `listener`, as far as that can be seen from here.
-    static func reaches(_ target: Endpoint, _ listener: Endpoint) -> Bool {
-        guard target.port == listener.port, target.port != 0 else { return false }
-        return target.address == listener.address
-            || (listener.address.isUnspecified && target.address.isLoopback
-                && listener.address.family == target.address.family)
     }
 
     /// Pairs of positions that hold the same text, each later one with the first; empty texts do not count.
@@ -136,14 +137,5 @@ struct ConfigurationRules {
             if let earlier = first[text] { pairs.append((earlier, index)) } else { first[text] = index }
         }
         return pairs
-    }
-}
-
-extension Endpoint {
-    /// Whether two listeners at these addresses would ask for the same connections, so that one keeps the other from being
-    /// bound: the same port of the same address, or of one address and all of its family. Port 0 is nobody's.
-    public func collides(with other: Endpoint) -> Bool {
-        guard port == other.port, port != 0, address.family == other.address.family else { return false }
-        return address == other.address || address.isUnspecified || other.address.isUnspecified
     }
 }

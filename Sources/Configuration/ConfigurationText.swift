@@ -86,10 +86,9 @@ extension ServiceConfiguration {
 
     fileprivate func write(to text: inout TOMLText) {
         text.open("service")
-        let addresses = listeners.map { TOMLText.quote($0.description) }
         text.add([
             Setting(ConfigurationKeys.serviceName, name),
-            Setting(ConfigurationKeys.listen, raw: "[\(addresses.joined(separator: ", "))]"),
+            Setting(ConfigurationKeys.listen, raw: "[\(listeners.map(\.text).joined(separator: ", "))]"),
         ])
         text.add(settings)
         for backend in backends {

@@ -85,7 +85,7 @@ public struct ServiceConfiguration: Sendable, Equatable {
     /// 1 to 64 characters of `A–Z a–z 0–9 . _ -`; unique.
     public var name: String
     /// Where clients arrive. Never empty. Port 0 asks the kernel for a free port.
-    public var listeners: [Endpoint]
+    public var listeners: [ListenerConfiguration]
     /// Where connections go, in the order of the file (which plays no part in the choice). Never empty.
     public var backends: [BackendConfiguration]
     /// What of the client's address is hashed.
@@ -125,7 +125,7 @@ public struct ServiceConfiguration: Sendable, Equatable {
     public var receiveBuffer: Int?
     public var sendBuffer: Int?
 
-    public init(name: String, listeners: [Endpoint], backends: [BackendConfiguration]) {
+    public init(name: String, listeners: [ListenerConfiguration], backends: [BackendConfiguration]) {
         self.name = name
         self.listeners = listeners
         self.backends = backends

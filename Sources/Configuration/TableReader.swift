@@ -218,6 +218,9 @@ struct TableReader {
             return fits && !text.unicodeScalars.contains("\u{7f}") ? .text(text) : nil
         case (.text(let limit), .string(let text)): return (1...limit).contains(text.utf8.count) ? .text(text) : nil
         case (.ipAddress, .string(let text)): return IPAddress(text).map { .address($0.unmapped) }
+        case (.interface, .string(let text)):
+            let fits = (1...15).contains(text.utf8.count) && text != "." && text != ".."
+            return fits && quoted(text) == "\"\(text)\"" && !text.contains { " :/%".contains($0) } ? .text(text) : nil
         case (.account, .string(let text)):
             let fits = (1...32).contains(text.unicodeScalars.count)
             return fits && quoted(text) == "\"\(text)\"" && !text.contains { " :/".contains($0) } ? .text(text) : nil
@@ -253,6 +256,7 @@ extension ConfigurationKey.Section {
         switch self {
         case .daemon: "at the top of the file, before the first [defaults] or [[service]]"
         case .service: "in a [[service]]"
+        case .listener: "in an inline table of \"listen\""
         case .behaviour: "in a [[service]] or in [defaults]"
         case .backend: "in a [[service.backend]]"
         case .keepalive: "in the table \"keepalive\""

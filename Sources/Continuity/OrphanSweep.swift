@@ -47,7 +47,8 @@ public enum OrphanSweep {
     /// to it, and nobody has begun to close it.
     private static func adoptable(_ descriptor: Int32, _ listeners: [KnownListener]) -> UInt16? {
         guard Descriptor.isSocket(descriptor), let local = StreamSocket.localEndpoint(descriptor),
-            let listener = listeners.first(where: { $0.takes(local) }), let counters = try? TCPCounters(descriptor),
+            let listener = listeners.first(where: { $0.takes(local, descriptor) }),
+            let counters = try? TCPCounters(descriptor),
             counters.state == .established || counters.state == .closeWait,
             counters.taken == (counters.state == .closeWait ? 1 : 0), counters.put == 0,
             !StreamSocket.isResetOnClose(descriptor)
@@ -61,6 +62,10 @@ private struct KnownListener {
     /// nil: it is the metrics' own, and whoever came by it is no client.
     let slot: UInt16?
     let address: Endpoint
+    /// Whether it takes IPv4 clients beside IPv6 ones.
+    let isDual: Bool
+    /// The interface that it is bound to; nil: any.
+    let device: String?
 
     static func all(_ region: SharedRegion) -> [KnownListener] {
         var live: [KnownListener] = []
@@ -68,15 +73,19 @@ private struct KnownListener {
         for slot in 0..<region.listenerSlots {
             let state = region.listener(slot)
             if Int(state.pointee.used) == LIMPET_SLOT_FREE { break }
-            guard let address = state.pointee.address.endpoint else { continue }
-            let listener = KnownListener(slot: UInt16(slot), address: address)
+            guard let address = region.listenerAddress(slot)?.endpoint else { continue }
+            let listener = KnownListener(
+                slot: UInt16(slot), address: address, isDual: region.isDual(listener: slot),
+                device: region.listenerDevice(slot))
             if Int(state.pointee.used) == LIMPET_SLOT_LIVE { live.append(listener) } else { retired.append(listener) }
         }
-        // An address of its own comes before the wildcard of the same port, and what is in use before what was. The metrics
+        // An address of its own comes before the wildcard of the same port, a device before none, and what is in use before what was. The metrics
         // may have the address of a listener that was removed. They never have that of one in use: there the number of
         // their socket is another's by now, as a version that did not know of it had closed it.
         return [live, metrics(region), retired].flatMap { listeners in
-            listeners.filter { !$0.address.address.isUnspecified } + listeners.filter(\.address.address.isUnspecified)
+            let single = listeners.filter { !$0.address.address.isUnspecified }
+            let all = listeners.filter(\.address.address.isUnspecified)
+            return [single, all].flatMap { $0.filter { $0.device != nil } + $0.filter { $0.device == nil } }
         }
     }
 
@@ -85,13 +94,17 @@ private struct KnownListener {
         guard named > 0, StreamSocket.isListening(named), let address = StreamSocket.localEndpoint(named) else {
             return []
         }
-        return [KnownListener(slot: nil, address: address)]
+        return [KnownListener(slot: nil, address: address, isDual: false, device: nil)]
     }
 
-    func takes(_ local: Endpoint) -> Bool {
-        local.port == address.port
-            && (local.address == address.address
-                || address.address.isUnspecified && address.address.family == local.address.family)
+    func takes(_ local: Endpoint, _ descriptor: Int32) -> Bool {
+        let own = local.address.unmapped
+        guard local.port == address.port,
+            own == address.address
+                || address.address.isUnspecified && (address.address.family == own.family || isDual)
+        else { return false }
+        // What a socket was accepted from has left it its device.
+        return device == nil || StreamSocket.device(descriptor) == device
     }
 }
 

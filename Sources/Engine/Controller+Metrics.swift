@@ -84,9 +84,11 @@ extension Controller {
         }
         text.write(MetricCatalogue.listenerRefused) { samples in
             for listener in listenerSet.ordered(by: topology.liveServices) {
-                let labels = [topology.services[listener.service].configuration.name, "\(listener.address)"]
+                let labels = [topology.services[listener.service].configuration.name, listener.name]
+                let slots = slots(ofListener: listener.slot)
                 for reason in Controller.refusals {
-                    samples.add(labels + [reason.word], region.refused(byListener: listener.slot, reason))
+                    let refused = slots.reduce(0) { $0 &+ region.refused(byListener: $1, reason) }
+                    samples.add(labels + [reason.word], refused)
                 }
             }
         }

@@ -14,16 +14,16 @@ extension Controller {
             case .refuse: ("pause --refuse", .refusing)
             case .resume: ("resume", .open)
             }
-        for listener in listenerSet.listeners where request.addresses.contains(listener.address) {
-            audit("\(word) \(listener.address)", caller)
+        for listener in listenerSet.listeners where request.names.contains(listener.name) {
+            audit("\(word) \(listener.name)", caller)
             region.setAdmission(admission, of: listener.slot)
             events.post(
                 ControlEvent(
                     .listener, service: topology.services[listener.service].configuration.name,
-                    listener: "\(listener.address)", new: admission.told, uid: caller.uid))
+                    listener: listener.name, new: admission.told, uid: caller.uid))
         }
         workers.postToAll(.reviewListeners)
-        return ListenersReport(listeners: listeners().filter { request.addresses.contains($0.address) })
+        return ListenersReport(listeners: listeners().filter { request.names.contains($0.name) })
     }
 }
 

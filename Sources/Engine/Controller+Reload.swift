@@ -173,6 +173,7 @@ extension Controller {
         limpet_store64(&region.header.pointee.limit, UInt64(change.limit))
         for slot in former.backends.indices where !next.backends[slot].isLive { forgetClosing(slot) }
         changeOptions(from: formerServices)
+        ListenerSet(region).listen(log)
         limpet_store8(&region.continuity.pointee.options_due, 0)
         if case .replaced(let socket) = change.web {
             WebListener.name(socket, in: region)

@@ -114,15 +114,7 @@ extension Controller {
     func listeners() -> [ListenerRow] {
         let atLimit = limpet_load64(&region.header.pointee.waiting) != 0
         return listenerSet.ordered(by: topology.liveServices).map { listener in
-            var open: UInt64 = 0
-            var accepted: UInt64 = 0
-            var refused: UInt64 = 0
-            for worker in 0..<region.workerCount {
-                let counters = region.counters(worker, listener: listener.slot)
-                open &+= limpet_load64(&counters.pointee.open)
-                accepted &+= limpet_load64(&counters.pointee.accepted)
-                refused &+= limpet_load64(&counters.pointee.refused)
-            }
+            let totals = listenerTotals(listener.slot)
             let admission = region.admission(of: listener.slot)
             let reason =
                 !isAccepting
@@ -131,11 +123,30 @@ extension Controller {
                     ? "an operator wants it so"
                     : atLimit ? "at the connection limit" : lacksDescriptors ? "no descriptor is left" : nil
             return ListenerRow(
-                service: topology.services[listener.service].configuration.name, name: "\(listener.address)",
-                address: listener.address, connections: Int(clamping: open), accepted: accepted, refused: refused,
+                service: topology.services[listener.service].configuration.name, name: listener.name,
+                address: listener.address.description, connections: Int(clamping: totals.open),
+                accepted: totals.accepted, refused: totals.refused,
                 state: reason == nil ? .accepting : isAccepting && admission == .refusing ? .refusing : .paused,
-                reason: reason)
+                reason: reason, options: topology.configuration(ofListener: listener.slot)?.options ?? [])
         }
+    }
+
+    /// Slots of a live listener: its own, and those that it had before with other sockets.
+    func slots(ofListener slot: Int) -> [Int] {
+        [slot] + topology.tables.listeners.indices.filter { topology.tables.successor(of: $0) == slot }
+    }
+
+    private func listenerTotals(_ slot: Int) -> limpet_listener_counters {
+        var totals = limpet_listener_counters()
+        for slot in slots(ofListener: slot) {
+            for worker in 0..<region.workerCount {
+                let counters = region.counters(worker, listener: slot)
+                totals.open &+= limpet_load64(&counters.pointee.open)
+                totals.accepted &+= limpet_load64(&counters.pointee.accepted)
+                totals.refused &+= limpet_load64(&counters.pointee.refused)
+            }
+        }
+        return totals
     }
 
     func configuration() -> String { request.configuration.canonicalText }
@@ -156,17 +167,17 @@ extension Controller {
         let record = snapshot.record
         guard Int(record.backend) < topology.backends.count, Int(record.service) < topology.services.count,
             let client = snapshot.client, let peer = snapshot.peer,
-            let backendAddress = snapshot.backendAddress
+            let backendAddress = snapshot.backendAddress, let listener = region.listenerName(Int(record.listener)),
+            let local = snapshot.clientLocal ?? region.listenerAddress(Int(record.listener))?.endpoint
         else { return nil }
         let service = topology.services[Int(record.service)]
-        guard let listener = region.listener(Int(record.listener)).pointee.address.endpoint else { return nil }
         // Not the record's own key: that may be of the hash before a reload.
         let key = service.keyer.key(for: client.address, port: client.port)
         let home = service.rendezvous.first(of: key).map { service.configuration.backends[$0].name }
         return ConnectionRow(
             id: ConnectionID(snapshot.id), service: service.configuration.name, listener: listener,
             backend: topology.backends[Int(record.backend)].configuration.name, home: home ?? "-", client: client,
-            peer: peer, clientLocal: snapshot.clientLocal ?? listener, backendAddress: backendAddress,
+            peer: peer, clientLocal: local, backendAddress: backendAddress,
             backendLocal: snapshot.backendLocal, state: wire(record.state),
             ageSeconds: seconds(since: record.opened, now), idleSeconds: seconds(since: record.active, now),
             bytesIn: snapshot.bytesIn, bytesOut: snapshot.bytesOut, worker: snapshot.worker,

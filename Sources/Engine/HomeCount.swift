@@ -77,7 +77,7 @@ struct HomeCount {
             slot < entries.count && entries[slot][keyPath: use] == .retired
         }
         return isRetired(tables.services, slots.service, \.use) || isRetired(tables.backends, slots.backend, \.use)
-            || isRetired(tables.listeners, slots.listener, \.use)
+            || slots.listener < tables.listeners.count && tables.isGone(listener: slots.listener)
     }
 }
 

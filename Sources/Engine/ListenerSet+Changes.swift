@@ -3,6 +3,7 @@ import Configuration
 import Continuity
 import Forwarding
 import Linux
+import Logging
 
 /// What a reload does to listeners that are there already, and what the next engine does of it where a death came between.
 extension ListenerSet {
@@ -17,6 +18,17 @@ extension ListenerSet {
             let old = former?.first { $0.name == name }.map { SocketOptions($0) }
             let new = SocketOptions(service)
             if old != new { for descriptor in listener.descriptors { new.change(descriptor) } }
+        }
+    }
+
+    /// Lets those listen that take the place of others. Done again, it changes nothing: an engine begins with it, as a death
+    /// may have come before.
+    func listen(_ log: Logger) {
+        for listener in listeners {
+            for descriptor in listener.descriptors where descriptor >= 0 && !StreamSocket.isListening(descriptor) {
+                guard let error = StreamSocket.listen(descriptor) else { continue }
+                log.error("cannot listen on \(listener.name): \(error); restart limpetd")
+            }
         }
     }
 

@@ -178,7 +178,7 @@ final class LogThread: Sendable {
 
     private func listenerName(_ slot: UInt16) -> String {
         guard slot < region.listenerSlots else { return "-" }
-        return region.listener(Int(slot)).pointee.address.endpoint?.description ?? "-"
+        return region.listenerName(Int(slot)) ?? "-"
     }
 
     private func backendName(_ slot: UInt16, _ topology: Topology) -> String? {

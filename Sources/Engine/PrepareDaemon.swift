@@ -169,13 +169,11 @@ struct DaemonPreparation {
 
     /// Slots of the shared region are numbered and their number is fixed: what a configuration may name has a limit.
     static func checkCounts(_ configuration: DaemonConfiguration) throws(StartError) {
-        let counts = [
-            ("backends", configuration.services.reduce(0) { $0 + $1.backends.count }, SharedRegion.maximumBackends),
-            ("listeners", configuration.services.reduce(0) { $0 + $1.listeners.count }, SharedRegion.maximumListeners),
-        ]
-        for (what, count, maximum) in counts where count > maximum {
+        let count = configuration.services.reduce(0) { $0 + $1.backends.count }
+        guard count <= SharedRegion.maximumBackends else {
             throw StartError(
-                "\(count) \(what) are configured, and one limpetd takes \(maximum); divide them among several")
+                "\(count) backends are configured, and one limpetd takes \(SharedRegion.maximumBackends); divide them among"
+                    + " several")
         }
     }
 

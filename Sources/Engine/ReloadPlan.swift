@@ -93,11 +93,11 @@ struct ReloadPreparation: Sendable {
             return ReloadPlan(configuration: new, changes: [], change: nil, report: report)
         }
         let assignment = try SlotAssigner.assign(
-            new, after: active.configuration, topology.tables, limits: SlotLimits(region), bound: boundAddresses,
+            new, after: active.configuration, topology.tables, limits: SlotLimits(region), bound: boundNames,
             idle: { IdleSlots(topology.tables, region) })
         let next = try Topology(new, assignment.tables, after: topology, weight: region.effectiveWeight)
         try checkBuffers(new)
-        let own = ListenerSet(region).listeners.map(\.address)
+        let own = ListenerSet(region).listeners.map(\.configuration)
         let count = HomeCount(ConnectionTable(region: region), from: topology, to: next)
         let web = try prepareWeb(new)
         let plans = isDryRun ? ServicePlanner(region: region, topology: topology).plans(for: next) : []
@@ -116,7 +116,7 @@ struct ReloadPreparation: Sendable {
     }
 
     private func bindListeners(
-        _ assignment: SlotAssignment, _ new: DaemonConfiguration, besides own: [Endpoint]
+        _ assignment: SlotAssignment, _ new: DaemonConfiguration, besides own: [ListenerConfiguration]
     ) throws(StartError) -> [ListenerSet.Bound] {
         guard isDryRun else {
             return try ListenerSet.bind(assignment.opened, of: new.services, in: region, besides: own)
@@ -145,8 +145,8 @@ struct ReloadPreparation: Sendable {
     }
 
     /// By slot.
-    private var boundAddresses: [Endpoint?] {
-        topology.tables.listeners.indices.map { region.listener($0).pointee.address.endpoint }
+    private var boundNames: [String?] {
+        topology.tables.listeners.indices.map { region.listenerName($0) }
     }
 
     /// A kernel before Linux 5.16 keeps the size of a listener's buffers once one was set.
@@ -204,7 +204,7 @@ extension IdleSlots {
         self.init()
         services = Set(tables.services.indices.filter { tables.services[$0].use == .retired })
         backends = Set(tables.backends.indices.filter { tables.backends[$0].use == .retired })
-        listeners = Set(tables.listeners.indices.filter { tables.listeners[$0].use == .retired })
+        listeners = Set(tables.listeners.indices.filter { tables.isGone(listener: $0) })
         var busyServices: Set<Int> = []
         ConnectionTable(region: region).visit { snapshot in
             busyServices.insert(Int(snapshot.record.service))

@@ -80,6 +80,7 @@ private struct EngineRun {
         named.settle(in: region, removedDeadline: request.configuration.removedDeadline)
         accepted += named.closeRetiredListeners(in: region)
         let listeners = ListenerSet(region)
+        listeners.listen(log)
         if region.continuity.pointee.options_due != 0 {
             listeners.setOptions(of: request.configuration.services, tables: active.slots, unlessAsIn: nil)
             limpet_store8(&region.continuity.pointee.options_due, 0)
@@ -236,7 +237,7 @@ private struct EngineRun {
             log.info(
                 "listening",
                 metadata: [
-                    "address": "\(listener.address)", "service": "\(service.name)",
+                    "address": "\(listener.name)", "service": "\(service.name)",
                     "backends": "\(service.backends.count)",
                 ])
         }

@@ -5,8 +5,8 @@ import Configuration
 struct SlotAssigner {
     private let old: SlotTables
     private let limits: SlotLimits
-    /// Addresses that the sockets of listeners have, by slot.
-    private let bound: [Endpoint?]
+    /// Names of listeners with the ports that their sockets have, by slot.
+    private let bound: [String?]
     private let findIdle: () -> IdleSlots
     private var idle: IdleSlots?
     private var result: SlotAssignment
@@ -16,8 +16,12 @@ struct SlotAssigner {
         /// Index and name of its service.
         var service: Int
         var name: String
-        var address: Endpoint
-        var text: String
+        var listener: ListenerConfiguration
+
+        var entry: SlotTables.Listener {
+            SlotTables.Listener(
+                service: name, address: listener.name, binding: listener.binding.isEmpty ? nil : listener.binding)
+        }
     }
 
     /// - Parameters:
@@ -25,7 +29,7 @@ struct SlotAssigner {
     ///   - idle: asked at most once, where slots are short.
     static func assign(
         _ configuration: DaemonConfiguration, after old: DaemonConfiguration?, _ tables: SlotTables,
-        limits: SlotLimits, bound: [Endpoint?] = [], idle: @escaping () -> IdleSlots = { IdleSlots() }
+        limits: SlotLimits, bound: [String?] = [], idle: @escaping () -> IdleSlots = { IdleSlots() }
     ) throws(StartError) -> SlotAssignment {
         var assigner = SlotAssigner(
             old: tables, limits: limits, bound: bound, findIdle: idle, result: SlotAssignment(tables: tables))
@@ -37,7 +41,7 @@ struct SlotAssigner {
     }
 
     private init(
-        old: SlotTables, limits: SlotLimits, bound: [Endpoint?], findIdle: @escaping () -> IdleSlots,
+        old: SlotTables, limits: SlotLimits, bound: [String?], findIdle: @escaping () -> IdleSlots,
         result: SlotAssignment
     ) {
         self.old = old
@@ -120,17 +124,20 @@ struct SlotAssigner {
         var missing: [Wanted] = []
         for (index, service) in services.enumerated() {
             missing += service.listeners.map {
-                Wanted(service: index, name: service.name, address: $0, text: $0.description)
+                Wanted(service: index, name: service.name, listener: $0)
             }
         }
         // A socket that is open and wanted stays open, whoever wants it. First those that are where they were; then those
         // that have gone over to another service; then those that the kernel had chosen the port of and that are now asked
         // for by that port.
-        keepOpen(&missing) { old, wanted in old.service == wanted.name && old.address == wanted.text }
-        keepOpen(&missing) { old, wanted in wanted.address.port != 0 && old.address == wanted.text }
+        keepOpen(&missing) { old, wanted in old.service == wanted.name && old.address == wanted.listener.name }
+        keepOpen(&missing) { old, wanted in
+            !wanted.listener.hasChosenPort && old.address == wanted.listener.name
+        }
         for (position, wanted) in missing.enumerated().reversed() {
             let slot = old.listeners.indices.first { slot in
-                isWaiting(slot) && slot < bound.count && bound[slot] == wanted.address
+                isWaiting(slot) && slot < bound.count && bound[slot] == wanted.listener.name
+                    && old.listeners[slot].binding == wanted.entry.binding
             }
             if let slot {
                 take(slot, wanted)
@@ -138,10 +145,10 @@ struct SlotAssigner {
             }
         }
         for wanted in missing {
-            let entry = SlotTables.Listener(service: wanted.name, address: wanted.text)
+            let entry = wanted.entry
             let former = old.listeners.indices.first { slot in
                 old.listeners[slot].use == .retired && result.tables.listeners[slot].use == .retired
-                    && wanted.address.port != 0 && old.listeners[slot].address == entry.address
+                    && !wanted.listener.hasChosenPort && old.listeners[slot].address == entry.address
                     && old.listeners[slot].service == entry.service
             }
             let slot: Int
@@ -161,8 +168,12 @@ struct SlotAssigner {
             }
             result.opened.append(
                 SlotAssignment.OpenedListener(
-                    slot: slot, address: wanted.address, service: wanted.service,
-                    serviceSlot: slots[wanted.service]))
+                    slot: slot, configuration: wanted.listener, service: wanted.service,
+                    serviceSlot: slots[wanted.service],
+                    former: old.listeners.indices.first { former in
+                        isWaiting(former) && !wanted.listener.hasChosenPort
+                            && old.listeners[former].address == entry.address
+                    }))
         }
     }
 
@@ -170,7 +181,9 @@ struct SlotAssigner {
         _ missing: inout [Wanted], where matches: (SlotTables.Listener, Wanted) -> Bool
     ) {
         missing.removeAll { wanted in
-            let slot = old.listeners.indices.first { isWaiting($0) && matches(old.listeners[$0], wanted) }
+            let slot = old.listeners.indices.first {
+                isWaiting($0) && old.listeners[$0].binding == wanted.entry.binding && matches(old.listeners[$0], wanted)
+            }
             guard let slot else { return false }
             take(slot, wanted)
             return true
@@ -183,7 +196,7 @@ struct SlotAssigner {
     }
 
     private mutating func take(_ slot: Int, _ wanted: Wanted) {
-        result.tables.listeners[slot] = SlotTables.Listener(service: wanted.name, address: wanted.text)
+        result.tables.listeners[slot] = wanted.entry
     }
 
     /// A slot that nobody wants back and no connection bears; the lowest.

@@ -33,8 +33,10 @@ struct SlotTables: Codable, Sendable, Equatable {
     struct Listener: Codable, Sendable, Equatable {
         /// Name of its service.
         var service: String
-        /// As configured: where that asks the kernel for a port, the region has the one that it gave.
+        /// Its name, as configured: where that asks the kernel for a port, the region has the one that it gave.
         var address: String
+        /// ``ListenerConfiguration/binding`` of its sockets; nil: empty.
+        var binding: String?
         var use = Use.live
     }
 
@@ -48,6 +50,21 @@ struct SlotTables: Codable, Sendable, Equatable {
 
     /// A key for ``Backend`` and ``Listener``: names have no slash.
     static func key(_ service: String, _ name: String) -> String { service + "/" + name }
+
+    /// Whether a slot's listener is gone. It is not where another slot has it now, with other sockets: then those who came by
+    /// this one are connections of a listener that is there.
+    func isGone(listener slot: Int) -> Bool {
+        listeners[slot].use == .retired && successor(of: slot) == nil
+    }
+
+    /// The slot that has the listener of a retired one now.
+    func successor(of slot: Int) -> Int? {
+        let entry = listeners[slot]
+        guard entry.use == .retired else { return nil }
+        return listeners.firstIndex {
+            $0.use == .live && $0.service == entry.service && $0.address == entry.address
+        }
+    }
 
     /// Slots of live backends by ``key(_:_:)``.
     var liveBackends: [String: Int] {
@@ -91,9 +108,12 @@ struct SlotAssignment: Sendable {
 
     struct OpenedListener: Sendable, Equatable {
         var slot: Int
-        var address: Endpoint
+        var configuration: ListenerConfiguration
         /// Index of its service in the configuration, and slot.
         var service: Int
         var serviceSlot: Int
+        /// The slot that the same listener has until now, with sockets that cannot be changed to what is wanted; nil: it was
+        /// not there.
+        var former: Int?
     }
 }

@@ -46,8 +46,9 @@ extension Topology {
             if listener.use == .live {
                 state.pointee.removed_deadline = 0
                 if let service = serviceSlots[listener.service] { state.pointee.service = UInt16(service) }
-            } else if state.pointee.used == UInt8(LIMPET_SLOT_LIVE) {
-                state.pointee.removed_deadline = end
+            } else if state.pointee.used == UInt8(LIMPET_SLOT_LIVE) || state.pointee.removed_deadline == .max {
+                // One that has only got other sockets, in another slot, is not removed before that one is.
+                state.pointee.removed_deadline = tables.isGone(listener: slot) ? end : .max
                 limpet_publish8(&state.pointee.used, UInt8(LIMPET_SLOT_RETIRED))
             }
         }

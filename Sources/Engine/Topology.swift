@@ -137,6 +137,13 @@ struct Topology: Sendable {
             })
     }
 
+    /// What the configuration says of a live listener.
+    func configuration(ofListener slot: Int) -> ListenerConfiguration? {
+        let entry = tables.listeners[slot]
+        guard entry.use == .live, let service = serviceIndex(entry.service) else { return nil }
+        return services[service].configuration.listeners.first { $0.name == entry.address }
+    }
+
     // MARK: By name
 
     /// Slot of a live service.

@@ -26,7 +26,8 @@ enum WebListener {
             return try StreamSocket.listen(on: address, shared: false)
         } catch {
             let key = ConfigurationKeys.metrics.name
-            throw StartError("\(key): \(error); \(ListenerSet.cure(error.errno, at: address, besides: []))")
+            let cure = ListenerSet.cure(error.errno, at: ListenerConfiguration(address), besides: [])
+            throw StartError("\(key): \(error); \(cure)")
         }
     }
 

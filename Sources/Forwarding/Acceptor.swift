@@ -98,7 +98,7 @@ extension Worker {
         }
         let record = records + slot
         let generation = record.pointee.generation % 0x7fff_ffff + 1
-        let local = listener.local?.endpoint ?? StreamSocket.localEndpoint(descriptor)
+        let local = listener.local?.endpoint ?? StreamSocket.localEndpoint(descriptor)?.unmapped
 
         takeInHand(slot, generation)
         defer { putDown() }

@@ -181,6 +181,40 @@ public struct SharedRegion: @unchecked Sendable {
         limpet_publish8(&state.pointee.used, UInt8(LIMPET_SLOT_LIVE))
     }
 
+    /// Where a listener is bound; nil: the slot was never used.
+    public func listenerAddress(_ slot: Int) -> ListenerAddress? {
+        listener(slot).pointee.address.endpoint.map { .endpoint($0) }
+    }
+
+    /// The interface that a listener is bound to; nil: none.
+    public func listenerDevice(_ slot: Int) -> String? {
+        let name = withUnsafeBytes(of: listener(slot).pointee.device) { bytes in
+            String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+        }
+        return name.isEmpty ? nil : name
+    }
+
+    /// What a listener is called: with the port that the kernel chose where the configuration says 0. nil: the slot was never
+    /// used.
+    public func listenerName(_ slot: Int) -> String? { listenerAddress(slot)?.name(on: listenerDevice(slot)) }
+
+    /// Whether a listener takes IPv4 clients beside IPv6 ones.
+    public func isDual(listener slot: Int) -> Bool {
+        listener(slot).pointee.flags & UInt8(LIMPET_LISTENER_DUAL) != 0
+    }
+
+    /// Says how the sockets of a listener are bound, before it is used.
+    public func setBinding(_ binding: BindingOptions, ofListener slot: Int) {
+        let state = listener(slot)
+        state.pointee.flags = binding.isV6Only ? 0 : UInt8(LIMPET_LISTENER_DUAL)
+        withUnsafeMutableBytes(of: &state.pointee.device) { bytes in
+            for index in bytes.indices { bytes[index] = 0 }
+            for (index, byte) in (binding.device ?? "").utf8.prefix(bytes.count - 1).enumerated() {
+                bytes[index] = byte
+            }
+        }
+    }
+
     /// All that a worker listens on, as it is named.
     public func listeners(of worker: Int) -> [WorkerListener] {
         var found: [WorkerListener] = []

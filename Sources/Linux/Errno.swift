@@ -46,6 +46,8 @@ public struct Errno: Error, Equatable, Hashable, Sendable, RawRepresentable {
     public static let addressNotAvailable = Errno(rawValue: EADDRNOTAVAIL)
     /// EADDRINUSE: somebody else listens there.
     public static let addressInUse = Errno(rawValue: EADDRINUSE)
+    /// ENODEV: no such network interface.
+    public static let noSuchDevice = Errno(rawValue: ENODEV)
     /// EACCES: not allowed.
     public static let accessDenied = Errno(rawValue: EACCES)
     /// EPERM: not allowed without a capability.
@@ -97,7 +99,7 @@ public struct Errno: Error, Equatable, Hashable, Sendable, RawRepresentable {
         ECONNRESET: "ECONNRESET", ENOBUFS: "ENOBUFS", ENOTCONN: "ENOTCONN", ETIMEDOUT: "ETIMEDOUT",
         ECONNREFUSED: "ECONNREFUSED", EHOSTUNREACH: "EHOSTUNREACH", EHOSTDOWN: "EHOSTDOWN",
         EFBIG: "EFBIG", ELOOP: "ELOOP", EDQUOT: "EDQUOT", EINPROGRESS: "EINPROGRESS", EPROTO: "EPROTO",
-        ENETDOWN: "ENETDOWN",
+        ENETDOWN: "ENETDOWN", ENODEV: "ENODEV",
     ]
 }
 

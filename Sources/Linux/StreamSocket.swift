@@ -13,15 +13,17 @@ public enum StreamSocket {
         return descriptor < 0 ? .failure(.last) : .success(descriptor)
     }
 
-    /// Binds and listens. IPv6 listeners take IPv6 alone.
+    /// Binds and listens.
     /// - Parameter shared: with SO_REUSEPORT, so that every worker can have its own; without it the call fails where
     ///   anybody at all listens already.
     /// - Parameter options: set before listening, so that accepted sockets inherit them.
+    /// - Parameter listens: false: it is bound and takes nobody before ``listen(_:)``.
     public static func listen(
-        on endpoint: Endpoint, shared: Bool, options: SocketOptions = SocketOptions()
+        on endpoint: Endpoint, shared: Bool, options: SocketOptions = SocketOptions(),
+        binding: BindingOptions = BindingOptions(), listens: Bool = true
     ) throws(SystemError) -> Int32 {
         let address = SocketAddress(endpoint)
-        let action = "listen on \(endpoint)"
+        let action = "listen on \(ListenerAddress.endpoint(endpoint).name(on: binding.device))"
         let descriptor: Int32
         switch open(family: address.family) {
         case .success(let value): descriptor = value
@@ -29,13 +31,11 @@ public enum StreamSocket {
         }
         var failure = set(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
         if failure == nil && shared { failure = set(descriptor, SOL_SOCKET, SO_REUSEPORT, 1) }
-        if failure == nil && address.family == AF_INET6 {
-            failure = set(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1)
-        }
+        if failure == nil { failure = binding.apply(to: descriptor, family: address.family) }
         options.applyBuffers(to: descriptor)
         options.apply(to: descriptor)
         if failure == nil && address.withPointer({ bind(descriptor, $0, $1) }) != 0 { failure = .last }
-        if failure == nil && CLinux.listen(descriptor, backlog) != 0 { failure = .last }
+        if failure == nil && listens { failure = listen(descriptor) }
         if let failure {
             Descriptor.close(descriptor)
             throw SystemError(action, failure)
@@ -43,20 +43,25 @@ public enum StreamSocket {
         return descriptor
     }
 
-    /// Binds an address as ``listen(on:shared:options:)`` would, without listening there: nobody connects in vain. As long
+    /// Lets a bound socket take clients; one that does so already is left as it is. nil: done.
+    public static func listen(_ descriptor: Int32) -> Errno? {
+        CLinux.listen(descriptor, backlog) == 0 ? nil : .last
+    }
+
+    /// Binds an address as ``listen(on:shared:options:binding:listens:)`` would, without listening there: nobody connects in vain. As long
     /// as the descriptor is open the kernel gives the port to nobody else, and this process may listen there.
     /// - Parameter shared: with SO_REUSEPORT, beside sockets of the same user that have it too.
-    /// - Throws: what ``listen(on:shared:options:)`` would.
-    public static func reserve(_ endpoint: Endpoint, shared: Bool) throws(SystemError) -> Int32 {
+    /// - Throws: what ``listen(on:shared:options:binding:listens:)`` would.
+    public static func reserve(
+        _ endpoint: Endpoint, shared: Bool, binding: BindingOptions = BindingOptions()
+    ) throws(SystemError) -> Int32 {
         let address = SocketAddress(endpoint)
-        let action = "listen on \(endpoint)"
+        let action = "listen on \(ListenerAddress.endpoint(endpoint).name(on: binding.device))"
         let descriptor = socket(address.family, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw SystemError(action, .last) }
         var failure = set(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
         if failure == nil && shared { failure = set(descriptor, SOL_SOCKET, SO_REUSEPORT, 1) }
-        if failure == nil && address.family == AF_INET6 {
-            failure = set(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1)
-        }
+        if failure == nil { failure = binding.apply(to: descriptor, family: address.family) }
         if failure == nil && address.withPointer({ bind(descriptor, $0, $1) }) != 0 { failure = .last }
         if let failure {
             Descriptor.close(descriptor)

@@ -103,7 +103,7 @@ import Testing
         let service = loaded.configuration.services[0]
         #expect(loaded.configuration.services.count == 1)
         #expect(service.name == "default")
-        #expect(service.listeners.map(\.description) == ["127.0.0.1:0", "[::1]:0"])
+        #expect(service.listeners.map(\.name) == ["127.0.0.1:0", "[::1]:0"])
         #expect(service.backends.map(\.name) == ["b1", "ws", "b3"])
         #expect(service.backends.map(\.address.description) == ["10.0.0.1:80", "[2001:db8::1]:81", "10.0.0.3:80"])
         #expect(service.backends.map(\.weight) == [1, 4, 1])

@@ -38,7 +38,7 @@ import Testing
 
     private static let titles: [ConfigurationKey.Section: String] = [
         .daemon: "the daemon", .service: "a service", .behaviour: "behaviour of a service", .backend: "a backend",
-        .keepalive: "keepalive", .health: "health checks",
+        .listener: "a listener", .keepalive: "keepalive", .health: "health checks",
     ]
 
     @Test func thePageHasEveryKeyWithItsTypeRangeAndDefault() throws {
@@ -81,9 +81,10 @@ import Testing
         let words = try example(uncommented: true)
         let lines = words.split(separator: "\n").map(String.init)
         for key in ConfigurationKeys.all where ![.tables, .table(word: nil)].contains(key.kind) {
+            let table = key.section == .listener ? "listen" : key.section.rawValue
             let isThere =
-                [.keepalive, .health].contains(key.section)
-                ? lines.contains { $0.hasPrefix("\(key.section) = ") && $0.contains("\(key.name) = ") }
+                [.keepalive, .health, .listener].contains(key.section)
+                ? lines.contains { $0.hasPrefix("\(table) = ") && $0.contains("\(key.name) = ") }
                 : lines.contains { $0.hasPrefix("\(key.name) = ") }
             #expect(isThere, "\(key.name) is not in the example")
         }

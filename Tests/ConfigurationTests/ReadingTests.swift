@@ -13,8 +13,8 @@ import Testing
     @Test func theSmallestFileHasTheDocumentedDefaults() throws {
         let configuration = try read(document())
         let backend = BackendConfiguration(name: "ws1", address: try Endpoint(parsing: "10.0.0.1:80"))
-        let service = ServiceConfiguration(
-            name: "chat", listeners: [try Endpoint(parsing: "127.0.0.1:8080")], backends: [backend])
+        let listener = ListenerConfiguration(try Endpoint(parsing: "127.0.0.1:8080"))
+        let service = ServiceConfiguration(name: "chat", listeners: [listener], backends: [backend])
         #expect(configuration == DaemonConfiguration(services: [service]))
     }
 
@@ -56,6 +56,8 @@ import Testing
         (ConfigurationKeys.healthPort, "81"), (ConfigurationKeys.healthAddress, "\"192.0.2.9\""),
         (ConfigurationKeys.checkInterval, "\"4s\""), (ConfigurationKeys.fastInterval, "\"1s\""),
         (ConfigurationKeys.downInterval, "\"9s\""), (ConfigurationKeys.checkTimeout, "\"1s\""),
+        (ConfigurationKeys.device, "\"eth0\""), (ConfigurationKeys.freebind, "true"),
+        (ConfigurationKeys.v6only, "false"),
         (ConfigurationKeys.rise, "7"), (ConfigurationKeys.fall, "8"),
     ]
 
@@ -76,6 +78,8 @@ import Testing
         let line = "\(setting.key.name) = \(setting.text)"
         return switch setting.key.section {
         case .daemon: document(daemon: line)
+        case .listener:
+            document().replacing("\"127.0.0.1:8080\"", with: "{ address = \"[::]:8080\", \(line) }")
         case .service, .behaviour: document(service: line)
         case .backend: document(backend: line)
         case .keepalive: document(service: "keepalive = { \(line) }")
@@ -83,9 +87,14 @@ import Testing
         }
     }
 
+    /// The same without the setting.
+    static func plain(_ key: ConfigurationKey) -> String {
+        key.section == .listener ? document().replacing("127.0.0.1:8080", with: "[::]:8080") : document()
+    }
+
     @Test func everyKeyTakesEffectByItselfAndIsWrittenBack() throws {
         let plain = try read(document())
-        var seen: [DaemonConfiguration] = [plain]
+        var seen: [DaemonConfiguration] = [plain, try read(ReadingTests.plain(ConfigurationKeys.device))]
         for setting in ReadingTests.settings {
             let configuration = try read(ReadingTests.text(with: setting))
             #expect(!seen.contains(configuration), "\(setting.key.name) changes nothing")
@@ -96,7 +105,7 @@ import Testing
         let structural = [
             ConfigurationKeys.defaults, ConfigurationKeys.service, ConfigurationKeys.serviceName,
             ConfigurationKeys.listen, ConfigurationKeys.backend, ConfigurationKeys.backendName,
-            ConfigurationKeys.address,
+            ConfigurationKeys.address, ConfigurationKeys.listenerAddress,
         ]
         #expect(
             ConfigurationKeys.all.filter { key in
@@ -105,7 +114,6 @@ import Testing
     }
 
     @Test func theRegistrysDefaultsAreThoseThatHold() throws {
-        let plain = try read(document())
         for key in ConfigurationKeys.all {
             guard let text = key.defaultText, key.isDefaultWritable else { continue }
             let node = FlagValues.node(text, for: key)
@@ -114,7 +122,7 @@ import Testing
                 case .integer, .boolean: text
                 default: "\"\(text)\""
                 }
-            #expect(try read(ReadingTests.text(with: (key, written))) == plain, "\(key.name)")
+            #expect(try read(ReadingTests.text(with: (key, written))) == read(ReadingTests.plain(key)), "\(key.name)")
         }
     }
 
@@ -222,7 +230,7 @@ extension ConfigurationKey {
     /// False where the default is told in words that are not a value.
     fileprivate var isDefaultWritable: Bool {
         switch kind {
-        case .path, .table, .account, .text, .ipAddress, .hosts: false
+        case .path, .table, .account, .text, .ipAddress, .hosts, .interface: false
         case .check, .choice, .integer, .duration:
             // Of those of a check, the ones that hold for every type.
             section != .health && self != ConfigurationKeys.backendHealth

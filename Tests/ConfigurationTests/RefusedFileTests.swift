@@ -168,8 +168,8 @@ import Testing
         ),
         Refusal(
             document().replacing("\"127.0.0.1:8080\"", with: "[\"127.0.0.1:8080\", 80]"),
-            #"limpet.toml: service "chat": "listen" must be an address and a port (such as "0.0.0.0:80") "#,
-            "or an array of them, not an integer"
+            #"limpet.toml: service "chat": "listen" must be an address and a port (such as "0.0.0.0:80"), "#,
+            "a table with them, or an array of these, not an integer"
         ),
         // Names.
         Refusal(

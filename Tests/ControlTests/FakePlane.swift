@@ -75,11 +75,11 @@ final class FakePlane: ControlPlane, Sendable {
     func listeners() -> [ListenerRow] {
         [
             ListenerRow(
-                service: "chat", name: "chat", address: endpoint("0.0.0.0:80"), connections: 2, accepted: 40,
+                service: "chat", name: "0.0.0.0:80", address: "0.0.0.0:80", connections: 2, accepted: 40,
                 refused: 1,
                 state: .accepting, reason: nil),
             ListenerRow(
-                service: "mqtt", name: "mqtt", address: endpoint("[::]:1883"), connections: 1, accepted: 7, refused: 0,
+                service: "mqtt", name: "[::]:1883", address: "[::]:1883", connections: 1, accepted: 7, refused: 0,
                 state: .paused, reason: "no descriptor is left"),
         ]
     }
@@ -161,10 +161,10 @@ final class FakePlane: ControlPlane, Sendable {
     }
 
     func set(_ request: ListenerRequest, by caller: Caller) throws(ControlError) -> ListenersReport {
-        let addresses = request.addresses.map(\.description).joined(separator: " ")
+        let addresses = request.names.joined(separator: " ")
         with { $0.changes.append("\(request.action) \(addresses)") }
         return ListenersReport(
-            listeners: listeners().filter { request.addresses.contains($0.address) }.map { row in
+            listeners: listeners().filter { request.names.contains($0.name) }.map { row in
                 var row = row
                 row.state = request.action == .resume ? .accepting : request.action == .pause ? .paused : .refusing
                 return row
@@ -355,7 +355,7 @@ final class FakePlane: ControlPlane, Sendable {
         _ id: UInt64, service: String, backend: String, client: String, age: Double, idle: Double
     ) -> ConnectionRow {
         ConnectionRow(
-            id: ConnectionID(id), service: service, listener: endpoint("0.0.0.0:80"), backend: backend, home: backend,
+            id: ConnectionID(id), service: service, listener: "0.0.0.0:80", backend: backend, home: backend,
             client: endpoint(client), peer: endpoint(client), clientLocal: endpoint("192.0.2.1:80"),
             backendAddress: .endpoint(endpoint("127.0.0.1:9001")),
             backendLocal: id == 2 ? nil : endpoint("127.0.0.1:50000"),

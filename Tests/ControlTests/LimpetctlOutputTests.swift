@@ -106,7 +106,7 @@ extension LimpetctlTests {
                 ])
             // Of the rows that are sent, and of no others.
             #expect(daemon.plane.with { $0.kernelLooks } == 2)
-            #expect(try ctl(daemon, "--plain", "listeners").output.hasSuffix("paused\tno descriptor is left\n"))
+            #expect(try ctl(daemon, "--plain", "listeners").output.hasSuffix("paused\tno descriptor is left\t-\n"))
             #expect(try ctl(daemon, "--plain", "status").output.contains("\nlast_death\t-\n"))
         }
     }

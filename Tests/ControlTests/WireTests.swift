@@ -38,7 +38,7 @@ import Testing
             ])
         #expect(
             try fields(plane.listeners()[0]) == [
-                "service", "name", "address", "connections", "accepted", "refused", "state", "reason",
+                "service", "name", "address", "connections", "accepted", "refused", "state", "reason", "options",
             ])
         #expect(
             try fields(ControlError(.failed, "x")) == ["code", "message", "suggestion", "exit", "further"])

@@ -32,7 +32,9 @@ import Testing
 
         let backend = BackendConfiguration(name: "b", address: try Endpoint(parsing: "127.0.0.1:9"))
         let configuration = DaemonConfiguration(
-            services: [ServiceConfiguration(name: "chat", listeners: [address], backends: [backend])])
+            services: [
+                ServiceConfiguration(name: "chat", listeners: [ListenerConfiguration(address)], backends: [backend])
+            ])
         var tables = SlotTables()
         tables.services = [SlotTables.Service(name: "chat")]
         tables.backends = [SlotTables.Backend(service: "chat", name: "b", address: "127.0.0.1:9")]
@@ -77,9 +79,10 @@ import Testing
                 }
             }
             close(free)
+            let listener = ListenerConfiguration(address)
             try ListenerSet.bind(
-                [SlotAssignment.OpenedListener(slot: 0, address: address, service: 0, serviceSlot: 0)],
-                of: [ServiceConfiguration(name: "chat", listeners: [address], backends: [])], in: region)
+                [SlotAssignment.OpenedListener(slot: 0, configuration: listener, service: 0, serviceSlot: 0)],
+                of: [ServiceConfiguration(name: "chat", listeners: [listener], backends: [])], in: region)
             pthread_join(client, nil)
             let socket = try #require(connected.with { $0 })
             var entry = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)

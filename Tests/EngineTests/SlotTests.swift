@@ -16,7 +16,9 @@ import Testing
                 let rest = parts[1].split(separator: "|")
                 return ServiceConfiguration(
                     name: String(parts[0]),
-                    listeners: try rest[0].split(separator: ",").map { try Endpoint(parsing: "127.0.0.1:\($0)") },
+                    listeners: try rest[0].split(separator: ",").map {
+                        ListenerConfiguration(try Endpoint(parsing: "127.0.0.1:\($0)"))
+                    },
                     backends: try rest[1].split(separator: ",").map {
                         BackendConfiguration(name: String($0), address: try Endpoint(parsing: "10.0.0.1:80"))
                     })
@@ -126,7 +128,7 @@ import Testing
 
     @Test func aChosenPortMayBeWrittenDown() throws {
         let old = try configuration("chat@0,0|a")
-        let bound = [try Endpoint(parsing: "127.0.0.1:40001"), try Endpoint(parsing: "127.0.0.1:40002")]
+        let bound = ["127.0.0.1:40001", "127.0.0.1:40002"]
         let next = try SlotAssigner.assign(
             try configuration("chat@40002,0|a"), after: old, try start(old), limits: limits, bound: bound)
         // The first 0 stays where it was; the port asked for is the second's.
@@ -178,5 +180,32 @@ import Testing
                 try configuration("chat@83,84|a"), after: two, tables, limits: tight,
                 idle: { IdleSlots(services: [1], backends: [1], listeners: [0, 1]) })
         }
+    }
+
+    /// Sockets that cannot be changed give way to others, in another slot: so both can be open at once.
+    @Test func otherSocketsAreInAnotherSlot() throws {
+        let endpoint = try Endpoint(parsing: "[::]:80")
+        var one = try configuration("chat@80|a")
+        one.services[0].listeners = [ListenerConfiguration(endpoint)]
+        var two = one
+        two.services[0].listeners[0].isV6Only = false
+        let tables = try start(one)
+        let next = try SlotAssigner.assign(two, after: one, tables, limits: limits)
+        #expect(next.tables.listeners.map(\.use) == [.retired, .live])
+        #expect(next.tables.listeners.map(\.binding) == [nil, "v6only=false"])
+        #expect(next.opened.map(\.slot) == [1] && next.opened.map(\.former) == [0])
+        // It is the same listener all the same.
+        #expect(!next.tables.isGone(listener: 0) && next.tables.successor(of: 0) == 1)
+        // Back: its old slot.
+        let back = try SlotAssigner.assign(one, after: two, next.tables, limits: limits)
+        #expect(back.tables.listeners.map(\.use) == [.live, .retired])
+        #expect(back.opened.map(\.slot) == [0] && back.opened.map(\.former) == [1])
+        // What needs no other sockets: the same slot.
+        two = one
+        two.services[0].listeners[0].isFree = true
+        #expect(try SlotAssigner.assign(two, after: one, tables, limits: limits).opened == [])
+        // Gone is gone.
+        let gone = try SlotAssigner.assign(try configuration("chat@81|a"), after: two, next.tables, limits: limits)
+        #expect(gone.tables.isGone(listener: 0) && gone.tables.isGone(listener: 1))
     }
 }

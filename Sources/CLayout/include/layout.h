@@ -239,16 +239,23 @@ enum {
     LIMPET_ADMISSION_REFUSING = 2 /* they are reset */
 };
 
+/* Bits of limpet_listener_state.flags. */
+enum {
+    LIMPET_LISTENER_DUAL = 1 << 0 /* [::], and it takes IPv4 clients as well */
+};
+
 /* A listening address and its sockets. */
 typedef struct {
     int32_t descriptor[LIMPET_MAXIMUM_WORKERS]; /* by worker; -1: none */
     uint8_t used;     /* LIMPET_SLOT_x */
     uint8_t admission; /* LIMPET_ADMISSION_x: what an operator wants of who arrives */
     uint16_t service;
-    uint32_t reserved_half;
-    uint64_t removed_deadline; /* retired: as of a backend */
+    uint8_t flags;    /* LIMPET_LISTENER_x */
+    uint8_t reserved_bytes[3];
+    uint64_t removed_deadline; /* retired: as of a backend; UINT64_MAX: another slot has this listener now */
     limpet_address address;
-    uint64_t reserved_words[3];
+    char device[16]; /* the interface that it is bound to, with a NUL behind it; all zero: none */
+    uint64_t reserved_word;
 } limpet_listener_state;
 
 /* Start of the region. */

@@ -41,17 +41,17 @@ extension Routes {
     }
 
     /// - Parameter text: an address as `listeners` shows it, or a service, which stands for all of its own.
-    func listeners(_ text: String) throws(ControlError) -> [Endpoint] {
+    func listeners(_ text: String) throws(ControlError) -> [String] {
         let rows = plane.listeners()
         let wanted = (try? Endpoint(parsing: text))?.description ?? text
-        let found = rows.filter { $0.address.description == wanted || $0.name == text }
+        let found = rows.filter { $0.address == wanted || $0.name == text }
         let matches = found.isEmpty ? rows.filter { $0.service == text } : found
         guard !matches.isEmpty else {
             throw ControlError(
                 .noSuchObject, "\(text): no such listener, and no service of this name",
                 suggestion: suggestion(for: text, among: rows.map(\.name) + rows.map(\.service)))
         }
-        return matches.map(\.address)
+        return matches.map(\.name)
     }
 
     func planRequest(_ request: Request) throws(ControlError) -> PlanRequest {

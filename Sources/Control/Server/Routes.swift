@@ -167,12 +167,12 @@ struct Routes {
             return reply(
                 try plane.set(
                     ListenerRequest(
-                        addresses: try listeners(body.listener), action: body.refuse == true ? .refuse : .pause),
+                        names: try listeners(body.listener), action: body.refuse == true ? .refuse : .pause),
                     by: caller))
         case "resume":
             let body = try request.json(ResumeBody.self, fields: ResumeBody.CodingKeys.self)
             return reply(
-                try plane.set(ListenerRequest(addresses: try listeners(body.listener), action: .resume), by: caller))
+                try plane.set(ListenerRequest(names: try listeners(body.listener), action: .resume), by: caller))
         case "weight":
             let body = try request.json(WeightBody.self, fields: WeightBody.CodingKeys.self)
             let asked = WeightRequest(backend: try resolve(body.backend, in: body.service), weight: body.weight.number)

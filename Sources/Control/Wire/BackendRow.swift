@@ -130,9 +130,10 @@ public struct ListenerRow: Codable, Sendable, Equatable {
     }
 
     public var service: String
+    /// The address, and the network interface where it is bound to one: `0.0.0.0%eth0:80`.
     public var name: String
     /// As bound: with the port that the kernel chose where the configuration says 0.
-    public var address: Endpoint
+    public var address: String
     /// Connections that came in here and exist now.
     public var connections: Int
     public var accepted: UInt64
@@ -141,10 +142,12 @@ public struct ListenerRow: Codable, Sendable, Equatable {
     public var state: State
     /// Why it does not accept; null while it does.
     @Nullable public var reason: String?
+    /// How it is bound, where not as is usual: `device=eth0`, `freebind`, `v6only=false`.
+    public var options: [String]
 
     public init(
-        service: String, name: String, address: Endpoint, connections: Int, accepted: UInt64, refused: UInt64,
-        state: State, reason: String?
+        service: String, name: String, address: String, connections: Int, accepted: UInt64, refused: UInt64,
+        state: State, reason: String?, options: [String] = []
     ) {
         self.service = service
         self.name = name
@@ -154,6 +157,7 @@ public struct ListenerRow: Codable, Sendable, Equatable {
         self.refused = refused
         self.state = state
         self.reason = reason
+        self.options = options
     }
 }
 

@@ -13,7 +13,7 @@ public struct ConnectionRow: Codable, Sendable, Equatable {
     public var id: ConnectionID
     public var service: String
     /// The listening address that it came in by.
-    public var listener: Endpoint
+    public var listener: String
     /// The backend that serves it, or that is being connected to.
     public var backend: String
     /// The first in the client's order of preference, computed now.
@@ -94,7 +94,7 @@ public struct ConnectionRow: Codable, Sendable, Equatable {
     }
 
     public init(
-        id: ConnectionID, service: String, listener: Endpoint, backend: String, home: String, client: Endpoint,
+        id: ConnectionID, service: String, listener: String, backend: String, home: String, client: Endpoint,
         peer: Endpoint, clientLocal: Endpoint, backendAddress: BackendAddress, backendLocal: Endpoint?, state: State,
         ageSeconds: Double, idleSeconds: Double, bytesIn: UInt64, bytesOut: UInt64, worker: Int,
         awayReason: String? = nil, kernel: Kernel? = nil, position: Int = 0

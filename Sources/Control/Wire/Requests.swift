@@ -126,12 +126,12 @@ public struct ListenerRequest: Sendable, Equatable {
         case resume
     }
 
-    /// Existing listeners, by their addresses as they are bound.
-    public var addresses: [Endpoint]
+    /// Of existing listeners, as rows have them.
+    public var names: [String]
     public var action: Action
 
-    public init(addresses: [Endpoint], action: Action) {
-        self.addresses = addresses
+    public init(names: [String], action: Action) {
+        self.names = names
         self.action = action
     }
 }

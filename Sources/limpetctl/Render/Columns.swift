@@ -42,7 +42,7 @@ extension Column where Row == ConnectionRow {
         [
             Column(title: "ID") { $0.id.description },
             Column(title: "SERVICE", isWideOnly: true) { $0.service },
-            Column(title: "LISTENER", isWideOnly: true) { $0.listener.description },
+            Column(title: "LISTENER", isWideOnly: true) { $0.listener },
             Column(title: "CLIENT") { $0.client.description },
             Column(title: "PEER", isWideOnly: true) { $0.peer.description },
             Column(title: "CLIENT-LOCAL", isWideOnly: true) { $0.clientLocal.description },
@@ -91,12 +91,14 @@ extension Column where Row == ListenerRow {
     static var listeners: [Column] {
         [
             Column(title: "SERVICE", cut: .middle) { $0.service },
-            Column(title: "NAME", isWideOnly: true) { $0.name },
-            Column(title: "ADDRESS") { $0.address.description },
+            Column(title: "ADDRESS") { $0.name },
             Column(title: "STATE", text: { $0.state.rawValue }, tone: { $0.state == .accepting ? .good : .warning }),
             Column(title: "CONNS", alignment: .right) { String($0.connections) },
             Column(title: "ACCEPTED", alignment: .right) { String($0.accepted) },
             Column(title: "REFUSED", alignment: .right) { String($0.refused) },
+            Column(title: "OPTIONS", isWideOnly: true) {
+                $0.options.isEmpty ? "-" : $0.options.joined(separator: ",")
+            },
             Column(title: "REASON", cut: .end) { $0.reason ?? "-" },
         ]
     }

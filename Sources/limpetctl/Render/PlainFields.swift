@@ -22,7 +22,7 @@ extension BackendRow: PlainRow {
 extension ConnectionRow: PlainRow {
     var plainFields: [String] {
         [
-            id.description, service, listener.description, backend, home, client.description, peer.description,
+            id.description, service, listener, backend, home, client.description, peer.description,
             clientLocal.description, backendAddress.description, backendLocal?.description ?? "", state.rawValue,
             Units.seconds(ageSeconds), Units.seconds(idleSeconds), String(bytesIn), String(bytesOut), String(worker),
             awayReason ?? "",
@@ -42,8 +42,8 @@ extension ConnectionRow: PlainRow {
 extension ListenerRow: PlainRow {
     var plainFields: [String] {
         [
-            service, name, address.description, String(connections), String(accepted), String(refused),
-            state.rawValue, reason ?? "",
+            service, name, address, String(connections), String(accepted), String(refused), state.rawValue,
+            reason ?? "", options.joined(separator: ","),
         ]
     }
 }

@@ -46,7 +46,7 @@ extension Output {
         switch form {
         case .json: try json(reply)
         case .plain: for row in reply.body.listeners { plain(row.plainFields) }
-        case .table: for row in reply.body.listeners { line("\(row.service) \(row.address): \(row.state.rawValue)") }
+        case .table: for row in reply.body.listeners { line("\(row.service) \(row.name): \(row.state.rawValue)") }
         }
     }
 }

@@ -108,6 +108,7 @@ struct ListenerRow: Decodable, Sendable {
     var state: String
     /// Why it is paused; null while it accepts.
     var reason: String?
+    var options: [String]
 }
 
 struct ConnectionsDocument: Decodable {

@@ -6,6 +6,7 @@ final class Reloadable {
     /// A service as the file has it.
     struct Service {
         var name = "chat"
+        /// Addresses, or inline tables.
         var listen: [String] = []
         var settings: [String] = []
         var backends: [Backend] = []
@@ -17,7 +18,7 @@ final class Reloadable {
         }
 
         var text: String {
-            let addresses = listen.map { "\"\($0)\"" }.joined(separator: ", ")
+            let addresses = listen.map { $0.hasPrefix("{") ? $0 : "\"\($0)\"" }.joined(separator: ", ")
             // Most tests have servers that would count checks as clients, or none.
             let health = settings.contains { $0.hasPrefix("health = ") } ? [] : ["health = \"off\""]
             let head = ["[[service]]", "name = \"\(name)\"", "listen = [\(addresses)]"] + health + settings

@@ -1,0 +1,18 @@
+/// The keys of an inline table of `listen`.
+extension ConfigurationKeys {
+    public static let listenerAddress = listener(
+        "address", .endpoint, nil, "Where clients arrive.")
+    public static let device = listener(
+        "device", .interface, "none", "The network interface by which clients come.")
+    public static let freebind = listener(
+        "freebind", .boolean, "false", "Whether it is bound also where this machine does not have the address yet.")
+    public static let v6only = listener(
+        "v6only", .boolean, "true", "Of [::] alone: whether it takes IPv6 clients alone, or IPv4 clients as well.")
+
+    private static func listener(
+        _ name: String, _ kind: ConfigurationKey.Kind, _ defaultText: String?, _ summary: String
+    ) -> ConfigurationKey {
+        ConfigurationKey(
+            name: name, section: .listener, kind: kind, defaultText: defaultText, hasFlag: false, summary: summary)
+    }
+}

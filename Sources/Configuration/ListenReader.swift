@@ -1,0 +1,118 @@
+import Addressing
+import Backends
+
+/// Reads `listen` and `--listen`.
+struct ListenReader {
+    let reader: TableReader
+
+    init(_ reader: TableReader) {
+        self.reader = reader
+    }
+
+    /// Those of a file: a text, a table, or an array of these.
+    func read() -> [ListenerConfiguration] {
+        let nodes: [TOMLNode] =
+            switch reader.nodes[ConfigurationKeys.listen.name] {
+            case .array(let nodes): nodes
+            case let node?: [node]
+            case nil: []
+            }
+        if nodes.isEmpty {
+            reader.findings.report(reader.place, "no listeners: add listen = \"0.0.0.0:80\" or the like")
+        }
+        return nodes.enumerated().flatMap { index, node in
+            guard case .table(let table) = node else { return self.read(text: node) }
+            // It is called by its address, once that is known to be a text.
+            var call = "listen \(index + 1)"
+            if case .string(let text) = table[ConfigurationKeys.listenerAddress.name] {
+                call = "listen \(quoted(text))"
+            }
+            let inner = TableReader(
+                nodes: table, place: reader.place + [call], form: reader.form, findings: reader.findings)
+            inner.refuseUnknown(in: [.listener])
+            return ListenReader(inner).readTable()
+        }
+    }
+
+    /// Those of the command line.
+    func read(_ texts: [String]) -> [ListenerConfiguration] {
+        if texts.isEmpty { reader.findings.report(reader.place, "no listeners: add --listen ADDR:PORT") }
+        return texts.flatMap { text in
+            let specification = ListenSpecification(text)
+            guard specification.hasOptions else { return self.read(text: .string(text)) }
+            let place = ["--listen \(quoted(text))"]
+            for (problem, suggestion) in specification.problems {
+                reader.findings.report(place, problem, suggestion: suggestion)
+            }
+            let inner = TableReader(
+                nodes: specification.nodes, place: place, form: .specification, findings: reader.findings)
+            return ListenReader(inner).readTable()
+        }
+    }
+
+    private func read(text node: TOMLNode) -> [ListenerConfiguration] {
+        reader.endpoint(ConfigurationKeys.listen, node).map { [ListenerConfiguration($0)] } ?? []
+    }
+
+    /// One with options.
+    private func readTable() -> [ListenerConfiguration] {
+        guard let node = reader.nodes[ConfigurationKeys.listenerAddress.name] else {
+            reader.findings.report(reader.place, "\(reader.label(ConfigurationKeys.listenerAddress)) is missing")
+            return []
+        }
+        guard let endpoint = reader.endpoint(ConfigurationKeys.listenerAddress, node) else { return [] }
+        var listener = ListenerConfiguration(endpoint)
+        reader.read(ConfigurationKeys.device, into: &listener.device)
+        reader.read(ConfigurationKeys.freebind, into: &listener.isFree)
+        reader.read(ConfigurationKeys.v6only, into: &listener.isV6Only)
+        if reader.nodes[ConfigurationKeys.v6only.name] != nil { checkV6Only(&listener, endpoint.address) }
+        return [listener]
+    }
+
+    /// Any other address is of one family, and so are its clients.
+    private func checkV6Only(_ listener: inout ListenerConfiguration, _ address: IPAddress) {
+        let isWrong = address.family == .v4 || !listener.isV6Only && !address.isUnspecified
+        guard isWrong else { return }
+        listener.isV6Only = true
+        reader.findings.report(
+            reader.place,
+            "\(reader.label(ConfigurationKeys.v6only)) is for [::] alone: every other address takes clients of its own "
+                + "family and no others")
+    }
+}
+
+/// The text of a `--listen`, `ADDR:PORT[,device=NAME][,freebind][,v6only=false]`, taken apart into the table that a file
+/// would hold. The values are checked where those of a file are.
+struct ListenSpecification {
+    private(set) var nodes: [String: TOMLNode] = [:]
+    /// What is wrong with the form, and what was probably meant.
+    private(set) var problems: [(problem: String, suggestion: String?)] = []
+    /// Whether there is more to it than an address.
+    let hasOptions: Bool
+
+    init(_ text: String) {
+        let parts = text.split(separator: ",", omittingEmptySubsequences: false)
+        hasOptions = parts.count > 1
+        nodes[ConfigurationKeys.listenerAddress.name] = .string(String(parts[0]))
+        for part in parts.dropFirst() { add(part) }
+    }
+
+    private mutating func add(_ option: Substring) {
+        let pair = option.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        let name = String(pair[0])
+        let options = ConfigurationKeys.keys(in: .listener).filter { $0 != ConfigurationKeys.listenerAddress }
+        guard let key = options.first(where: { $0.name == name }) else {
+            problems.append(("unknown key \(quoted(name))", suggestion(for: name, among: options.map(\.name))))
+            return
+        }
+        guard nodes[name] == nil else {
+            problems.append(("\"\(name)\" is given twice", nil))
+            return
+        }
+        switch (key.kind, pair.count) {
+        case (_, 2): nodes[name] = FlagValues.node(String(pair[1]), for: key)
+        case (.boolean, _): nodes[name] = .boolean(true)
+        default: problems.append(("\"\(name)\" needs a value: \(name)=NAME", nil))
+        }
+    }
+}

@@ -1,0 +1,88 @@
+public import Addressing
+
+/// One place where clients arrive, and how its sockets are made.
+public struct ListenerConfiguration: Sendable, Hashable {
+    /// Listeners that one daemon takes, over all services.
+    public static let most = 1024
+
+    public var address: ListenerAddress
+    /// The network interface by which its clients come (SO_BINDTODEVICE), 1 to 15 characters; nil: any.
+    public var device: String?
+    /// Whether it may be bound before this machine has the address (IP_FREEBIND).
+    public var isFree = false
+    /// Of `[::]`: whether it takes IPv6 clients alone. Of every other address nothing else can be.
+    public var isV6Only = true
+
+    public init(_ address: ListenerAddress) {
+        self.address = address
+    }
+
+    public init(_ endpoint: Endpoint) {
+        address = .endpoint(endpoint)
+    }
+
+    /// What tells it from the other listeners, and what it is called: its address and, where it has one, its device.
+    public var name: String { address.name(on: device) }
+
+    /// What its sockets were made with and cannot change, as a text; another text: other sockets.
+    public var binding: String { isV6Only ? "" : "v6only=false" }
+
+    /// Whether two listeners would ask for the same connections, so that one keeps the other from being bound: the same port
+    /// of the same address, or of one address and all of them. Port 0 is nobody's, and two devices do not meet.
+    ///
+    /// SO_REUSEPORT would let both in, which is why the daemon's probe binds without it; then, as tried on Linux 6.x, a port
+    /// of `0.0.0.0` and the same port of any IPv4 address collide in either order, and the same in IPv6. The families meet
+    /// only where `[::]` takes IPv4 clients, too.
+    public func collides(with other: ListenerConfiguration) -> Bool {
+        if let device, let theirs = other.device, device != theirs { return false }
+        guard let own = address.endpoint, let theirs = other.address.endpoint else { return address == other.address }
+        if own.collides(with: theirs) { return true }
+        guard own.port == theirs.port, own.port != 0 else { return false }
+        return !isV6Only && theirs.address.family == .v4 || !other.isV6Only && own.address.family == .v4
+    }
+
+    /// Whether a connection to `target` would arrive here, as far as that can be seen from the configuration.
+    func isReached(by target: Endpoint) -> Bool {
+        guard let own = address.endpoint, target.port == own.port, target.port != 0 else { return false }
+        return target.address == own.address
+            || (own.address.isUnspecified && target.address.isLoopback
+                && (own.address.family == target.address.family || !isV6Only))
+    }
+}
+
+extension Endpoint {
+    /// The same of two addresses alone: see ``ListenerConfiguration/collides(with:)``.
+    public func collides(with other: Endpoint) -> Bool {
+        guard port == other.port, port != 0, address.family == other.address.family else { return false }
+        return address == other.address || address.isUnspecified || other.address.isUnspecified
+    }
+}
+
+extension ListenerConfiguration {
+    /// Everything that it is, in the order of the registry; what is as it is by default stays out.
+    var settings: [Setting] {
+        var settings = [Setting(ConfigurationKeys.listenerAddress, address.description)]
+        if let device { settings.append(Setting(ConfigurationKeys.device, device)) }
+        if isFree { settings.append(Setting(ConfigurationKeys.freebind, raw: "\(isFree)")) }
+        if !isV6Only { settings.append(Setting(ConfigurationKeys.v6only, raw: "\(isV6Only)")) }
+        return settings
+    }
+
+    /// As `listen` takes it: a string where the address is all there is to say, else an inline table.
+    var text: String {
+        let settings = settings
+        guard settings.count > 1 else { return TOMLText.quote(address.description) }
+        let fields = settings.map { "\($0.key.name) = \($0.isText ? TOMLText.quote($0.value) : $0.value)" }
+        return "{ \(fields.joined(separator: ", ")) }"
+    }
+
+    /// All but the address, as `--listen` takes it: `device=eth0`, `freebind`.
+    public var options: [String] {
+        settings.dropFirst().map { setting in
+            setting.value == "true" ? setting.key.name : "\(setting.key.name)=\(setting.value)"
+        }
+    }
+
+    /// As `--listen` takes it: `0.0.0.0:80,device=eth0`.
+    var specification: String { ([address.description] + options).joined(separator: ",") }
+}
