@@ -45,6 +45,8 @@ public struct ConfigurationKey: Sendable, Equatable {
         case check
         /// A name of the system's user or group database.
         case account
+        /// `ADDRESS:PORT`.
+        case endpoint
         /// Where a backend is: `ADDRESS:PORT` or `unix:PATH`.
         case backendAddress
         /// The same, or a word in its place.
@@ -99,6 +101,7 @@ public struct ConfigurationKey: Sendable, Equatable {
         case .check: "\"tcp\", \"http:PATH\", \"off\" or a table"
         case .account: "a name of 1 to 32 characters, without spaces, colons and slashes"
         case .endpointOr(let word): "an address and a port (such as \"127.0.0.1:9464\")" + or(word)
+        case .endpoint: "an address and a port (such as \"192.0.2.1:80\")"
         case .backendAddress:
             "an address and a port (such as \"192.0.2.1:80\") or a Unix socket (\"unix:/run/app.sock\")"
         case .hosts: "an array of host names (such as \"status.example.org\")"

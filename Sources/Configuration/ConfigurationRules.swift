@@ -78,7 +78,7 @@ struct ConfigurationRules {
             findings.report(
                 place(servicePlace, backend, index),
                 "\(backend.address) has neither an address nor a port of its own: its check has \"\(given)\" and needs "
-                    + "\"\(missing)\" as well, or a check of the backend's own")
+                    + "\"\(missing)\" as well")
         }
         for (index, backend) in backends.enumerated() {
             for listener in service.listeners

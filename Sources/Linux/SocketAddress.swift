@@ -64,7 +64,9 @@ public struct SocketAddress: Sendable {
     public func withUnixName<Result>(_ body: (UnsafeRawBufferPointer, _ isAbstract: Bool) -> Result) -> Result {
         withUnsafeBytes(of: storage) { bytes in
             let offset = MemoryLayout<sockaddr_un>.offset(of: \.sun_path)!
-            guard isUnix, Int(length) > offset else { return body(UnsafeRawBufferPointer(rebasing: bytes[0..<0]), false) }
+            guard isUnix, Int(length) > offset else {
+                return body(UnsafeRawBufferPointer(rebasing: bytes[0..<0]), false)
+            }
             if bytes[offset] == 0 {
                 return body(UnsafeRawBufferPointer(rebasing: bytes[(offset + 1)..<Int(length)]), true)
             }

@@ -76,6 +76,12 @@ public enum StreamSocket {
         return address.withMutablePointer({ getsockname(descriptor, $0, $1) }) == 0 ? address.endpoint : nil
     }
 
+    /// The same for a socket of any family.
+    public static func localAddress(_ descriptor: Int32) -> SocketAddress? {
+        var address = SocketAddress()
+        return address.withMutablePointer({ getsockname(descriptor, $0, $1) }) == 0 ? address : nil
+    }
+
     /// The address of the peer, left in `peer`. False: there is none any more.
     public static func peer(of descriptor: Int32, _ peer: inout SocketAddress) -> Bool {
         peer.length = socklen_t(MemoryLayout<sockaddr_storage>.size)

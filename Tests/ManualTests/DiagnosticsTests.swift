@@ -65,6 +65,9 @@ struct DiagnosticsTests {
         service + "health = { path = \"/\" }\n" + backend,
         service + "health = { type = \"expect\", expect-regex = \"a(\" }\n" + backend,
         service + "health = { type = \"http\", path = \"/\", expect-status = \"20\" }\n" + backend,
+        service + backend.replacingOccurrences(of: "127.0.0.1:81", with: "unix:run/app.sock"),
+        service + "health = { port = 1 }\n"
+            + backend.replacingOccurrences(of: "127.0.0.1:81", with: "unix:/run/app.sock"),
         service + "health = { fast-interval = \"3s\" }\n" + backend,
     ]
 
