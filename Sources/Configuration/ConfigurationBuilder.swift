@@ -153,6 +153,7 @@ struct ConfigurationBuilder {
         reader.read(ConfigurationKeys.receiveBuffer, into: &service.receiveBuffer)
         reader.read(ConfigurationKeys.sendBuffer, into: &service.sendBuffer)
         readKeepalive(reader, into: &service.keepalive)
+        reader.readProxy(into: &service)
     }
 
     private func readKeepalive(_ reader: TableReader, into keepalive: inout Keepalive?) {

@@ -51,6 +51,10 @@ public struct ConfigurationKey: Sendable, Equatable {
         case backendAddress
         /// The same, or a word in its place.
         case endpointOr(word: String)
+        /// An array of networks.
+        case networks
+        /// An array of words among these.
+        case choices([String])
         /// Names of hosts, as a browser asks by them: an array of texts.
         case hosts
         /// Where clients arrive: a text, an inline table, or an array of these.
@@ -104,6 +108,9 @@ public struct ConfigurationKey: Sendable, Equatable {
         case .endpoint: "an address and a port (such as \"192.0.2.1:80\")"
         case .backendAddress:
             "an address and a port (such as \"192.0.2.1:80\") or a Unix socket (\"unix:/run/app.sock\")"
+        case .networks: "an array of networks (such as \"192.0.2.0/24\")"
+        case .choices(let words):
+            "an array of any of " + words.map { "\"\($0)\"" }.joined(separator: ", ")
         case .hosts: "an array of host names (such as \"status.example.org\")"
         case .listeners: "an address and a port (such as \"0.0.0.0:80\"), a table with them, or an array of these"
         case .interface: "a name of 1 to 15 characters, without spaces, colons, slashes and %"

@@ -234,6 +234,7 @@ public enum ConfigurationKeys {
         serviceMaxConnections, maxConnectionsPerClient, acceptRatePerClient, maxConnecting, maxLoadFactor,
         idleTimeout, halfCloseTimeout, userTimeout,
         keepalive, sendProxy, health, healthInterval, receiveBuffer, sendBuffer,
+        acceptProxy, acceptProxyTimeout, sendProxyFields,
         backendName, address, weight, backendMaxConnections, backendHealth, backup,
         healthType, healthMethod, healthPath, healthHost, healthStatus, healthBody, healthSend, healthExpect,
         healthRegex,

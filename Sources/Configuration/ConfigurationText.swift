@@ -81,7 +81,7 @@ extension ServiceConfiguration {
             Setting(ConfigurationKeys.healthInterval, DurationText.render(health.interval)),
             Setting(ConfigurationKeys.receiveBuffer, receiveBuffer.map(SizeText.render) ?? "auto"),
             Setting(ConfigurationKeys.sendBuffer, sendBuffer.map(SizeText.render) ?? "auto"),
-        ]
+        ] + proxySettings
     }
 
     fileprivate func write(to text: inout TOMLText) {

@@ -119,6 +119,11 @@ public struct ServiceConfiguration: Sendable, Equatable {
     public var keepalive: Keepalive? = Keepalive()
     /// The PROXY header that backends get; nil: none.
     public var sendProxy: ProxyVersion?
+    /// What it says beside the addresses, each once; only in version 2.
+    public var sendProxyFields: [ProxyField] = []
+    /// Networks whose connections have to begin with a PROXY header, and the time in which it has to come.
+    public var acceptProxy: [Prefix] = []
+    public var acceptProxyTimeout: Duration = .seconds(3)
     /// How its backends are checked, where they do not say otherwise.
     public var health = HealthCheck()
     /// SO_RCVBUF and SO_SNDBUF of both sides in bytes; nil: the kernel tunes by itself.

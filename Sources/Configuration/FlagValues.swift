@@ -47,6 +47,8 @@ public struct FlagValues: Sendable, Equatable, Codable {
     static func node(_ text: String, for key: ConfigurationKey) -> TOMLNode {
         switch key.kind {
         case .integer, .size: wholeNumber(text[...]).map { .integer($0) } ?? .string(text)
+        case .networks, .choices:
+            .array(text.split(separator: ",", omittingEmptySubsequences: false).map { .string(String($0)) })
         case .boolean: ["true": .boolean(true), "false": .boolean(false)][text] ?? .string(text)
         default: .string(text)
         }

@@ -51,7 +51,25 @@ struct ListenReader {
     }
 
     private func read(text node: TOMLNode) -> [ListenerConfiguration] {
-        reader.endpoint(ConfigurationKeys.listen, node).map { [ListenerConfiguration($0)] } ?? []
+        address(ConfigurationKeys.listen, node).map { [ListenerConfiguration($0)] } ?? []
+    }
+
+    private func address(_ key: ConfigurationKey, _ node: TOMLNode) -> ListenerAddress? {
+        guard case .string(let text) = node, text.hasPrefix(ListenerAddress.inheritedPrefix) else {
+            return reader.endpoint(key, node).map { .endpoint($0) }
+        }
+        let name = text.dropFirst(ListenerAddress.inheritedPrefix.count)
+        // What systemd.socket(5) allows, less what would not stand in a line of ours.
+        guard (1...255).contains(name.utf8.count), name.utf8.allSatisfy({ (0x21...0x7e).contains($0) }),
+            !name.contains(where: { ":,\"".contains($0) })
+        else {
+            reader.findings.report(
+                reader.placeOfValue(key),
+                "\(quoted(text)): the name of a socket that is passed has 1 to 255 characters, without spaces, colons, "
+                    + "commas and quotes")
+            return nil
+        }
+        return .inherited(String(name))
     }
 
     /// One with options.
@@ -60,17 +78,28 @@ struct ListenReader {
             reader.findings.report(reader.place, "\(reader.label(ConfigurationKeys.listenerAddress)) is missing")
             return []
         }
-        guard let endpoint = reader.endpoint(ConfigurationKeys.listenerAddress, node) else { return [] }
-        var listener = ListenerConfiguration(endpoint)
+        guard let address = address(ConfigurationKeys.listenerAddress, node) else { return [] }
+        var listener = ListenerConfiguration(address)
+        if case .inherited = address { return checkInherited() ? [listener] : [] }
         reader.read(ConfigurationKeys.device, into: &listener.device)
         reader.read(ConfigurationKeys.freebind, into: &listener.isFree)
         reader.read(ConfigurationKeys.v6only, into: &listener.isV6Only)
-        if reader.nodes[ConfigurationKeys.v6only.name] != nil { checkV6Only(&listener, endpoint.address) }
+        if reader.nodes[ConfigurationKeys.v6only.name] != nil { checkV6Only(&listener) }
         return [listener]
     }
 
+    /// How it is bound is settled by whoever has bound it.
+    private func checkInherited() -> Bool {
+        let keys = [ConfigurationKeys.device, ConfigurationKeys.freebind, ConfigurationKeys.v6only]
+        guard let key = keys.first(where: { reader.nodes[$0.name] != nil }) else { return true }
+        reader.findings.report(
+            reader.place, "\(reader.label(key)) has no place here: whoever passes the socket has bound it")
+        return false
+    }
+
     /// Any other address is of one family, and so are its clients.
-    private func checkV6Only(_ listener: inout ListenerConfiguration, _ address: IPAddress) {
+    private func checkV6Only(_ listener: inout ListenerConfiguration) {
+        guard let address = listener.address.endpoint?.address else { return }
         let isWrong = address.family == .v4 || !listener.isV6Only && !address.isUnspecified
         guard isWrong else { return }
         listener.isV6Only = true

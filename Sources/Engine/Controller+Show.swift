@@ -127,8 +127,14 @@ extension Controller {
                 address: listener.address.description, connections: Int(clamping: totals.open),
                 accepted: totals.accepted, refused: totals.refused,
                 state: reason == nil ? .accepting : isAccepting && admission == .refusing ? .refusing : .paused,
-                reason: reason, options: topology.configuration(ofListener: listener.slot)?.options ?? [])
+                reason: reason, options: options(ofListener: listener.slot))
         }
+    }
+
+    private func options(ofListener slot: Int) -> [String] {
+        guard let configuration = topology.configuration(ofListener: slot) else { return [] }
+        if case .inherited = configuration.address { return [configuration.name] }
+        return configuration.options + (region.isInherited(listener: slot) ? ["inherited"] : [])
     }
 
     /// Slots of a live listener: its own, and those that it had before with other sockets.
@@ -162,23 +168,29 @@ extension Controller {
 
     func connections() -> any ConnectionCursor { TableCursor(self) }
 
-    /// nil for a connection that has no backend yet: it will have one before the next look.
+    /// nil for one that this configuration does not know.
     func row(_ snapshot: ConnectionSnapshot, now: UInt64) -> ConnectionRow? {
         let record = snapshot.record
-        guard Int(record.backend) < topology.backends.count, Int(record.service) < topology.services.count,
-            let client = snapshot.client, let peer = snapshot.peer,
-            let backendAddress = snapshot.backendAddress, let listener = region.listenerName(Int(record.listener)),
+        // Without one it waits for its PROXY header, or for a connect that it may start.
+        let hasBackend = record.backend != .max
+        guard !hasBackend || Int(record.backend) < topology.backends.count,
+            Int(record.service) < topology.services.count, let client = snapshot.client, let peer = snapshot.peer,
+            let listener = region.listenerName(Int(record.listener)),
             let local = snapshot.clientLocal ?? region.listenerAddress(Int(record.listener))?.endpoint
         else { return nil }
         let service = topology.services[Int(record.service)]
         // Not the record's own key: that may be of the hash before a reload.
         let key = service.keyer.key(for: client.address, port: client.port)
-        let home = service.rendezvous.first(of: key).map { service.configuration.backends[$0].name }
+        // As long as it is not known who the client is, nor is its home.
+        let home =
+            hasBackend || record.home != .max
+            ? service.rendezvous.first(of: key).map { service.configuration.backends[$0].name } : nil
         return ConnectionRow(
             id: ConnectionID(snapshot.id), service: service.configuration.name, listener: listener,
-            backend: topology.backends[Int(record.backend)].configuration.name, home: home ?? "-", client: client,
-            peer: peer, clientLocal: local, backendAddress: backendAddress,
-            backendLocal: snapshot.backendLocal, state: wire(record.state),
+            backend: hasBackend ? topology.backends[Int(record.backend)].configuration.name : "-",
+            home: home ?? "-", client: client, peer: peer, clientLocal: local,
+            backendAddress: hasBackend ? snapshot.backendAddress : nil, backendLocal: snapshot.backendLocal,
+            state: wire(record.state),
             ageSeconds: seconds(since: record.opened, now), idleSeconds: seconds(since: record.active, now),
             bytesIn: snapshot.bytesIn, bytesOut: snapshot.bytesOut, worker: snapshot.worker,
             awayReason: record.away_reason == 0 ? nil : AwayReason(rawValue: record.away_reason)?.word,

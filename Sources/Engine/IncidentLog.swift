@@ -91,6 +91,17 @@ final class IncidentLog: @unchecked Sendable {
                 }
             log.warning("a client was reset: \(reached)", metadata: metadata)
         case .resetAtOnce: break
+        case .proxyHeader(let flaw):
+            metadata["service"] = "\(topology.services[slot].configuration.name)"
+            metadata["peer"] = incident.peer.map { "\($0)" }
+            log.warning(
+                "a trusted proxy was reset: it has to begin with a PROXY header, and \(flaw.text)", metadata: metadata)
+        case .proxyUntrusted:
+            metadata["service"] = "\(topology.services[slot].configuration.name)"
+            metadata["peer"] = incident.peer.map { "\($0)" }
+            log.warning(
+                "a client was reset: it began with a PROXY header, and accept-proxy does not name its address",
+                metadata: metadata)
         case .quarantined:
             metadata["service"] = "\(topology.services[slot].configuration.name)"
             metadata["connection"] = "\(ConnectionID(incident.connection))"
@@ -126,7 +137,7 @@ final class IncidentLog: @unchecked Sendable {
         case .clientLimit: (event.new, event.cause) = ("max-connections-per-client", "a client was reset")
         case .clientRate: (event.new, event.cause) = ("accept-rate-per-client", "a client was reset")
         case .exhausted: (event.new, event.cause) = ("backends", "no backend could take a client: it was reset")
-        case .connect, .resetAtOnce, .quarantined, .unrecoverable: return
+        case .connect, .resetAtOnce, .quarantined, .unrecoverable, .proxyHeader, .proxyUntrusted: return
         }
         switch incident.kind {
         case .serviceLimit, .clientLimit, .clientRate, .exhausted:

@@ -202,7 +202,9 @@ struct DaemonPreparation {
         region.continuity.pointee.lock = state.lock.descriptor
         region.continuity.pointee.executable = Executable.openOwn() ?? -1
         let slots = try SlotAssigner.assign(configuration, after: nil, SlotTables(), limits: SlotLimits(region))
-        try ListenerSet.bind(slots.opened, of: configuration.services, in: region)
+        var inherited = try InheritedSockets.claim()
+        try ListenerSet.bind(slots.opened, of: configuration.services, in: region, inherited: &inherited)
+        try inherited.checkAllTaken()
         if let metrics = configuration.metrics { region.continuity.pointee.metrics = try WebListener.bind(metrics) }
         let socket: ControlSocket
         do throws(ControlSocketError) {

@@ -119,7 +119,10 @@ struct ReloadPreparation: Sendable {
         _ assignment: SlotAssignment, _ new: DaemonConfiguration, besides own: [ListenerConfiguration]
     ) throws(StartError) -> [ListenerSet.Bound] {
         guard isDryRun else {
-            return try ListenerSet.bind(assignment.opened, of: new.services, in: region, besides: own)
+            // What was passed at the start has been taken then.
+            var none = InheritedSockets()
+            return try ListenerSet.bind(
+                assignment.opened, of: new.services, in: region, besides: own, inherited: &none)
         }
         try ListenerSet.checkBinding(assignment.opened, besides: own)
         return []

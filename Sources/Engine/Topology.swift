@@ -133,7 +133,9 @@ struct Topology: Sendable {
                     halfCloseTimeout: service.configuration.halfCloseTimeout?.nanoseconds ?? 0,
                     connectAttempts: service.configuration.connectAttempts,
                     whenAllDown: service.configuration.whenAllDown, limits: ServiceLimits(service.configuration),
-                    sendProxy: service.configuration.sendProxy?.header)
+                    sendProxy: service.configuration.sendProxy?.header,
+                    proxyAdditions: ProxyAdditions(service.configuration),
+                    acceptProxy: AcceptedProxies(service.configuration))
             })
     }
 
@@ -207,6 +209,26 @@ extension ServiceLimits {
             connections: UInt64(service.maxConnections ?? 0), perClient: UInt32(service.maxConnectionsPerClient ?? 0),
             ratePerClient: UInt32(service.acceptRatePerClient ?? 0), connecting: service.maxConnecting,
             loadFactor: service.maxLoadFactor ?? 0)
+    }
+}
+
+extension ProxyAdditions {
+    init(_ service: ServiceConfiguration) {
+        self.init()
+        for field in service.sendProxyFields {
+            switch field {
+            case .uniqueID: insert(.uniqueID)
+            case .checksum: insert(.checksum)
+            case .received: insert(.received)
+            }
+        }
+    }
+}
+
+extension AcceptedProxies {
+    init?(_ service: ServiceConfiguration) {
+        if service.acceptProxy.isEmpty { return nil }
+        self.init(networks: service.acceptProxy, timeout: service.acceptProxyTimeout.nanoseconds)
     }
 }
 

@@ -9,12 +9,15 @@ import Stickiness
 extension Worker {
     /// Connections to take from one listener before others have their turn.
     static let acceptsPerTurn = 64
+    /// The same where all workers accept from one socket: the others are to have their share.
+    static let sharedAcceptsPerTurn = 8
     /// How long accepting rests when there are no descriptors, in ns.
     private static let descriptorPause: UInt64 = 100_000_000
 
     /// A listening socket has somebody waiting.
     mutating func listenerReady(_ slot: UInt16) {
         guard let listener = listeners.first(where: { $0.listener == slot }) else { return }
+        defer { if listener.isShared { _ = watch(listener) } }
         switch region.admission(of: Int(slot)) {
         case .open: _ = acceptBatch(listener)
         case .refusing: _ = refuseBatch(listener)
@@ -26,7 +29,7 @@ extension Worker {
     /// Takes in who waits at a listening socket. True: perhaps there are more.
     mutating func acceptBatch(_ listener: WorkerListener) -> Bool {
         guard listening == .yes else { return false }
-        for _ in 0..<Worker.acceptsPerTurn {
+        for _ in 0..<Worker.acceptsPerTurn(listener) {
             guard limpet_take(&region.header.pointee.open, limpet_load64(&region.header.pointee.limit)) else {
                 pauseAtLimit()
                 return false
@@ -77,21 +80,15 @@ extension Worker {
             return
         }
         let clean = Endpoint(address: peer.address.unmapped, port: peer.port)
-        if let limit = enter(listener.service, clean.address) {
-            incidents.add(Incident(kind: limit, slot: listener.service, errno: .wouldBlock))
-            let reason: EndReason =
-                switch limit {
-                case .clientLimit: .clientLimit
-                case .clientRate: .clientRate
-                default: .serviceLimit
-                }
+        let opening = opening(of: listener.service, clean.address)
+        if let reason = enter(listener, opening == .header ? nil : clean.address) {
             turnAway(descriptor, listener, clean, reason)
             releasePlace()
             return
         }
         guard let slot = free.take() else {
             // Cannot be: a slice covers the whole limit.
-            leave(listener.service, clean.address)
+            leave(listener.service, opening == .header ? nil : clean.address)
             turnAway(descriptor, listener, clean, .local)
             releasePlace()
             return
@@ -118,37 +115,72 @@ extension Worker {
         record.pointee.peer.set(clean)
         record.pointee.client_local.set(local)
         record.pointee.flags = absentFlag(0)
+        if opening != .anything { expect(slot, opening) }
         inject(LIMPET_AT_RECORD_WRITTEN)
         limpet_order()
         record.pointee.descriptor.0 = descriptor
         inject(LIMPET_AT_CLIENT_NAMED)
         limpet_publish8(&record.pointee.state, UInt8(LIMPET_CONNECTING))
         limpet_order()
-        findHome(record)
+        if opening != .header { findHome(record) }
         limpet_write_end(&record.pointee.sequence)
         inject(LIMPET_AT_ADMITTED)
 
         limpet_bump64(&own.pointee.open, 1)
         limpet_bump64(&counters.pointee.accepted, 1)
         limpet_bump64(&counters.pointee.open, 1)
-        dialFirst(slot)
+        if opening == .header { awaitHeader(slot) } else { dialFirst(slot) }
+    }
+
+    /// Says in a record that is being written what its client is to begin with.
+    private func expect(_ slot: Int, _ opening: Opening) {
+        let record = records + slot
+        set(limpet_direction_of(record, Int32(LIMPET_IN)), LIMPET_DIRECTION_HELD)
+        guard opening == .header else { return }
+        proxy(slot).pointee = limpet_proxy()
+        record.pointee.deadline = headerDeadline(record.pointee.service)
+        record.pointee.flags |= UInt8(LIMPET_PROXIED)
     }
 
     /// Takes a place under the limits of a service and of its client.
-    /// - Returns: the limit that is reached; nil: the place is taken, and ``leave(_:_:)`` gives it back.
-    private func enter(_ service: UInt16, _ client: IPAddress) -> Incident.Kind? {
-        let limits = table.services[Int(service)].limits
-        guard tally.enter(service: service, limit: limits.connections) else { return .serviceLimit }
-        if limits.client.areOff { return nil }
-        let refusal = tally.clients.enter(client, service: service, limits: limits.client, now: now)
-        guard let refusal else { return nil }
-        tally.leave(service: service)
-        return refusal == .tooMany ? .clientLimit : .clientRate
+    /// - Parameter client: nil: who it is will be known later.
+    /// - Returns: why it must not come in; nil: the place is taken, and ``leave(_:_:)`` gives it back.
+    private func enter(_ listener: WorkerListener, _ client: IPAddress?) -> EndReason? {
+        guard tally.enter(service: listener.service, limit: table.services[Int(listener.service)].limits.connections)
+        else {
+            incidents.add(Incident(kind: .serviceLimit, slot: listener.service, errno: .wouldBlock))
+            return .serviceLimit
+        }
+        guard let client, let reason = refusal(of: client, service: listener.service, listener: listener.listener)
+        else { return nil }
+        tally.leave(service: listener.service)
+        return reason
     }
 
-    func leave(_ service: UInt16, _ client: IPAddress) {
+    /// Whatever speaks against a client, asked once for each connection: when it comes, or, where it comes by a proxy, when the
+    /// proxy has said who it is.
+    /// - Parameter listener: by which it came.
+    /// - Returns: why it is to be reset; nil: it is taken in, and counted where its connections are.
+    func refusal(of client: IPAddress, service: UInt16, listener: UInt16) -> EndReason? {
+        let limits = table.services[Int(service)].limits.client
+        if limits.areOff { return nil }
+        switch tally.clients.enter(client, service: service, limits: limits, now: now) {
+        case nil: return nil
+        case .tooMany:
+            incidents.add(Incident(kind: .clientLimit, slot: service, errno: .wouldBlock))
+            return .clientLimit
+        case .tooFast:
+            incidents.add(Incident(kind: .clientRate, slot: service, errno: .wouldBlock))
+            return .clientRate
+        }
+    }
+
+    /// - Parameter client: nil: it was not known who it is.
+    func leave(_ service: UInt16, _ client: IPAddress?) {
         tally.leave(service: service)
-        if table.services[Int(service)].limits.perClient != 0 { tally.clients.leave(client, service: service) }
+        if let client, table.services[Int(service)].limits.perClient != 0 {
+            tally.clients.leave(client, service: service)
+        }
     }
 
     /// Resets a connection that has not been given a record.
@@ -208,10 +240,7 @@ extension Worker {
     }
 
     func watchListeners() {
-        for listener in listeners {
-            _ = poller.modify(
-                listener.descriptor, token: Token.listener(listener.listener), interest: interest(listener))
-        }
+        for listener in listeners { _ = watch(listener) }
     }
 
     mutating func stopListening() {

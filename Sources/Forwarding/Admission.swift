@@ -36,10 +36,28 @@ extension Worker {
         }
     }
 
+    /// Makes epoll watch a listener for what is watched for now, whether or not it is in the set. nil: done.
+    ///
+    /// Of the workers that share a socket, the kernel wakes the one that has waited longest in its list and can take it:
+    /// without more, always the same one. So whoever was woken goes to the end of the list. What is there already is told of
+    /// again at that.
+    func watch(_ listener: WorkerListener) -> Errno? {
+        let interest = interest(listener)
+        let token = Token.listener(listener.listener)
+        guard listener.isShared else { return poller.ensure(listener.descriptor, token: token, interest: interest) }
+        poller.remove(listener.descriptor)
+        if interest.isEmpty { return nil }
+        return poller.add(listener.descriptor, token: token, interest: interest.union(.exclusive))
+    }
+
+    static func acceptsPerTurn(_ listener: WorkerListener) -> Int {
+        listener.isShared ? sharedAcceptsPerTurn : acceptsPerTurn
+    }
+
     /// Resets who waits at a listening socket. True: perhaps there are more.
     mutating func refuseBatch(_ listener: WorkerListener) -> Bool {
         guard listening == .yes || listening == .atLimit else { return false }
-        for _ in 0..<Worker.acceptsPerTurn {
+        for _ in 0..<Worker.acceptsPerTurn(listener) {
             switch StreamSocket.accept(listener.descriptor, peer: &peerAddress) {
             case .success(let descriptor):
                 turnAway(descriptor, listener, peerAddress.endpoint, .paused)

@@ -53,10 +53,7 @@ extension Worker {
     mutating func exhausted(_ slot: Int) {
         incidents.add(Incident(kind: .exhausted, slot: records[slot].service, errno: .connectionRefused))
         let reason: EndReason = records[slot].attempt == 0 ? .noBackend : .connectFailure
-        let listener = Int(records[slot].listener)
-        limpet_bump64(&region.counters(index, listener: listener).pointee.refused, 1)
-        limpet_bump64(limpet_refused(region.metrics(index, listener: listener), Int32(reason.rawValue)), 1)
-        finish(slot, resetting: .client, because: reason)
+        refuse(slot, reason)
     }
 
     func reportLocal(_ error: Errno) {

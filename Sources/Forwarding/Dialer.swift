@@ -218,8 +218,8 @@ extension Worker {
         record.pointee.deadline = 0
         record.pointee.backend = .max
         // The next backend gets a header of its own.
-        record.pointee.header = 0
         record.pointee.header_left = 0
+        record.pointee.header = 0
         limpet_write_end(&record.pointee.sequence)
         dropPipe(limpet_direction_of(record, Int32(LIMPET_IN)))
         inject(LIMPET_AT_CONNECT_UNNAMED)
@@ -231,6 +231,10 @@ extension Worker {
     mutating func dialReady(_ slot: Int, _ side: Int, _ event: Poller.Event) {
         let record = records + slot
         if side == 0 {
+            if isAwaitingHeader(slot) {
+                awaitHeader(slot)
+                return
+            }
             // Nothing was asked for, so this is the client's reset (or both its ends shut): the dialling ends.
             if event.failed || event.hungUp { finish(slot, resetting: .backend, because: .clientReset) }
             return
@@ -271,7 +275,7 @@ extension Worker {
     mutating func dialTimerFired(_ slot: Int) {
         let record = records + slot
         if record.pointee.deadline != 0, now >= record.pointee.deadline {
-            connectEnded(slot, .timedOut)
+            if isAwaitingHeader(slot) { refuseHeader(slot, .late) } else { connectEnded(slot, .timedOut) }
             return
         }
         let hasWaited = now - min(now, record.pointee.active) >= Worker.watchAfter
@@ -364,15 +368,14 @@ extension Worker {
     private mutating func queueHeader(_ slot: Int, _ version: ProxyHeader.Version) -> Errno? {
         let record = records + slot
         let way = limpet_direction_of(record, Int32(LIMPET_IN))
-        let length = writeHeader(record, version)
+        let length = writeHeader(slot, version)
         if let pipe = pipes.take(now: now) {
             name(pipe, way)
             inject(LIMPET_AT_HEADER_NAMED)
             if case .moved(length) = Transfer.write(pipe.write, from: scratch, count: length) {
                 inject(LIMPET_AT_HEADER_WRITTEN)
                 limpet_store32(&way.pointee.pipe_bytes, UInt32(length))
-                limpet_store8(&record.pointee.header_left, UInt8(length))
-                limpet_publish8(&record.pointee.header, UInt8(length))
+                noteHeader(slot, length: length, left: length)
                 inject(LIMPET_AT_HEADER_FLAGGED)
                 return nil
             }
@@ -384,14 +387,7 @@ extension Worker {
         case .failed(let error): return error
         case .moved, .wouldBlock, .endOfFile: return .noBufferSpace
         }
-        limpet_publish8(&record.pointee.header, UInt8(length))
+        noteHeader(slot, length: length, left: 0)
         return nil
-    }
-
-    /// Writes the PROXY header of a connection into the scratch and returns its length.
-    func writeHeader(_ record: UnsafeMutablePointer<limpet_record>, _ version: ProxyHeader.Version) -> Int {
-        ProxyHeader.write(
-            version, client: record.pointee.client.endpoint, local: record.pointee.client_local.endpoint,
-            into: UnsafeMutableRawBufferPointer(start: scratch, count: Int(LIMPET_SCRATCH_BYTES)))
     }
 }

@@ -37,7 +37,8 @@ public enum EndReason: UInt8, CaseIterable, Sendable {
     case fault = 19
     /// An engine died with it in hand, and what had been sent could not be told.
     case unrecoverable = 20
-    /// `max-connections` of the service. This one and those below never had a backend nor a place in the table.
+    /// `max-connections` of the service. This one and the three below never had a backend, nor, but for clients that came by a
+    /// proxy, a place in the table.
     case serviceLimit = 21
     /// `max-connections-per-client`.
     case clientLimit = 22
@@ -47,6 +48,10 @@ public enum EndReason: UInt8, CaseIterable, Sendable {
     case paused = 24
     /// Its end had begun under an earlier version of limpetd, which did not write down why.
     case unknown = 25
+    /// A trusted proxy has sent no PROXY header, or none that can be read.
+    case proxyHeader = 27
+    /// A client that is no trusted proxy has sent a PROXY header.
+    case proxyUntrusted = 28
 
     /// As the log and the metrics write it.
     public var word: String {
@@ -76,6 +81,8 @@ public enum EndReason: UInt8, CaseIterable, Sendable {
         case .clientRate: "client-rate"
         case .paused: "paused"
         case .unknown: "unknown"
+        case .proxyHeader: "proxy-header"
+        case .proxyUntrusted: "proxy-untrusted"
         }
     }
 
@@ -85,15 +92,16 @@ public enum EndReason: UInt8, CaseIterable, Sendable {
         case .backendFIN, .backendReset, .backendTimeout, .connectFailure: .backend
         case .drain, .disable, .removed, .rehome, .operator, .shutdown, .paused: .operator
         case .idle, .halfClosed, .down, .noBackend, .local, .fault, .unrecoverable, .serviceLimit, .clientLimit,
-            .clientRate, .unknown:
+            .clientRate, .unknown, .proxyHeader, .proxyUntrusted:
             .limpetd
         }
     }
 
-    /// Whether clients end so that were reset without having had a backend: what a listener counts as refused.
+    /// Whether clients end so that were reset without having been given to a backend: what a listener counts as refused.
     public var isRefusal: Bool {
         switch self {
         case .noBackend, .connectFailure, .serviceLimit, .clientLimit, .clientRate, .paused: true
+        case .proxyHeader, .proxyUntrusted: true
         default: false
         }
     }

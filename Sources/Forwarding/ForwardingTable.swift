@@ -30,12 +30,16 @@ public final class ForwardingTable: Sendable {
         public let limits: ServiceLimits
         /// The header that backends get ahead of the client's bytes; nil: none.
         public let sendProxy: ProxyHeader.Version?
+        /// What it says beside the addresses, in version 2.
+        public let proxyAdditions: ProxyAdditions
+        /// From whom such a header is taken; nil: nobody looks for one.
+        public let acceptProxy: AcceptedProxies?
 
         public init(
             keyer: SourceKeyer, rendezvous: Rendezvous, members: [Member], options: SocketOptions,
             connectTimeout: UInt64, idleTimeout: UInt64, halfCloseTimeout: UInt64, connectAttempts: Int,
             whenAllDown: WhenAllDown = .any, limits: ServiceLimits = ServiceLimits(),
-            sendProxy: ProxyHeader.Version?
+            sendProxy: ProxyHeader.Version?, proxyAdditions: ProxyAdditions = [], acceptProxy: AcceptedProxies? = nil
         ) {
             self.keyer = keyer
             self.rendezvous = rendezvous
@@ -48,6 +52,8 @@ public final class ForwardingTable: Sendable {
             self.whenAllDown = whenAllDown
             self.limits = limits
             self.sendProxy = sendProxy
+            self.proxyAdditions = proxyAdditions
+            self.acceptProxy = acceptProxy
         }
     }
 
@@ -86,11 +92,14 @@ public struct WorkerListener: Sendable {
     public let service: UInt16
     /// The address that is bound, where it is one address: accepted sockets then need not be asked for theirs.
     public let local: SocketAddress?
+    /// Whether all workers accept from the same socket, each by a descriptor of its own.
+    public let isShared: Bool
 
-    public init(descriptor: Int32, listener: UInt16, service: UInt16, local: SocketAddress?) {
+    public init(descriptor: Int32, listener: UInt16, service: UInt16, local: SocketAddress?, isShared: Bool = false) {
         self.descriptor = descriptor
         self.listener = listener
         self.service = service
         self.local = local
+        self.isShared = isShared
     }
 }

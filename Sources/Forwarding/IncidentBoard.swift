@@ -1,3 +1,4 @@
+public import Addressing
 public import Linux
 
 /// Something that a worker could not do, of which the operator should read.
@@ -25,21 +26,40 @@ public struct Incident: Hashable, Sendable {
         case quarantined
         /// A connection was reset because it could not be told, after a death, which of its bytes had been sent.
         case unrecoverable
+        /// A trusted proxy was reset because of what came in the place of its PROXY header.
+        case proxyHeader(ProxyFlaw)
+        /// A client was reset because it sent a PROXY header and is no trusted proxy.
+        case proxyUntrusted
     }
 
     public let kind: Kind
-    /// Slot of the backend; of the service for ``Kind/exhausted``, the limits of services and clients, ``Kind/quarantined`` and ``Kind/unrecoverable``; 0
-    /// otherwise.
+    /// Slot of the backend; of the service for ``Kind/exhausted``, the limits of services and clients, PROXY headers, ``Kind/quarantined``
+    /// and ``Kind/unrecoverable``; 0 otherwise.
     public let slot: UInt16
     public let errno: Errno
     /// Id of the connection, where it is about one; otherwise 0.
     public let connection: UInt64
+    /// Who was connected, where that is of use: of the first of several that are alike, which it plays no part in.
+    public let peer: IPAddress?
 
-    public init(kind: Kind, slot: UInt16, errno: Errno, connection: UInt64 = 0) {
+    public init(kind: Kind, slot: UInt16, errno: Errno, connection: UInt64 = 0, peer: IPAddress? = nil) {
         self.kind = kind
         self.slot = slot
         self.errno = errno
         self.connection = connection
+        self.peer = peer
+    }
+
+    public static func == (left: Incident, right: Incident) -> Bool {
+        left.kind == right.kind && left.slot == right.slot && left.errno == right.errno
+            && left.connection == right.connection
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(kind)
+        hasher.combine(slot)
+        hasher.combine(errno)
+        hasher.combine(connection)
     }
 }
 

@@ -85,7 +85,9 @@ extension Worker {
         let record = records + slot
         let descriptor = limpet_descriptor(record, Int32(side)).pointee
         var wanted = self.wanted(record, side)
-        if record.pointee.state == UInt8(LIMPET_CONNECTING) { wanted = side == 0 ? [] : .write }
+        if record.pointee.state == UInt8(LIMPET_CONNECTING) {
+            wanted = side == 1 ? .write : isAwaitingHeader(slot) ? .read : []
+        }
         // Absent with nothing to wait for: both its ends are shut, or it was reset.
         if record.pointee.flags & absentFlag(side) != 0
             && (wanted.isEmpty || record.pointee.flags & resetFlag(1 - side) != 0)

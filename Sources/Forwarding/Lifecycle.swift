@@ -296,7 +296,9 @@ extension Worker {
         }
         limpet_bump64(&region.counters(index, listener: Int(record.pointee.listener)).pointee.open, .max)
         limpet_bump64(&own.pointee.open, .max)
-        if let client = record.pointee.client.endpoint { leave(record.pointee.service, client.address) }
+        if let client = record.pointee.client.endpoint {
+            leave(record.pointee.service, isAwaitingHeader(record - records) ? nil : client.address)
+        }
     }
 
     // MARK: Bits

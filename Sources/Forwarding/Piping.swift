@@ -159,10 +159,10 @@ extension Worker {
         let record = records + slot
         let way = limpet_direction_of(record, Int32(direction))
         let held = way.pointee.pipe_read >= 0 ? UInt64(Pipe.unread(way.pointee.pipe_read)) : 0
-        if direction == LIMPET_IN, record.pointee.header_left > 0 {
+        if direction == LIMPET_IN, headerLeft(slot) > 0 {
             // Nothing of the client's is read as long as some of the header is there.
-            record.pointee.header_left = UInt8(min(UInt64(record.pointee.header_left), held))
-            if record.pointee.header_left > 0 { return }
+            noteHeaderLeft(slot, min(headerLeft(slot), Int(held)))
+            if headerLeft(slot) > 0 { return }
         }
         let entered = limpet_entered(region.piped(index, record: slot), Int32(direction))
         let delivered = limpet_delivered(record, Int32(direction)).pointee
@@ -188,13 +188,14 @@ extension Worker {
         if StreamSocket.isUnix(source) { return true }
         guard let from = try? TCPCounters(source) else { return false }
         let back = limpet_direction_of(record, Int32(1 - direction))
-        let header = direction == LIMPET_IN ? UInt64(record.pointee.header) : 0
-        let headerLeft = direction == LIMPET_IN ? UInt64(record.pointee.header_left) : 0
+        let header = direction == LIMPET_IN ? UInt64(headerLength(slot)) : 0
+        let left = direction == LIMPET_IN ? UInt64(headerLeft(slot)) : 0
         let reckoning = Reckoning(
             source: from, sourceHasError: StreamSocket.hasError(source),
             sourceHasOwnFIN: from.hasOwnFIN ?? has(back, LIMPET_DIRECTION_SHUT),
-            written: limpet_delivered(record, Int32(direction)).pointee + header - headerLeft, header: header,
-            piped: UInt64(way.pointee.pipe_bytes), scratch: scratch)
+            written: limpet_delivered(record, Int32(direction)).pointee + header - left, header: header,
+            received: direction == LIMPET_IN ? headerTaken(slot) : 0, piped: UInt64(way.pointee.pipe_bytes),
+            scratch: scratch)
         switch reckoning.verdict() {
         case .whole: return true
         case .unsent(let offset, let count): return refill(slot, direction, way, offset: offset, count: count)

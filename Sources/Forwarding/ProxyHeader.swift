@@ -10,8 +10,24 @@ public enum ProxyHeader {
         case v2 = 2
     }
 
-    /// Bytes of the longest header that ``write(_:client:local:into:)`` makes; the protocol's own bound for version 1.
+    /// Bytes of the longest header without additions; the protocol's own bound for version 1.
     public static let longest = 107
+
+    /// Bytes of the longest header with all additions: those of a header that was received, and our own.
+    public static let longestWithAdditions = longestReceived + 128
+
+    /// What a header of version 2 says beside the addresses, in fields of type, length and value.
+    public struct Additions {
+        /// PP2_TYPE_UNIQUE_ID: which daemon, and which of its connections; nil: it is not said.
+        public var uniqueID: (daemon: UInt64, connection: UInt64)?
+        /// PP2_TYPE_CRC32C.
+        public var hasChecksum = false
+        /// Fields of a header that was received, well-formed, to be passed on as they are. A checksum among them is left out,
+        /// because it was another header's; and so is a unique id where there is one of our own.
+        public var received: UnsafeRawBufferPointer?
+
+        public init() {}
+    }
 
     /// Writes the header of a TCP connection and returns its length in bytes. Allocates nothing.
     ///
@@ -21,16 +37,20 @@ public enum ProxyHeader {
     /// - Parameters:
     ///   - client: where the connection comes from.
     ///   - local: where it was accepted.
-    ///   - buffer: at least ``longest`` bytes.
+    ///   - additions: of version 2.
+    ///   - buffer: at least ``longest`` bytes; with additions ``longestWithAdditions``.
     public static func write(
-        _ version: Version, client: Endpoint?, local: Endpoint?, into buffer: UnsafeMutableRawBufferPointer
+        _ version: Version, client: Endpoint?, local: Endpoint?, additions: Additions? = nil,
+        into buffer: UnsafeMutableRawBufferPointer
     ) -> Int {
-        precondition(buffer.count >= longest)
+        precondition(buffer.count >= (additions == nil ? longest : longestWithAdditions))
         var output = Output(buffer: buffer)
         let ends = client.flatMap { client in local.map { Ends(client, $0) } }
         switch version {
         case .v1: writeText(ends, to: &output)
-        case .v2: writeBinary(ends, to: &output)
+        case .v2:
+            writeBinary(ends, to: &output)
+            if let additions { write(additions, to: &output) }
         }
         return output.count
     }
@@ -70,7 +90,7 @@ public enum ProxyHeader {
     // MARK: Version 2
 
     private static func writeBinary(_ ends: Ends?, to output: inout Output) {
-        output.add("\r\n\r\n\0\r\nQUIT\n")
+        output.add(binarySignature)
         guard let ends else {
             // Version 2 and LOCAL; neither family nor transport; no addresses.
             output.add(0x20)
@@ -86,6 +106,46 @@ public enum ProxyHeader {
         output.addBytes(ends.target.address)
         output.addWord(ends.source.port)
         output.addWord(ends.target.port)
+    }
+
+    private static func write(_ additions: Additions, to output: inout Output) {
+        let start = output.count
+        if let received = additions.received {
+            var position = 0
+            while position < received.count {
+                let length = 3 + Int(word(received, position + 1))
+                let type = received[position]
+                if type != checksumField, type != uniqueIDField || additions.uniqueID == nil {
+                    for index in position..<(position + length) { output.add(received[index]) }
+                }
+                position += length
+            }
+        }
+        if let id = additions.uniqueID {
+            output.add(uniqueIDField)
+            let length = output.count
+            output.addWord(0)
+            output.addHexadecimal(id.daemon)
+            output.add(UInt8(ascii: "-"))
+            output.addHexadecimal(id.connection)
+            output.setWord(UInt16(output.count - length - 2), at: length)
+        }
+        var checksum: Int?
+        if additions.hasChecksum {
+            output.add(checksumField)
+            output.addWord(4)
+            checksum = output.count
+            output.addWord(0)
+            output.addWord(0)
+        }
+        let lengthPlace = 14
+        let header = UnsafeRawBufferPointer(rebasing: output.buffer[..<output.count])
+        output.setWord(word(header, lengthPlace) + UInt16(output.count - start), at: lengthPlace)
+        if let checksum {
+            let value = CRC32C.of(header, zeroing: 0..<0)
+            output.setWord(UInt16(value >> 16), at: checksum)
+            output.setWord(UInt16(truncatingIfNeeded: value), at: checksum + 2)
+        }
     }
 
     // MARK: Bytes
@@ -106,6 +166,11 @@ public enum ProxyHeader {
         mutating func addWord(_ value: UInt16) {
             add(UInt8(value >> 8))
             add(UInt8(truncatingIfNeeded: value))
+        }
+
+        func setWord(_ value: UInt16, at place: Int) {
+            buffer[place] = UInt8(value >> 8)
+            buffer[place + 1] = UInt8(truncatingIfNeeded: value)
         }
 
         mutating func addBytes(_ address: IPAddress) {
@@ -151,13 +216,13 @@ public enum ProxyHeader {
                     continue
                 }
                 if index > 0 && index != gap + gapLength { add(UInt8(ascii: ":")) }
-                addHexadecimal(address.group(index))
+                addHexadecimal(UInt64(address.group(index)))
                 index += 1
             }
         }
 
-        private mutating func addHexadecimal(_ value: UInt16) {
-            var shift: UInt16 = 12
+        mutating func addHexadecimal(_ value: UInt64) {
+            var shift: UInt64 = 60
             while shift > 0 && value >> shift == 0 { shift -= 4 }
             while true {
                 let digit = UInt8(value >> shift & 15)

@@ -17,6 +17,9 @@ extension Worker {
     private static var notCopied: UInt16 {
         UInt16(LIMPET_DIRECTION_BULK.rawValue | LIMPET_DIRECTION_PIPED.rawValue)
     }
+    /// Whatever keeps a direction from reading that is not blocked.
+    private static let holdsReading = UInt16(
+        LIMPET_DIRECTION_EOF.rawValue | LIMPET_DIRECTION_DISCARD.rawValue | LIMPET_DIRECTION_HELD.rawValue)
 
     /// An event of an open connection.
     @inline(__always)
@@ -60,9 +63,12 @@ extension Worker {
             if way.pointee.pipe_bytes > 0 {
                 guard flush(slot, direction, way, sink) else { return }
             }
-            if has(way, LIMPET_DIRECTION_EOF) || has(way, LIMPET_DIRECTION_DISCARD) {
-                endDirection(slot, direction, way, source, sink)
-                return
+            if way.pointee.flags & Worker.holdsReading != 0 {
+                if has(way, LIMPET_DIRECTION_EOF) || has(way, LIMPET_DIRECTION_DISCARD) {
+                    endDirection(slot, direction, way, source, sink)
+                    return
+                }
+                if !passHold(slot, way, source) { return }
             }
             if round >= roundsPerTurn, !readsOn || round > 1 {
                 hasLeftover = true
@@ -369,10 +375,10 @@ extension Worker {
     /// How many of the bytes that left the pipe were the PROXY header's, which is no part of what the client sent.
     @inline(__always)
     private func takeHeader(_ slot: Int, _ direction: Int, _ bytes: Int) -> Int {
-        let record = records + slot
-        guard direction == LIMPET_IN, record.pointee.header_left > 0 else { return 0 }
-        let header = min(Int(record.pointee.header_left), bytes)
-        record.pointee.header_left -= UInt8(header)
+        guard direction == LIMPET_IN, records[slot].header_left > 0 else { return 0 }
+        let left = headerLeft(slot)
+        let header = min(left, bytes)
+        noteHeaderLeft(slot, left - header)
         return header
     }
 

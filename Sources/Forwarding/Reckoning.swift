@@ -17,6 +17,8 @@ struct Reckoning {
     var written: UInt64
     /// Bytes of the PROXY header that was queued ahead of the source's bytes.
     var header: UInt64 = 0
+    /// Bytes of the PROXY header that was taken out of the source ahead of the source's bytes.
+    var received: UInt64 = 0
     /// Bytes in the pipe, what is left of the header included.
     var piped: UInt64
     /// What the worker had noted; nil: the scratch was not in use for this direction.
@@ -48,10 +50,10 @@ struct Reckoning {
     var headerLeft: UInt64 { header - min(written, header) }
 
     func verdict() -> Verdict {
-        guard piped >= headerLeft else { return .unknown }
+        guard piped >= headerLeft, source.taken >= received else { return .unknown }
         // Bytes of the source that have a place.
         let placed = Int64(bitPattern: delivered &+ piped &- headerLeft)
-        let taken = Int64(bitPattern: source.taken)
+        let taken = Int64(bitPattern: source.taken - received)
         guard let scratch else {
             return fins.contains(taken - placed) ? .whole : .unknown
         }

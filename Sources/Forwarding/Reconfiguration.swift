@@ -43,18 +43,11 @@ extension Worker {
             let known = listeners
             listeners = wanted
             for listener in wanted where !known.contains(where: { $0.listener == listener.listener }) {
-                watch(listener)
+                if let failure = watch(listener) { reportLocal(failure) }
             }
         } else {
             exchangeTable(change.table)
         }
-    }
-
-    private mutating func watch(_ listener: WorkerListener) {
-        let failure = poller.ensure(
-            listener.descriptor, token: Token.listener(listener.listener),
-            interest: interest(listener))
-        if let failure { reportLocal(failure) }
     }
 
     /// Time-outs of connections that are open follow the new table.
@@ -85,7 +78,7 @@ extension Worker {
         guard changes.contains(where: { $0 != 0 }) else { return }
         for slot in 0..<free.highWater where !isFree(records + slot) {
             let service = records[slot].service
-            guard changes[Int(service)] != 0, let client = records[slot].client.endpoint else { continue }
+            guard changes[Int(service)] != 0, !isAwaitingHeader(slot), let client = records[slot].client.endpoint else { continue }
             if changes[Int(service)] > 0 {
                 tally.clients.add(client.address, service: service)
             } else {
@@ -97,7 +90,7 @@ extension Worker {
     /// Takes in who waits at a listening socket and closes it: without that the kernel would reset its queue.
     mutating func close(_ listener: WorkerListener) {
         let isRefusing = region.admission(of: Int(listener.listener)) == .refusing
-        for _ in 0..<Int(StreamSocket.backlog) / Worker.acceptsPerTurn {
+        for _ in 0..<Int(StreamSocket.backlog) / Worker.acceptsPerTurn(listener) {
             if isRefusing ? !refuseBatch(listener) : !acceptBatch(listener) { break }
         }
         poller.remove(listener.descriptor)

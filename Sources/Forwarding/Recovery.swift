@@ -44,7 +44,7 @@ extension Worker {
             }
             armAgain(slot)
             if records[slot].state == UInt8(LIMPET_CONNECTING), records[slot].descriptor.1 < 0,
-                UInt32(slot) != own.pointee.hand_slot
+                UInt32(slot) != own.pointee.hand_slot, !isAwaitingHeader(slot)
             {
                 waiting.append(
                     DialQueue.Item(slot: slot, generation: record.pointee.generation), for: record.pointee.backend)
@@ -116,11 +116,17 @@ extension Worker {
             finish(slot, resetting: .both, because: .local)
             return
         }
+        if isAwaitingHeader(slot) {
+            awaitHeader(slot)
+            return
+        }
+        // It may have been waited for until the very moment at which it was there.
+        if record.pointee.flags & UInt8(LIMPET_PROXIED) != 0 { StreamSocket.setLowWater(record.pointee.descriptor.0, 1) }
         let backend = record.pointee.descriptor.1
         guard backend >= 0 else {
             dropPipe(way)
-            record.pointee.header = 0
             record.pointee.header_left = 0
+            record.pointee.header = 0
             dialAgain(slot)
             return
         }
@@ -158,8 +164,7 @@ extension Worker {
         straightenPipe(way)
         if way.pointee.pipe_bytes > 0 {
             // One write has put the whole of it there, and nothing was taken out yet.
-            record.pointee.header_left = UInt8(clamping: way.pointee.pipe_bytes)
-            record.pointee.header = record.pointee.header_left
+            noteHeader(slot, length: Int(way.pointee.pipe_bytes), left: Int(way.pointee.pipe_bytes))
             return true
         }
         guard let ownFIN = counters.hasOwnFIN, counters.state != .synSent, counters.state != .synReceived else {
@@ -168,10 +173,9 @@ extension Worker {
         let sent = Int64(bitPattern: counters.put) - 1 - (ownFIN ? 1 : 0)
         if sent <= 0 { return true }
         guard let version = table.services[Int(record.pointee.service)].sendProxy,
-            sent == Int64(writeHeader(record, version))
+            sent == Int64(writeHeader(slot, version))
         else { return false }
-        record.pointee.header_left = 0
-        record.pointee.header = UInt8(sent)
+        noteHeader(slot, length: Int(sent), left: 0)
         return true
     }
 
@@ -187,6 +191,7 @@ extension Worker {
             straightenPipe(limpet_direction_of(record, Int32(direction)))
         }
         recordStartAgain(record)
+        guard settleHold(slot) else { return false }
         let reset = record.pointee.flags & (resetFlag(0) | resetFlag(1))
         let isOrdered = reset == 0 && record.pointee.state == UInt8(LIMPET_CLOSING)
         if reset != 0 {
@@ -242,13 +247,14 @@ extension Worker {
             source: from, sourceHasError: StreamSocket.hasError(source),
             sourceHasOwnFIN: from.hasOwnFIN ?? has(back, LIMPET_DIRECTION_SHUT),
             written: to.put &- syn &- (hasOwnFIN ? 1 : 0),
-            header: direction == LIMPET_IN ? UInt64(record.pointee.header) : 0,
+            header: direction == LIMPET_IN ? UInt64(headerLength(slot)) : 0,
+            received: direction == LIMPET_IN ? headerTaken(slot) : 0,
             piped: UInt64(way.pointee.pipe_bytes), scratch: scratch)
         let verdict = reckoning.verdict()
         let counted = limpet_delivered(record, Int32(direction)).pointee
         guard verdict != .unknown, reckoning.delivered >= counted else { return false }
         account(slot, direction, Int(reckoning.delivered - counted))
-        if direction == LIMPET_IN { record.pointee.header_left = UInt8(reckoning.headerLeft) }
+        if direction == LIMPET_IN { noteHeaderLeft(slot, Int(reckoning.headerLeft)) }
         switch verdict {
         case .whole, .unknown: return true
         case .unsent(let offset, let count):
@@ -316,7 +322,7 @@ extension Worker {
         let from = limpet_direction_of(record, Int32(side))
         if !has(toward, LIMPET_DIRECTION_SHUT) {
             // Unless the FIN was sent and the flag was still to come, a closed socket means a reset.
-            let header = side == 1 ? UInt64(record.pointee.header) : 0
+            let header = side == 1 ? UInt64(headerLength(slot)) : 0
             let syn: UInt64 = side == 1 ? 1 : 0
             let data = limpet_delivered(record, Int32(1 - side)).pointee
             guard has(toward, LIMPET_DIRECTION_EOF), toward.pointee.pipe_bytes == 0,
@@ -325,8 +331,8 @@ extension Worker {
         }
         // Both FINs, then: unless the peer's has never come.
         if has(from, LIMPET_DIRECTION_DEAD) || has(from, LIMPET_DIRECTION_DISCARD) { return false }
-        let left = side == 0 ? UInt64(record.pointee.header_left) : 0
+        let left = side == 0 ? UInt64(headerLeft(slot)) : 0
         let read = limpet_delivered(record, Int32(side)).pointee + UInt64(from.pointee.pipe_bytes) - left
-        return counters.taken == read
+        return counters.taken == read + (side == 0 ? headerTaken(slot) : 0)
     }
 }

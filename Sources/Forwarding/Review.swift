@@ -32,7 +32,7 @@ extension Worker {
         let end = min(review.next + Review.batch, free.highWater)
         for slot in review.next..<end where !isFree(records + slot) {
             let service = Int(records[slot].service)
-            if service < review.services.count, review.services[service] { tellHome(slot) }
+            if service < review.services.count, review.services[service], !isAwaitingHeader(slot) { tellHome(slot) }
         }
         review.next = end < free.highWater ? end : .max
     }

@@ -16,6 +16,7 @@ extension SharedRegion {
             (LIMPET_AREA_CONTROL, MemoryLayout<limpet_control_counters>.stride),
             (LIMPET_AREA_HISTORY, backends * MemoryLayout<limpet_backend_history>.stride),
             (LIMPET_AREA_EVENTS, Int(LIMPET_EVENTS) * MemoryLayout<limpet_event>.stride),
+            (LIMPET_AREA_PROXY, workers * records * MemoryLayout<limpet_proxy>.stride),
             (LIMPET_AREA_PIPED, workers * records * MemoryLayout<limpet_piped>.stride),
         ]
     }
@@ -106,6 +107,12 @@ extension SharedRegion {
     @inline(__always)
     func piped(_ worker: Int, record slot: Int) -> UnsafeMutablePointer<limpet_piped> {
         base(LIMPET_AREA_PIPED, of: limpet_piped.self) + worker * recordsPerWorker + slot
+    }
+
+    /// What a record has no room for of the PROXY protocol; its worker alone writes it.
+    @inline(__always)
+    func proxy(_ worker: Int, record slot: Int) -> UnsafeMutablePointer<limpet_proxy> {
+        base(LIMPET_AREA_PROXY, of: limpet_proxy.self) + worker * recordsPerWorker + slot
     }
 
     @inline(__always)

@@ -199,14 +199,24 @@ public struct SharedRegion: @unchecked Sendable {
     public func listenerName(_ slot: Int) -> String? { listenerAddress(slot)?.name(on: listenerDevice(slot)) }
 
     /// Whether a listener takes IPv4 clients beside IPv6 ones.
-    public func isDual(listener slot: Int) -> Bool {
-        listener(slot).pointee.flags & UInt8(LIMPET_LISTENER_DUAL) != 0
-    }
+    public func isDual(listener slot: Int) -> Bool { hasFlag(LIMPET_LISTENER_DUAL, slot) }
+
+    /// Whether a listener has one socket for all workers.
+    public func isShared(listener slot: Int) -> Bool { hasFlag(LIMPET_LISTENER_SHARED, slot) }
+
+    /// Whether its socket was passed to the daemon by whoever started it.
+    public func isInherited(listener slot: Int) -> Bool { hasFlag(LIMPET_LISTENER_INHERITED, slot) }
+
+    private func hasFlag(_ flag: Int, _ slot: Int) -> Bool { listener(slot).pointee.flags & UInt8(flag) != 0 }
 
     /// Says how the sockets of a listener are bound, before it is used.
-    public func setBinding(_ binding: BindingOptions, ofListener slot: Int) {
+    public func setBinding(
+        _ binding: BindingOptions, isShared: Bool = false, isInherited: Bool = false, ofListener slot: Int
+    ) {
         let state = listener(slot)
-        state.pointee.flags = binding.isV6Only ? 0 : UInt8(LIMPET_LISTENER_DUAL)
+        state.pointee.flags =
+            (binding.isV6Only ? 0 : UInt8(LIMPET_LISTENER_DUAL)) | (isShared ? UInt8(LIMPET_LISTENER_SHARED) : 0)
+            | (isInherited ? UInt8(LIMPET_LISTENER_INHERITED) : 0)
         withUnsafeMutableBytes(of: &state.pointee.device) { bytes in
             for index in bytes.indices { bytes[index] = 0 }
             for (index, byte) in (binding.device ?? "").utf8.prefix(bytes.count - 1).enumerated() {
@@ -229,13 +239,14 @@ public struct SharedRegion: @unchecked Sendable {
     }
 
     /// One listening address, as a worker has it; its descriptor may be −1.
-    func workerListener(_ slot: Int, of worker: Int) -> WorkerListener {
+    public func workerListener(_ slot: Int, of worker: Int) -> WorkerListener {
         let state = listener(slot)
         let address = state.pointee.address.endpoint
         return WorkerListener(
             descriptor: limpet_listener_descriptor(state, Int32(worker)).pointee, listener: UInt16(slot),
             service: state.pointee.service,
-            local: address.flatMap { $0.address.isUnspecified ? nil : SocketAddress($0) })
+            local: address.flatMap { $0.address.isUnspecified ? nil : SocketAddress($0) },
+            isShared: isShared(listener: slot))
     }
 
     @inline(__always)

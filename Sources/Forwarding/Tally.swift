@@ -33,7 +33,9 @@ public final class Tally: @unchecked Sendable {
                 if records[slot].state == UInt8(LIMPET_FREE) { continue }
                 let service = records[slot].service
                 services[Int(service)] += 1
-                if table.services[Int(service)].limits.perClient != 0, let client = records[slot].client.endpoint {
+                if table.services[Int(service)].limits.perClient != 0, !region.isAwaitingHeader(worker, slot),
+                    let client = records[slot].client.endpoint
+                {
                     clients.add(client.address, service: service)
                 }
             }

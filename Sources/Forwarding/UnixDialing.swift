@@ -98,8 +98,7 @@ extension Worker {
             let length = Pipe.unread(way.pointee.pipe_read)
             limpet_store32(&way.pointee.pipe_bytes, UInt32(length))
             if length > 0 {
-                record.pointee.header_left = UInt8(clamping: length)
-                record.pointee.header = record.pointee.header_left
+                noteHeader(slot, length: length, left: length)
                 return true
             }
             releasePipe(way)

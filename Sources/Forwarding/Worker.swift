@@ -98,11 +98,7 @@ struct Worker: ~Copyable {
             throw SystemError("watch a mailbox", failure)
         }
         for listener in listeners {
-            if let failure = poller.ensure(
-                listener.descriptor, token: Token.listener(listener.listener), interest: interest(listener))
-            {
-                throw SystemError("watch a listener", failure)
-            }
+            if let failure = watch(listener) { throw SystemError("watch a listener", failure) }
         }
     }
 

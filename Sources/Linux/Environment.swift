@@ -6,4 +6,7 @@ public enum Environment {
     public static func value(_ name: String) -> String? {
         getenv(name).map { String(cString: $0) }
     }
+
+    /// Takes a variable out. While there is one thread.
+    public static func remove(_ name: String) { unsetenv(name) }
 }

@@ -13,9 +13,14 @@ public struct Poller: ~Copyable {
         /// again. EPOLLET, with EPOLLRDHUP and EPOLLPRI: then ``Event/isMore`` says when one read may not get all.
         public static let edge = Interest(rawValue: 4)
 
+        /// Of those who watch the same socket, not all are woken: EPOLLEXCLUSIVE. Such a descriptor can be added to the set
+        /// and removed, not modified.
+        public static let exclusive = Interest(rawValue: 8)
+
         @inlinable var epoll: UInt32 {
             (rawValue & 1 != 0 ? EPOLLIN.rawValue : 0) | (rawValue & 2 != 0 ? EPOLLOUT.rawValue : 0)
                 | (rawValue & 4 != 0 ? EPOLLRDHUP.rawValue | EPOLLPRI.rawValue | 1 << 31 : 0)
+                | (rawValue & 8 != 0 ? 1 << 28 : 0)
         }
     }
 
@@ -101,6 +106,12 @@ public struct Poller: ~Copyable {
 
     public func remove(_ target: Int32) {
         _ = control(EPOLL_CTL_DEL, target, 0, [])
+    }
+
+    /// The same of a set that nobody waits for at the time.
+    public static func remove(_ target: Int32, from descriptor: Int32) {
+        var event = epoll_event()
+        _ = epoll_ctl(descriptor, EPOLL_CTL_DEL, target, &event)
     }
 
     @inline(__always)

@@ -131,6 +131,16 @@ public enum StreamSocket {
         return poll(&entry, 1, 0) == 1 && entry.revents & Int16(POLLERR) != 0
     }
 
+    /// POLLRDHUP (poll(2)), which the C library names for GNU programs alone.
+    private static let remoteEnd: Int16 = 0x2000
+
+    /// Whether the peer has ended, by FIN or RST. What it had sent may still be there to read.
+    public static func hasEnded(_ descriptor: Int32) -> Bool {
+        let ends = Int16(POLLHUP | POLLERR) | remoteEnd
+        var entry = pollfd(fd: descriptor, events: remoteEnd, revents: 0)
+        return poll(&entry, 1, 0) == 1 && entry.revents & ends != 0
+    }
+
     /// Sends FIN.
     public static func shutdownWrite(_ descriptor: Int32) {
         _ = shutdown(descriptor, Int32(SHUT_WR))

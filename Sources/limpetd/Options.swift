@@ -70,6 +70,9 @@ struct ServiceOptions: ParsableArguments {
     @Option(help: help(ConfigurationKeys.sendProxy, "v1|v2|off"))
     var sendProxy: String?
 
+    @Option(help: help(ConfigurationKeys.acceptProxy, "cidr[,cidr]..."))
+    var acceptProxy: String?
+
     @Option(help: help(ConfigurationKeys.health, "tcp|http:path|off"))
     var health: String?
 
@@ -84,6 +87,7 @@ struct ServiceOptions: ParsableArguments {
         flags.set(ConfigurationKeys.connectAttempts, connectAttempts)
         flags.set(ConfigurationKeys.idleTimeout, idleTimeout)
         flags.set(ConfigurationKeys.sendProxy, sendProxy)
+        flags.set(ConfigurationKeys.acceptProxy, acceptProxy)
         flags.set(ConfigurationKeys.health, health)
         flags.set(ConfigurationKeys.healthInterval, healthInterval)
     }

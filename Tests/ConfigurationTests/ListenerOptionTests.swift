@@ -65,6 +65,16 @@ import Testing
             #"limpet.toml: service "chat": listen "[::1]:80": "v6only" is for [::] alone: every other address takes "#,
             "clients of its own family and no others"),
         Refusal(
+            #"{ address = "fd:web", device = "lo" }"#,
+            #"limpet.toml: service "chat": listen "fd:web": "device" has no place here: whoever passes the socket has bound "#,
+            "it"),
+        Refusal(
+            #""fd:""#,
+            #"limpet.toml: service "chat": listen: "fd:": the name of a socket that is passed has 1 to 255 characters, "#,
+            "without spaces, colons, commas and quotes"),
+        Refusal(
+            #"["fd:web", "fd:web"]"#, #"limpet.toml: service "chat": listen: fd:web is a listener already"#),
+        Refusal(
             #"[["192.0.2.1:80"]]"#,
             #"limpet.toml: service "chat": "listen" must be an address and a port (such as "0.0.0.0:80"), a table with "#,
             "them, or an array of these, not an array"),
@@ -84,6 +94,16 @@ import Testing
             complaints(document(service: "device = \"lo\"")) == [
                 #"limpet.toml: service "chat": unknown key "device" here: it belongs in an inline table of "listen""#
             ])
+    }
+
+    @Test func socketsThatArePassed() throws {
+        let names = try listeners(#"["fd:web", { address = "fd:mail@1.socket" }]"#).map(\.name)
+        #expect(names == ["fd:web", "fd:mail@1.socket"])
+        let text = listening(on: #"{ address = "fd:web" }"#)
+        let configuration = try ConfigurationLoader.parse(text, source: "").configuration
+        #expect(configuration.canonicalText.contains(#"listen = ["fd:web"]"#))
+        #expect(
+            try ConfigurationLoader.parse(configuration.canonicalText, source: "").configuration == configuration)
     }
 
     // MARK: The command line

@@ -42,6 +42,9 @@ import Testing
         (ConfigurationKeys.idleTimeout, "\"2h\""),
         (ConfigurationKeys.halfCloseTimeout, "\"off\""), (ConfigurationKeys.userTimeout, "\"90s\""),
         (ConfigurationKeys.keepalive, "\"off\""), (ConfigurationKeys.sendProxy, "\"v2\""),
+        (ConfigurationKeys.acceptProxy, "[\"10.0.0.0/8\", \"2001:db8::/32\", \"192.0.2.1\"]"),
+        (ConfigurationKeys.acceptProxyTimeout, "\"700ms\""),
+        (ConfigurationKeys.sendProxyFields, "[\"received\", \"unique-id\"]"),
         (ConfigurationKeys.receiveBuffer, "\"256KiB\""),
         (ConfigurationKeys.sendBuffer, "1000000"), (ConfigurationKeys.weight, "7"),
         (ConfigurationKeys.backendMaxConnections, "50"), (ConfigurationKeys.backup, "true"),
@@ -74,13 +77,18 @@ import Testing
         }
     }
 
+    /// What a key of a service needs beside it.
+    static func serviceCompany(of key: ConfigurationKey) -> String {
+        key == ConfigurationKeys.sendProxyFields ? "send-proxy = \"v2\"\n" : ""
+    }
+
     static func text(with setting: (key: ConfigurationKey, text: String)) -> String {
         let line = "\(setting.key.name) = \(setting.text)"
         return switch setting.key.section {
         case .daemon: document(daemon: line)
         case .listener:
             document().replacing("\"127.0.0.1:8080\"", with: "{ address = \"[::]:8080\", \(line) }")
-        case .service, .behaviour: document(service: line)
+        case .service, .behaviour: document(service: serviceCompany(of: setting.key) + line)
         case .backend: document(backend: line)
         case .keepalive: document(service: "keepalive = { \(line) }")
         case .health: document(service: "health = { \(company(of: setting.key))\(line) }")
@@ -89,7 +97,9 @@ import Testing
 
     /// The same without the setting.
     static func plain(_ key: ConfigurationKey) -> String {
-        key.section == .listener ? document().replacing("127.0.0.1:8080", with: "[::]:8080") : document()
+        key.section == .listener
+            ? document().replacing("127.0.0.1:8080", with: "[::]:8080")
+            : document(service: serviceCompany(of: key))
     }
 
     @Test func everyKeyTakesEffectByItselfAndIsWrittenBack() throws {
@@ -119,7 +129,7 @@ import Testing
             let node = FlagValues.node(text, for: key)
             let written =
                 switch node {
-                case .integer, .boolean: text
+                case .integer, .boolean, .array: text
                 default: "\"\(text)\""
                 }
             #expect(try read(ReadingTests.text(with: (key, written))) == read(ReadingTests.plain(key)), "\(key.name)")
@@ -209,6 +219,9 @@ import Testing
                 health-interval = "2s"
                 receive-buffer = "65537"
                 send-buffer = "auto"
+                accept-proxy = []
+                accept-proxy-timeout = "3s"
+                send-proxy-tlvs = []
 
                 [[service.backend]]
                 name = "ws1"
@@ -222,7 +235,7 @@ import Testing
 
     @Test func theHashIsFNVOfTheText() throws {
         // The hash of this very text by another implementation of FNV-1a (64 bits).
-        #expect(try read(document()).configHash == "736a8a969b4c42b2")
+        #expect(try read(document()).configHash == "153500af1a02ef98")
     }
 }
 

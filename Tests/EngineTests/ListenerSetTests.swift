@@ -80,9 +80,11 @@ import Testing
             }
             close(free)
             let listener = ListenerConfiguration(address)
+            var inherited = InheritedSockets()
             try ListenerSet.bind(
                 [SlotAssignment.OpenedListener(slot: 0, configuration: listener, service: 0, serviceSlot: 0)],
-                of: [ServiceConfiguration(name: "chat", listeners: [listener], backends: [])], in: region)
+                of: [ServiceConfiguration(name: "chat", listeners: [listener], backends: [])], in: region,
+                inherited: &inherited)
             pthread_join(client, nil)
             let socket = try #require(connected.with { $0 })
             var entry = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)

@@ -23,6 +23,8 @@ struct DiagnosticsTests {
         flags + ["--state-directory", "/dev/null/state"],
         flags + ["--listen", "192.0.2.1:8080", "--state-directory", "DIRECTORY"],
         flags + ["--check", "--max-connections", "10000000"],
+        flags + ["--listen", "fd:web", "--state-directory", "DIRECTORY"],
+        flags + ["--listen", "0.0.0.0:0,device=limpet-none", "--state-directory", "DIRECTORY"],
     ]
 
     @Test("limpetd(8)", arguments: daemonErrors)
@@ -69,6 +71,11 @@ struct DiagnosticsTests {
         service + "health = { port = 1 }\n"
             + backend.replacingOccurrences(of: "127.0.0.1:81", with: "unix:/run/app.sock"),
         service + "health = { fast-interval = \"3s\" }\n" + backend,
+        service.replacingOccurrences(
+            of: "\"127.0.0.1:80\"", with: "{ address = \"0.0.0.0:80\", v6only = false }") + backend,
+        service.replacingOccurrences(
+            of: "\"127.0.0.1:80\"",
+            with: "[" + (1...2000).map { "\"192.0.2.1:\($0)\"" }.joined(separator: ", ") + "]") + backend,
     ]
 
     @Test("limpet.toml(5)", arguments: files)

@@ -87,6 +87,13 @@ enum {
     LIMPET_AT_END_FLAGGED,      /* the record says that its end is counted, and it is not yet */
     LIMPET_AT_END_COUNTED,
     LIMPET_AT_END_LOGGED,       /* as with the start */
+    /* A PROXY header from the client. */
+    LIMPET_AT_PROXY_AWAITED,    /* epoll tells when more of it is there */
+    LIMPET_AT_PROXY_WHOLE,      /* it was read, and the record does not say so yet */
+    LIMPET_AT_PROXY_NOTED,      /* it does; the socket is still watched */
+    LIMPET_AT_PROXY_UNWATCHED,  /* no more */
+    LIMPET_AT_PROXY_TAKEN,      /* it is out of the socket, and the record does not say so yet */
+    LIMPET_AT_PROXY_RELEASED,   /* the client's bytes can be taken */
     LIMPET_POINTS
 };
 

@@ -20,6 +20,7 @@ enum {
     LIMPET_AREA_CONTROL = 5,   /* limpet_control_counters */
     LIMPET_AREA_HISTORY = 6,   /* limpet_backend_history by slot */
     LIMPET_AREA_EVENTS = 7,    /* limpet_event[LIMPET_EVENTS] */
+    LIMPET_AREA_PROXY = 8,     /* limpet_proxy by worker and record */
     LIMPET_AREA_PIPED = 12,    /* limpet_piped by worker and record */
     LIMPET_AREAS = 32
 };
@@ -146,5 +147,16 @@ typedef struct {
     uint64_t entered[2]; /* bytes of the reading side that ever entered the pipe, per direction: delivered, and what it holds */
     limpet_path backend; /* where the backend is; counts where the record's backend_address has LIMPET_FAMILY_UNIX */
 } limpet_piped;
+
+/* What a record has no room for of the PROXY protocol. The worker writes it, before the record's flag or byte that sends
+ * there; without one of these it says nothing. */
+typedef struct {
+    uint16_t received;    /* LIMPET_PROXIED: bytes of the header that the client's bytes begin with; 0: not whole yet. They are
+                           * taken out of the socket once LIMPET_DIRECTION_HELD is gone, and not before the state is open */
+    uint16_t header;      /* limpet_record.header is UINT8_MAX: what it would be */
+    uint16_t header_left; /* and what limpet_record.header_left would be */
+    uint16_t reserved_half;
+    uint64_t reserved;
+} limpet_proxy;
 
 #endif

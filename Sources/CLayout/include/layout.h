@@ -62,6 +62,7 @@ enum limpet_direction_bit {
     LIMPET_DIRECTION_DEAD = 1 << 4,    /* nothing more is carried this way */
     LIMPET_DIRECTION_DISCARD = 1 << 5, /* closing by order: what still arrives is read and dropped */
     LIMPET_DIRECTION_PATIENT = 1 << 6, /* the reading side's SO_RCVLOWAT may be raised */
+    LIMPET_DIRECTION_HELD = 1 << 7,    /* in alone: the client's first bytes are to be looked at before any is taken */
     LIMPET_DIRECTION_PIPED = 1 << 8    /* one side is a Unix socket, which counts nothing: what is on its way is in a socket or in
                                         * the pipe, and limpet_piped is kept; the same for both directions */
 };
@@ -74,7 +75,8 @@ enum {
     LIMPET_ABSENT_BACKEND = 1 << 3, /* the same for the backend's */
     LIMPET_FINISHING = 1 << 4,      /* it has ended: what it has is being closed */
     LIMPET_FINISH_RESET_CLIENT = 1 << 5, /* with it: the client gets RST */
-    LIMPET_FINISH_RESET_BACKEND = 1 << 6 /* with it: the backend gets RST */
+    LIMPET_FINISH_RESET_BACKEND = 1 << 6, /* with it: the backend gets RST */
+    LIMPET_PROXIED = 1 << 7 /* the client's bytes begin with a PROXY header: see limpet_proxy */
 };
 
 /* Bits of limpet_record.end_flags. */
@@ -109,7 +111,8 @@ typedef struct {
     uint8_t attempt;       /* connects started so far */
     uint8_t away_reason;   /* AwayReason.rawValue of the home backend at accept; 0: at home */
     uint8_t events[2];     /* what epoll watches for each side: bit 0 in, bit 1 out */
-    uint8_t header;        /* bytes of the PROXY header that was queued ahead of the client's bytes; 0: none (yet) */
+    uint8_t header;        /* bytes of the PROXY header that was queued ahead of the client's bytes; 0: none (yet); UINT8_MAX:
+                            * see limpet_proxy */
     uint8_t header_left;   /* of these, bytes still in the pipe */
     limpet_direction direction[2]; /* in: client to backend; out: backend to client */
     /* line 1 */
@@ -241,7 +244,9 @@ enum {
 
 /* Bits of limpet_listener_state.flags. */
 enum {
-    LIMPET_LISTENER_DUAL = 1 << 0 /* [::], and it takes IPv4 clients as well */
+    LIMPET_LISTENER_DUAL = 1 << 0,     /* [::], and it takes IPv4 clients as well */
+    LIMPET_LISTENER_SHARED = 1 << 1,   /* one socket for all workers: their descriptors are duplicates of one */
+    LIMPET_LISTENER_INHERITED = 1 << 4 /* the socket was passed to the daemon when it was started */
 };
 
 /* A listening address and its sockets. */

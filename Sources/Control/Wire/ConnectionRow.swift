@@ -14,7 +14,8 @@ public struct ConnectionRow: Codable, Sendable, Equatable {
     public var service: String
     /// The listening address that it came in by.
     public var listener: String
-    /// The backend that serves it, or that is being connected to.
+    /// The backend that serves it, or that is being connected to; `-` where there is none yet: it waits for its PROXY header,
+    /// or for a connect to be its own to start.
     public var backend: String
     /// The first in the client's order of preference, computed now.
     public var home: String
@@ -24,7 +25,8 @@ public struct ConnectionRow: Codable, Sendable, Equatable {
     public var peer: Endpoint
     /// Our end of the client's socket.
     public var clientLocal: Endpoint
-    public var backendAddress: BackendAddress
+    /// null as long as there is no backend.
+    @Nullable public var backendAddress: BackendAddress?
     /// Our end of the backend's socket; null before the first connect has been started, and where it is a Unix socket.
     @Nullable public var backendLocal: Endpoint?
     public var state: State
@@ -95,7 +97,7 @@ public struct ConnectionRow: Codable, Sendable, Equatable {
 
     public init(
         id: ConnectionID, service: String, listener: String, backend: String, home: String, client: Endpoint,
-        peer: Endpoint, clientLocal: Endpoint, backendAddress: BackendAddress, backendLocal: Endpoint?, state: State,
+        peer: Endpoint, clientLocal: Endpoint, backendAddress: BackendAddress?, backendLocal: Endpoint?, state: State,
         ageSeconds: Double, idleSeconds: Double, bytesIn: UInt64, bytesOut: UInt64, worker: Int,
         awayReason: String? = nil, kernel: Kernel? = nil, position: Int = 0
     ) {

@@ -48,7 +48,7 @@ extension Column where Row == ConnectionRow {
             Column(title: "CLIENT-LOCAL", isWideOnly: true) { $0.clientLocal.description },
             Column(title: "BACKEND", cut: .middle) { $0.service + "/" + $0.backend },
             Column(title: "HOME", isWideOnly: true) { $0.home },
-            Column(title: "BACKEND-ADDRESS", isWideOnly: true) { $0.backendAddress.description },
+            Column(title: "BACKEND-ADDRESS", isWideOnly: true) { $0.backendAddress?.description ?? "-" },
             Column(title: "BACKEND-LOCAL", isWideOnly: true) { $0.backendLocal?.description ?? "-" },
             Column(title: "STATE") { $0.state.rawValue },
             Column(title: "AGE", alignment: .right) { Units.age($0.ageSeconds) },

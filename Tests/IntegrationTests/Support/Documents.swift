@@ -127,7 +127,7 @@ struct ConnectionRow: Decodable, Sendable {
     var client: String
     var peer: String
     var clientLocal: String
-    var backendAddress: String
+    var backendAddress: String?
     /// Null before the first connect.
     var backendLocal: String?
     var state: String
