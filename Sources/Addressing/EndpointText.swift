@@ -117,7 +117,12 @@ extension Endpoint {
 extension Endpoint: CustomStringConvertible {
     /// `192.0.2.1:80` or `[2001:db8::1]:80`; reads back as the same endpoint.
     public var description: String {
-        address.family == .v4 ? "\(address):\(port)" : "[\(address)]:\(port)"
+        switch address.family {
+        case .v4: "\(address):\(port)"
+        case .v6: "[\(address)]:\(port)"
+        // A Unix socket has no ports.
+        case .user: address.description
+        }
     }
 }
 

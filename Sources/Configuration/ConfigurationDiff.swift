@@ -115,10 +115,14 @@ public struct ConfigurationDiff: Sendable, Equatable {
     /// What of a listener that stays is not as it was.
     private mutating func noteOptions(_ move: ListenerMoves.Move, service: String) {
         for (key, before, after) in ConfigurationDiff.differences(move.former.settings, move.listener.settings) {
-            changes.append(
-                ConfigurationChange(
-                    .changed, .listener, service: service, name: move.listener.name, key: key.name, old: before,
-                    new: after))
+            let change = ConfigurationChange(
+                .changed, .listener, service: service, name: move.listener.name, key: key.name, old: before, new: after)
+            changes.append(change)
+            // Whom a file belongs to only root may change, and it has been given up.
+            if [ConfigurationKeys.mode, ConfigurationKeys.listenerOwner, ConfigurationKeys.listenerGroup].contains(key)
+            {
+                needingRestart.append(change)
+            }
         }
     }
 

@@ -47,6 +47,10 @@ public struct ConfigurationKey: Sendable, Equatable {
         case account
         /// `ADDRESS:PORT`.
         case endpoint
+        /// Where clients arrive: `ADDRESS:PORT`, `unix:PATH` or `fd:NAME`.
+        case listenerAddress
+        /// Permission bits in octal.
+        case permissions
         /// Where a backend is: `ADDRESS:PORT` or `unix:PATH`.
         case backendAddress
         /// The same, or a word in its place.
@@ -106,7 +110,8 @@ public struct ConfigurationKey: Sendable, Equatable {
         case .account: "a name of 1 to 32 characters, without spaces, colons and slashes"
         case .endpointOr(let word): "an address and a port (such as \"127.0.0.1:9464\")" + or(word)
         case .endpoint: "an address and a port (such as \"192.0.2.1:80\")"
-        case .backendAddress:
+        case .permissions: "permission bits in octal, 0000 to 0777 (such as \"0660\")"
+        case .backendAddress, .listenerAddress:
             "an address and a port (such as \"192.0.2.1:80\") or a Unix socket (\"unix:/run/app.sock\")"
         case .networks: "an array of networks (such as \"192.0.2.0/24\")"
         case .choices(let words):

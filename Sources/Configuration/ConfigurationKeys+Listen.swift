@@ -1,13 +1,20 @@
 /// The keys of an inline table of `listen`.
 extension ConfigurationKeys {
     public static let listenerAddress = listener(
-        "address", .endpoint, nil, "Where clients arrive.")
+        "address", .listenerAddress, nil, "Where clients arrive.")
     public static let device = listener(
         "device", .interface, "none", "The network interface by which clients come.")
     public static let freebind = listener(
         "freebind", .boolean, "false", "Whether it is bound also where this machine does not have the address yet.")
     public static let v6only = listener(
         "v6only", .boolean, "true", "Of [::] alone: whether it takes IPv6 clients alone, or IPv4 clients as well.")
+
+    public static let mode = listener(
+        "mode", .permissions, "0660", "Of a Unix socket: the permission bits of its file, in octal.")
+    public static let listenerOwner = listener(
+        "owner", .account, "the daemon's", "Of a Unix socket: the user that its file belongs to.")
+    public static let listenerGroup = listener(
+        "group", .account, "the daemon's", "Of a Unix socket: the group that its file belongs to.")
 
     private static func listener(
         _ name: String, _ kind: ConfigurationKey.Kind, _ defaultText: String?, _ summary: String

@@ -229,7 +229,7 @@ public enum ConfigurationKeys {
         logLevel, logFormat, accessLog, metrics, statusPage, statusPageClients, statusPageHosts, hashKeyFile,
         defaults, service,
         serviceName, listen, backend,
-        listenerAddress, device, freebind, v6only,
+        listenerAddress, device, freebind, v6only, mode, listenerOwner, listenerGroup,
         hashOn, ipv4Prefix, ipv6Prefix, connectTimeout, connectAttempts, passiveFall, slowStart, whenDown, whenAllDown,
         serviceMaxConnections, maxConnectionsPerClient, acceptRatePerClient, maxConnecting, maxLoadFactor,
         idleTimeout, halfCloseTimeout, userTimeout,

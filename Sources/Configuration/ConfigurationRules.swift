@@ -72,7 +72,13 @@ struct ConfigurationRules {
                 place(servicePlace, backends[second], second),
                 "the same address as backend \(quoted(backends[first].name)) (\(backends[first].address))")
         }
-        for (index, backend) in backends.enumerated() where backend.address.isUnix {
+        for (index, backend) in backends.enumerated() {
+            guard case .unix(let path) = backend.address else { continue }
+            if service.listeners.contains(where: { $0.address == .unix(path) }) {
+                findings.report(
+                    place(servicePlace, backend, index),
+                    "\(path) is where the service itself listens: connections would go round in a circle")
+            }
             let check = backend.health ?? service.health
             guard (check.port == nil) != (check.address == nil) else { continue }
             let (given, missing) = check.port == nil ? ("address", "port") : ("port", "address")

@@ -81,6 +81,7 @@ struct InheritedSockets {
     mutating func take(for listener: ListenerConfiguration) throws(StartError) -> Socket? {
         switch listener.address {
         case .inherited(let name): return try take(named: name)
+        case .unix: return nil
         case .endpoint(let endpoint):
             let found = left.firstIndex { $0.address == endpoint && $0.device == listener.device }
             guard let found else { return nil }

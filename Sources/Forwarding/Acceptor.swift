@@ -73,7 +73,7 @@ extension Worker {
     private mutating func admit(_ descriptor: Int32, _ listener: WorkerListener) {
         noteHighest(descriptor)
         let counters = region.counters(index, listener: Int(listener.listener))
-        guard let peer = peerAddress.endpoint else {
+        guard let peer = peerAddress.isUnix ? welcome(descriptor, listener.service) : peerAddress.endpoint else {
             // It is gone already.
             turnAway(descriptor, listener, nil, .clientReset)
             releasePlace()

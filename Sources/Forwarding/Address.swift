@@ -18,6 +18,8 @@ extension limpet_address {
         switch family {
         case 4:
             return Endpoint(address: IPAddress(v4: UInt32(truncatingIfNeeded: limpet_address_low(&copy))), port: port)
+        case UInt8(LIMPET_FAMILY_USER):
+            return Endpoint(address: IPAddress(user: UInt32(truncatingIfNeeded: limpet_address_low(&copy))), port: 0)
         case 6:
             return Endpoint(
                 address: IPAddress(v6High: limpet_address_high(&copy), low: limpet_address_low(&copy)), port: port)
@@ -28,9 +30,9 @@ extension limpet_address {
 
     /// A Unix socket, whose path lies elsewhere.
     @inline(__always)
-    public mutating func setUnix() {
+    public mutating func setPath() {
         self = limpet_address()
-        family = UInt8(LIMPET_FAMILY_UNIX)
+        family = UInt8(LIMPET_FAMILY_PATH)
     }
 
     /// nil: none.

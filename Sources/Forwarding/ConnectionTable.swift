@@ -69,7 +69,7 @@ public struct ConnectionTable: Sendable {
         _ path: inout UnixPath?
     ) -> Bool {
         guard limpet_record_copy(&copy, source) else { return false }
-        guard copy.backend_address.family == UInt8(LIMPET_FAMILY_UNIX) else { return true }
+        guard copy.backend_address.family == UInt8(LIMPET_FAMILY_PATH) else { return true }
         let piped = region.piped(position / region.recordsPerWorker, record: position % region.recordsPerWorker)
         path = UnixPath(limpet_path_copy(&piped.pointee.backend))
         return limpet_read_valid(&source.pointee.sequence, copy.sequence)

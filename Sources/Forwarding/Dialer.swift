@@ -323,7 +323,7 @@ extension Worker {
         }
         let lasting =
             table.services[Int(record.pointee.service)].options.areLasting
-            && record.pointee.backend_address.family != UInt8(LIMPET_FAMILY_UNIX)
+            && record.pointee.backend_address.family != UInt8(LIMPET_FAMILY_PATH)
         let counters = counters(record.pointee.backend)
         let isAway = record.pointee.backend != record.pointee.home
         let began = record.pointee.active

@@ -78,7 +78,9 @@ extension Worker {
         guard changes.contains(where: { $0 != 0 }) else { return }
         for slot in 0..<free.highWater where !isFree(records + slot) {
             let service = records[slot].service
-            guard changes[Int(service)] != 0, !isAwaitingHeader(slot), let client = records[slot].client.endpoint else { continue }
+            guard changes[Int(service)] != 0, !isAwaitingHeader(slot), let client = records[slot].client.endpoint else {
+                continue
+            }
             if changes[Int(service)] > 0 {
                 tally.clients.add(client.address, service: service)
             } else {

@@ -121,7 +121,9 @@ extension Worker {
             return
         }
         // It may have been waited for until the very moment at which it was there.
-        if record.pointee.flags & UInt8(LIMPET_PROXIED) != 0 { StreamSocket.setLowWater(record.pointee.descriptor.0, 1) }
+        if record.pointee.flags & UInt8(LIMPET_PROXIED) != 0 {
+            StreamSocket.setLowWater(record.pointee.descriptor.0, 1)
+        }
         let backend = record.pointee.descriptor.1
         guard backend >= 0 else {
             dropPipe(way)

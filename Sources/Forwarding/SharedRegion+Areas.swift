@@ -17,6 +17,7 @@ extension SharedRegion {
             (LIMPET_AREA_HISTORY, backends * MemoryLayout<limpet_backend_history>.stride),
             (LIMPET_AREA_EVENTS, Int(LIMPET_EVENTS) * MemoryLayout<limpet_event>.stride),
             (LIMPET_AREA_PROXY, workers * records * MemoryLayout<limpet_proxy>.stride),
+            (LIMPET_AREA_UNIX_LISTENERS, listeners * MemoryLayout<limpet_unix_listener>.stride),
             (LIMPET_AREA_PIPED, workers * records * MemoryLayout<limpet_piped>.stride),
         ]
     }
@@ -107,6 +108,11 @@ extension SharedRegion {
     @inline(__always)
     func piped(_ worker: Int, record slot: Int) -> UnsafeMutablePointer<limpet_piped> {
         base(LIMPET_AREA_PIPED, of: limpet_piped.self) + worker * recordsPerWorker + slot
+    }
+
+    /// What a listener's state has no room for where it is a Unix socket.
+    func unixListener(_ slot: Int) -> UnsafeMutablePointer<limpet_unix_listener> {
+        base(LIMPET_AREA_UNIX_LISTENERS, of: limpet_unix_listener.self) + slot
     }
 
     /// What a record has no room for of the PROXY protocol; its worker alone writes it.

@@ -24,7 +24,7 @@ extension Worker {
 
     private func nameUnixOr(_ slot: Int, _ address: SocketAddress) {
         let record = records + slot
-        let isPiped = address.isUnix || record.pointee.peer.family == UInt8(LIMPET_FAMILY_UNIX)
+        let isPiped = address.isUnix || record.pointee.peer.family == UInt8(LIMPET_FAMILY_USER)
         let piped = region.piped(index, record: slot)
         piped.pointee.entered = (0, 0)
         for direction in 0...1 {
@@ -39,13 +39,13 @@ extension Worker {
             guard let base = bytes.baseAddress else { return }
             limpet_path_set(&piped.pointee.backend, base, UInt32(bytes.count), isAbstract)
         }
-        record.pointee.backend_address.setUnix()
+        record.pointee.backend_address.setPath()
     }
 
     /// Whether the connection is being dialled and has found its backend's queue full.
     @inline(__always)
     func isWaitingForRoom(_ record: UnsafeMutablePointer<limpet_record>) -> Bool {
-        record.pointee.backend_address.family == UInt8(LIMPET_FAMILY_UNIX) && record.pointee.descriptor.1 >= 0
+        record.pointee.backend_address.family == UInt8(LIMPET_FAMILY_PATH) && record.pointee.descriptor.1 >= 0
             && record.pointee.events.1 == 0
     }
 

@@ -29,6 +29,8 @@ public struct SocketAddress: Sendable {
 
     public init(_ address: IPAddress, port: UInt16) {
         switch address.family {
+        // Nobody can be reached by being a user: AF_UNSPEC.
+        case .user: break
         case .v4:
             withUnsafeMutableBytes(of: &storage) { bytes in
                 var value = sockaddr_in()

@@ -61,6 +61,8 @@ import Testing
         (ConfigurationKeys.downInterval, "\"9s\""), (ConfigurationKeys.checkTimeout, "\"1s\""),
         (ConfigurationKeys.device, "\"eth0\""), (ConfigurationKeys.freebind, "true"),
         (ConfigurationKeys.v6only, "false"),
+        (ConfigurationKeys.mode, "\"0600\""), (ConfigurationKeys.listenerOwner, "\"www\""),
+        (ConfigurationKeys.listenerGroup, "\"www\""),
         (ConfigurationKeys.rise, "7"), (ConfigurationKeys.fall, "8"),
     ]
 
@@ -87,7 +89,8 @@ import Testing
         return switch setting.key.section {
         case .daemon: document(daemon: line)
         case .listener:
-            document().replacing("\"127.0.0.1:8080\"", with: "{ address = \"[::]:8080\", \(line) }")
+            document().replacing(
+                "\"127.0.0.1:8080\"", with: "{ address = \"\(address(for: setting.key))\", \(line) }")
         case .service, .behaviour: document(service: serviceCompany(of: setting.key) + line)
         case .backend: document(backend: line)
         case .keepalive: document(service: "keepalive = { \(line) }")
@@ -95,16 +98,24 @@ import Testing
         }
     }
 
+    /// A listener that has a place for the key.
+    private static func address(for key: ConfigurationKey) -> String {
+        let isOfFile = [ConfigurationKeys.mode, ConfigurationKeys.listenerOwner, ConfigurationKeys.listenerGroup]
+            .contains(key)
+        return isOfFile ? "unix:/run/x" : "[::]:8080"
+    }
+
     /// The same without the setting.
     static func plain(_ key: ConfigurationKey) -> String {
         key.section == .listener
-            ? document().replacing("127.0.0.1:8080", with: "[::]:8080")
+            ? document().replacing("127.0.0.1:8080", with: address(for: key))
             : document(service: serviceCompany(of: key))
     }
 
     @Test func everyKeyTakesEffectByItselfAndIsWrittenBack() throws {
         let plain = try read(document())
-        var seen: [DaemonConfiguration] = [plain, try read(ReadingTests.plain(ConfigurationKeys.device))]
+        var seen: [DaemonConfiguration] =
+            [plain] + (try [ConfigurationKeys.device, ConfigurationKeys.mode].map { try read(ReadingTests.plain($0)) })
         for setting in ReadingTests.settings {
             let configuration = try read(ReadingTests.text(with: setting))
             #expect(!seen.contains(configuration), "\(setting.key.name) changes nothing")

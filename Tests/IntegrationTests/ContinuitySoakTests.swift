@@ -110,6 +110,26 @@ struct UnixSoakTests {
         #expect(points.count >= Self.times(30, short: 8), "\(points.sorted())")
     }
 
+    /// With Unix sockets on both sides.
+    @Test func onBothSides() throws {
+        var setup = Daemon.Setup()
+        setup.environment["LIMPET_INJECT"] = "1500"
+        let stage = try Stage(Checker.Load(proxy: "none", seed: 24, isUnix: true, comesByUnix: true), setup)
+        var dice = Dice(seed: 24)
+        for number in 1...Self.times(100, short: 8) {
+            usleep(UInt32(dice.below(60_000)))
+            if number % 4 == 0 {
+                try stage.write(variant: number / 4)
+                try eventually("the file is read") { try stage.daemon.ctl.run("reload").status == 0 }
+            } else {
+                try stage.killEngine()
+            }
+        }
+        try stage.write(variant: 0)
+        try eventually("the first configuration is back") { try stage.daemon.ctl.run("reload").status == 0 }
+        try stage.finish()
+    }
+
     @Test func upgradedAndReloaded() throws {
         let stage = try Stage(Checker.Load(proxy: "none", seed: 23, isUnix: true))
         for number in 1...Self.times(50, short: 3) {
@@ -130,12 +150,15 @@ private final class Stage: Sendable {
     let checker: Checker
     private let descriptors: [String]
     private let proxy: String
+    /// Of the listeners that are Unix sockets; nil: they are none.
+    private let directory: String?
 
     init(_ load: Checker.Load, _ setup: Daemon.Setup = Daemon.Setup()) throws {
         checker = try Checker(load)
         proxy = load.proxy
         var setup = setup
-        setup.file = Stage.file(checker.backends, proxy: proxy, variant: 0)
+        directory = load.comesByUnix ? checker.directory : nil
+        setup.file = Stage.file(checker.backends, proxy: proxy, directory, variant: 0)
         // Deaths come faster here than anywhere: the next engine does not wait.
         setup.environment["LIMPET_BACKOFF"] = "off"
         // A machine that is busy with other things may take longer than an upgrade is given.
@@ -146,12 +169,14 @@ private final class Stage: Sendable {
     }
 
     /// - Parameter variant: 0: the plain configuration; 1 to 3 change something each.
-    private static func file(_ backends: [SocketAddress], proxy: String, variant: Int) -> String {
+    private static func file(
+        _ backends: [SocketAddress], proxy: String, _ directory: String?, variant: Int
+    ) -> String {
         func service(_ name: String, _ settings: String, without count: Int = 0, weight: Int = 1) -> String {
             """
             [[service]]
             name = "\(name)"
-            listen = "127.0.0.1:0"
+            listen = "\(directory.map { "unix:\($0)/\(name).sock" } ?? "127.0.0.1:0")"
             send-proxy = "\(proxy == "none" ? "off" : proxy)"
             health = "off"
             \(settings)
@@ -174,7 +199,7 @@ private final class Stage: Sendable {
 
     /// Changes the file; nobody has read it yet.
     func write(variant: Int) throws {
-        try Stage.file(checker.backends, proxy: proxy, variant: variant)
+        try Stage.file(checker.backends, proxy: proxy, directory, variant: variant)
             .write(toFile: "\(daemon.directory)/limpet.toml", atomically: true, encoding: .utf8)
     }
 

@@ -37,12 +37,14 @@ typedef struct {
     uint8_t bytes[16]; /* network order */
     uint32_t scope;    /* interface index of a link-local IPv6 address, else 0 */
     uint16_t port;     /* host order */
-    uint8_t family;    /* 4, 6, LIMPET_FAMILY_UNIX, or 0: none */
+    uint8_t family;    /* 4, 6, LIMPET_FAMILY_USER, LIMPET_FAMILY_PATH, or 0: none */
     uint8_t reserved;
 } limpet_address;
 
-/* A Unix socket. A backend's path lies in limpet_piped. */
-#define LIMPET_FAMILY_UNIX 1
+/* A user of this machine, whose number is in the last four bytes; and a Unix socket: a backend's path lies in limpet_piped,
+ * a listener's in limpet_unix_listener. */
+#define LIMPET_FAMILY_USER 1
+#define LIMPET_FAMILY_PATH 2
 
 /* States of a record. */
 enum {

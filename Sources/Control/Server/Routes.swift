@@ -232,7 +232,7 @@ struct Routes {
         try request.allow(["address", "service", "without"])
         guard let text = try request.value("address") else { throw ControlError(.badRequest, "address is missing") }
         let (address, port): (IPAddress, UInt16?)
-        if let alone = IPAddress(text) {
+        if let alone = IPAddress(client: text) {
             (address, port) = (alone, nil)
         } else if let endpoint = try? Endpoint(parsing: text) {
             (address, port) = (endpoint.address, endpoint.port)

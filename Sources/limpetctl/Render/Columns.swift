@@ -45,7 +45,7 @@ extension Column where Row == ConnectionRow {
             Column(title: "LISTENER", isWideOnly: true) { $0.listener },
             Column(title: "CLIENT") { $0.client.description },
             Column(title: "PEER", isWideOnly: true) { $0.peer.description },
-            Column(title: "CLIENT-LOCAL", isWideOnly: true) { $0.clientLocal.description },
+            Column(title: "CLIENT-LOCAL", isWideOnly: true) { $0.clientLocal?.description ?? "-" },
             Column(title: "BACKEND", cut: .middle) { $0.service + "/" + $0.backend },
             Column(title: "HOME", isWideOnly: true) { $0.home },
             Column(title: "BACKEND-ADDRESS", isWideOnly: true) { $0.backendAddress?.description ?? "-" },

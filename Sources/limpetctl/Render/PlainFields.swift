@@ -23,7 +23,8 @@ extension ConnectionRow: PlainRow {
     var plainFields: [String] {
         [
             id.description, service, listener, backend, home, client.description, peer.description,
-            clientLocal.description, backendAddress?.description ?? "", backendLocal?.description ?? "", state.rawValue,
+            clientLocal?.description ?? "", backendAddress?.description ?? "", backendLocal?.description ?? "",
+            state.rawValue,
             Units.seconds(ageSeconds), Units.seconds(idleSeconds), String(bytesIn), String(bytesOut), String(worker),
             awayReason ?? "",
         ] + plainFields(kernel?.client) + plainFields(kernel?.backend)

@@ -79,7 +79,7 @@ final class Scene {
         record.pointee.client_local.set(StreamSocket.localEndpoint(toClient))
         record.pointee.backend_address.set(backendAddress.endpoint)
         if isUnix {
-            record.pointee.backend_address.setUnix()
+            record.pointee.backend_address.setPath()
             for direction in 0...1 { way(direction).pointee.flags = UInt16(LIMPET_DIRECTION_PIPED.rawValue) }
         }
         record.pointee.backend_local.set(StreamSocket.localEndpoint(toServer))

@@ -26,15 +26,16 @@ final class Checker: Sendable {
         var bulkRate = 2 << 20
         var proxy = "none"
         var seed: UInt64 = 1
-        /// Whether the backends are Unix sockets.
+        /// Whether the backends are Unix sockets, and the listeners.
         var isUnix = false
+        var comesByUnix = false
     }
 
     let process: ChildProcess
     let backends: [SocketAddress]
     private let commands: Int32
     /// Of the backends that are Unix sockets.
-    private let directory: String
+    let directory: String
 
     init(_ load: Load = Load(), backends count: Int = 2) throws {
         var ends: [Int32] = [-1, -1]
