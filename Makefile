@@ -41,7 +41,7 @@ SCENES  := $(wildcard Tests/Scenes/*.py Tests/Mutations/*.py Benchmarks/*/*.py)
 BIN      = $(RELEASE)/release
 DEMO     = $(BIN)/limpet-echo demo --limpetd $(BIN)/limpetd --limpetctl $(BIN)/limpetctl
 
-.PHONY: all deps check check-all test sanitize hotpath soak browser upgrade-layouts soak-mutations bench bench-continuity bench-drain bench-table bench-health lint demo run install install-strip uninstall clean help
+.PHONY: all deps check check-all test sanitize hotpath fuzz soak browser upgrade-layouts soak-mutations bench bench-continuity bench-drain bench-table bench-health lint demo run install install-strip uninstall clean help
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -91,6 +91,7 @@ test: $(STAMPS)/deps-build $(STAMPS)/deps-check $(STAMPS)/venv $(BENCH)/load
 check-all: check
 	@$(MAKE) --no-print-directory sanitize
 	@$(MAKE) --no-print-directory hotpath
+	@$(MAKE) --no-print-directory fuzz
 	@$(MAKE) --no-print-directory soak
 	@$(MAKE) --no-print-directory upgrade-layouts
 	@$(MAKE) --no-print-directory browser
@@ -182,6 +183,19 @@ hotpath: $(STAMPS)/deps-build $(STAMPS)/deps-check
 	$(CC) -shared -fPIC -O2 -Wall -Werror -o $(HOTPATH)/count.so Benchmarks/hotpath/count.c -ldl
 	$(PYTHON) Benchmarks/hotpath/hotpath.py $(HOTPATH)/release/limpetd $(HOTPATH)/release/limpetctl $(HOTPATH)/count.so
 
+# The reader of PROXY headers under libFuzzer, for so long. What it finds lies in $(FUZZ) afterwards; what it has learnt
+# there is where it begins the next time. One module of all, without SwiftPM, which cannot build a fuzzer.
+FUZZ         = .build-fuzz
+FUZZ_SECONDS = 60
+FUZZED       = Sources/Forwarding/ProxyHeader.swift Sources/Forwarding/ProxyHeaderReader.swift
+fuzz: $(STAMPS)/deps-build
+	@mkdir -p $(FUZZ)/sources $(FUZZ)/corpus
+	@for file in $(FUZZED); do sed 's/^public import Addressing$$//' $$file > $(FUZZ)/sources/$${file##*/} || exit 1; done
+	$(SWIFT)c -O -g -swift-version 6 -use-ld=lld -sanitize=fuzzer,address -parse-as-library -module-name ProxyFuzz \
+	    -o $(FUZZ)/proxy Tests/Fuzz/ProxyHeaderFuzz.swift $(FUZZ)/sources/*.swift Sources/Addressing/*.swift
+	ASAN_OPTIONS=detect_leaks=0 $(FUZZ)/proxy -max_total_time=$(FUZZ_SECONDS) -max_len=2200 -print_final_stats=1 \
+	    -verbosity=0 -artifact_prefix=$(FUZZ)/ $(FUZZ)/corpus Tests/Fuzz/proxy-corpus
+
 lint: $(STAMPS)/deps-check
 	$(SWIFT) format lint --strict --parallel --recursive --configuration .swift-format Package.swift Sources Tests \
 	    Benchmarks
@@ -253,9 +267,10 @@ help:
 	@echo 'make             limpetd, limpetctl and limpet-echo, release, in $(BIN)'
 	@echo 'make deps        what building and checking need; as root: installs what is missing'
 	@echo 'make check       lint, then all tests: unit, manual pages, the real daemon on real sockets'
-	@echo 'make check-all   check, then the unit tests under AddressSanitizer and ThreadSanitizer, hotpath, soak,'
+	@echo 'make check-all   check, then the unit tests under AddressSanitizer and ThreadSanitizer, hotpath, fuzz, soak,'
 	@echo '                 upgrade-layouts, browser'
 	@echo 'make hotpath     counts what a forwarded message costs in allocations: nothing'
+	@echo 'make fuzz        the reader of PROXY headers under libFuzzer; FUZZ_SECONDS=60'
 	@echo 'make soak        stalled readers, random connections, engines that die and are upgraded, for minutes'
 	@echo 'make upgrade-layouts'
 	@echo '                 upgrades from a build with the previous layout of records, and back'

@@ -53,6 +53,9 @@ let package = Package(
         .target(name: "CContinuity", dependencies: ["CLayout"], cSettings: injecting + layout),
         .target(name: "Linux", dependencies: ["CLinux", "Addressing"], swiftSettings: common),
 
+        .target(name: "CCares", linkerSettings: [.linkedLibrary(":libcares.a")]),
+        .target(name: "Names", dependencies: ["Linux", "CCares", "Addressing"], swiftSettings: common),
+
         // The work.
         .target(
             name: "Forwarding",
@@ -82,7 +85,7 @@ let package = Package(
             name: "Engine",
             dependencies: [
                 "Addressing", "Stickiness", "Backends", "Configuration", "Linux", "CLayout", "CContinuity",
-                "Forwarding", "Health",
+                "Forwarding", "Health", "Names",
                 "Continuity", "Control", "Observability", nio("NIOCore"), nio("NIOPosix"),
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: common),
@@ -127,6 +130,7 @@ let package = Package(
         .testTarget(
             name: "ConfigurationTests", dependencies: ["Configuration", "Addressing", "Stickiness"],
             swiftSettings: common),
+        .testTarget(name: "NamesTests", dependencies: ["Names", "Addressing", "Linux", "CCares"], swiftSettings: common),
         .testTarget(
             name: "ForwardingTests",
             dependencies: ["Forwarding", "Linux", "CLayout", "Addressing", "Stickiness", "Backends"],

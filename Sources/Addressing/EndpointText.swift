@@ -16,8 +16,12 @@ public enum EndpointError: Error, Hashable, Sendable {
     case unclosedBracket(String)
     /// Brackets around something that is not an IPv6 address.
     case notIPv6(String, host: String)
-    /// An IPv6 address with a zone, such as `fe80::1%eth0`.
+    /// An address with a zone, such as `2001:db8::1%eth0`, that is not link-local.
     case zone(String)
+    /// What stands behind the `%` cannot be an interface.
+    case invalidZone(String, zone: String)
+    /// A link-local address without its zone. Not an error of the text: whoever listens or connects there throws it.
+    case needsZone(String)
     /// A host name.
     case name(String, host: String)
     /// Neither an address nor a name.
@@ -45,9 +49,13 @@ extension EndpointError: CustomStringConvertible {
         case .notIPv6(let text, let host):
             "\"\(text)\": \"\(host)\" is not an IPv6 address (brackets are for IPv6 only)"
         case .zone(let text):
-            "\"\(text)\": an address with a zone (%) is not supported: give an address that needs none"
+            "\"\(text)\": only a link-local address (fe80::/10) has a zone (%): leave it out"
+        case .invalidZone(let text, let zone):
+            "\"\(text)\": \"\(zone)\" is not a network interface (a name of 1 to 15 characters, or a number)"
+        case .needsZone(let text):
+            "\"\(text)\": a link-local address needs its network interface: write [fe80::1%eth0]:80"
         case .name(let text, let host):
-            "\"\(text)\": \"\(host)\" is not an address; names are not supported yet: give an address"
+            "\"\(text)\": \"\(host)\" is not an address, and a name will not do here: give an address"
         case .invalidAddress(let text, let host):
             "\"\(text)\": \"\(host)\" is not an IP address"
         }
@@ -73,14 +81,27 @@ extension Endpoint {
             throw whole.utf8.allSatisfy(isDigit) ? .missingAddress(whole) : .missingPort(whole)
         }
         let bracketed = host.startIndex != whole.startIndex
-        let address = try Endpoint.address(host, bracketed: bracketed, of: whole)
-        self.init(address: address, port: try Endpoint.port(tail, of: whole))
+        let percent = bracketed ? host.firstIndex(of: "%") : nil
+        let address = try Endpoint.address(host[..<(percent ?? host.endIndex)], bracketed: bracketed, of: whole)
+        var zone = Zone.none
+        if let percent {
+            let text = host[host.index(after: percent)...]
+            guard let read = Zone(text) else { throw .invalidZone(whole, zone: String(text)) }
+            guard address.isLinkLocal else { throw .zone(whole) }
+            zone = read
+        }
+        self.init(address: address, port: try Endpoint.port(tail, of: whole), zone: zone)
+    }
+
+    /// The same where it is clear which link is meant.
+    public func complete() throws(EndpointError) -> Endpoint {
+        if address.family == .v6, address.isLinkLocal, zone.isNone { throw .needsZone(description) }
+        return self
     }
 
     private static func address(
         _ host: Substring, bracketed: Bool, of whole: String
     ) throws(EndpointError) -> IPAddress {
-        if host.contains("%"), host.contains(":") { throw .zone(whole) }
         if bracketed {
             guard let address = IPAddress(host), address.family == .v6 else {
                 throw .notIPv6(whole, host: String(host))
@@ -89,6 +110,9 @@ extension Endpoint {
         }
         if host.isEmpty || host == "*" { throw .missingAddress(whole) }
         if host.contains(":") {
+            if let percent = host.firstIndex(of: "%"), IPAddress(host[..<percent]) != nil {
+                throw .needsBrackets(whole)
+            }
             // Without brackets the last group may be the port or not: either reading being an address is a hint enough.
             throw IPAddress(host) != nil || IPAddress(whole) != nil
                 ? .needsBrackets(whole) : .invalidAddress(whole, host: String(host))
@@ -115,11 +139,11 @@ extension Endpoint {
 }
 
 extension Endpoint: CustomStringConvertible {
-    /// `192.0.2.1:80` or `[2001:db8::1]:80`; reads back as the same endpoint.
+    /// `192.0.2.1:80`, `[2001:db8::1]:80` or `[fe80::1%eth0]:80`; reads back as the same endpoint.
     public var description: String {
         switch address.family {
         case .v4: "\(address):\(port)"
-        case .v6: "[\(address)]:\(port)"
+        case .v6: zone.isNone ? "[\(address)]:\(port)" : "[\(address)%\(zone)]:\(port)"
         // A Unix socket has no ports.
         case .user: address.description
         }

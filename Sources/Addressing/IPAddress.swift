@@ -50,6 +50,15 @@ public struct IPAddress: Hashable, Sendable {
         }
     }
 
+    /// True for `fe80::/10`, whose addresses are good on one link alone, and for IPv4's 169.254.0.0/16.
+    public var isLinkLocal: Bool {
+        switch family {
+        case .v4: low >> 16 == 0xa9fe
+        case .v6: high >> 54 == 0x3fa
+        case .user: false
+        }
+    }
+
     /// The IPv4 address inside an IPv4-mapped IPv6 address (`::ffff:a.b.c.d`, RFC 4291 section 2.5.5.2); any other
     /// address as it is.
     public var unmapped: IPAddress {
@@ -75,5 +84,16 @@ public struct IPAddress: Hashable, Sendable {
 
     private static func mask64(_ bits: Int) -> UInt64 {
         bits <= 0 ? 0 : bits >= 64 ? .max : ~(.max >> UInt64(bits))
+    }
+}
+
+extension IPAddress {
+    /// True for `224.0.0.0/4` and `ff00::/8`: no TCP server is there.
+    public var isMulticast: Bool {
+        switch family {
+        case .v4: low >> 28 == 0xe
+        case .v6: high >> 56 == 0xff
+        case .user: false
+        }
     }
 }

@@ -23,7 +23,7 @@ public enum ListenerAddress: Hashable, Sendable {
     /// ss(8) prints it: `0.0.0.0%eth0:80`, `[::]%eth0:80`.
     public func name(on device: String?) -> String {
         guard let device, case .endpoint(let endpoint) = self else { return description }
-        let host = endpoint.address.family == .v4 ? "\(endpoint.address)" : "[\(endpoint.address)]"
+        let host = endpoint.description.dropLast("\(endpoint.port)".utf8.count + 1)
         return "\(host)%\(device):\(endpoint.port)"
     }
 }

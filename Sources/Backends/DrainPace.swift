@@ -162,7 +162,7 @@ public struct DrainWatch: Sendable {
             case .full?:
                 if well.contains(survivor.slot) { found = found ?? .full(survivor.name) }
             case .drain?, .maintenance?: well.remove(survivor.slot)
-            case .home?, .checking?, .connectFailed?: break
+            case .home?, .checking?, .connectFailed?, .affinity?: break
             }
         }
         return survivors.contains { $0.ineligible == nil } ? found : .nobody

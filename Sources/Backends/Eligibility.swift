@@ -11,6 +11,8 @@ public enum AwayReason: UInt8, Sendable, CaseIterable {
     case full = 5
     /// It was eligible, but could not be connected to.
     case connectFailed = 6
+    /// It was eligible, but another is remembered as the client's.
+    case affinity = 7
 
     /// One word, for tables and JSON; where a state of a backend is the reason, that state's.
     public var word: String {
@@ -22,6 +24,7 @@ public enum AwayReason: UInt8, Sendable, CaseIterable {
         case .checking: "checking"
         case .full: "full"
         case .connectFailed: "connect-failed"
+        case .affinity: "affinity"
         }
     }
 
@@ -35,6 +38,7 @@ public enum AwayReason: UInt8, Sendable, CaseIterable {
         case .checking: "has not passed its first health check yet"
         case .full: "has reached its limit of connections"
         case .connectFailed: "could not be connected to"
+        case .affinity: "is the client's first choice, but another backend is remembered as its own"
         }
     }
 }

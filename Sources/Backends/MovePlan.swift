@@ -40,11 +40,14 @@ public struct MovePlan: Sendable {
         public var slot: Int
         public var before: UInt64
         public var after: UInt64
+        /// The slot of the backend that its client is to keep; nil: its home alone decides.
+        public var remembered: Int?
 
-        public init(slot: Int, before: UInt64, after: UInt64) {
+        public init(slot: Int, before: UInt64, after: UInt64, remembered: Int? = nil) {
             self.slot = slot
             self.before = before
             self.after = after
+            self.remembered = remembered
         }
     }
 
@@ -84,8 +87,10 @@ public struct MovePlan: Sendable {
             if let emptied {
                 guard emptied.contains(connection.slot) else { continue }
             } else {
-                let next = after.firstChoice(of: connection.after)
-                guard let next, next != connection.slot, next != before.firstChoice(of: connection.before) else {
+                let next = after.firstChoice(of: connection.after, connection.remembered)
+                guard let next, next != connection.slot,
+                    next != before.firstChoice(of: connection.before, connection.remembered)
+                else {
                     continue
                 }
             }
@@ -95,7 +100,7 @@ public struct MovePlan: Sendable {
         }
         moving = movers.count
         for mover in movers {
-            let (place, passedOver) = placement.place(mover.after)
+            let (place, passedOver) = placement.place(mover.after, mover.remembered)
             if let passedOver { outcomes[passedOver, default: Outcome()].passedOn += 1 }
             if let place {
                 outcomes[place, default: Outcome()].arriving += 1
@@ -117,8 +122,17 @@ public struct MovePlan: Sendable {
 
 extension MovePlan.Side {
     /// The slot that a client would be sent to, were nobody full; nil: none.
-    fileprivate func firstChoice(of key: UInt64) -> Int? {
-        Selection.choose(rendezvous.preferenceOrder(of: key)) { members[$0].tier }.map { members[$0].slot }
+    fileprivate func firstChoice(of key: UInt64, _ remembered: Int?) -> Int? {
+        choose(key, remembered) { $0.tier }.map { members[$0].slot }
+    }
+
+    /// The position of the member that a client is sent to.
+    /// - Parameter remembered: the slot that it is to keep; nil: none.
+    fileprivate func choose(_ key: UInt64, _ remembered: Int?, _ tier: (MovePlan.Member) -> Tier?) -> Int? {
+        Selection.choose(
+            rendezvous.preferenceOrder(of: key),
+            remembered: remembered.flatMap { slot in members.firstIndex { $0.slot == slot } }, of: rendezvous
+        ) { tier(members[$0]) }
     }
 }
 
@@ -147,12 +161,11 @@ private struct Placement {
     }
 
     /// - Returns: where the client goes, and which one it had gone to if that were not full.
-    mutating func place(_ key: UInt64) -> (place: Int?, passedOver: Int?) {
-        let order = side.rendezvous.preferenceOrder(of: key)
-        guard let first = Selection.choose(order, tier: { side.members[$0].tier }) else { return (nil, nil) }
+    mutating func place(_ key: UInt64, _ remembered: Int?) -> (place: Int?, passedOver: Int?) {
+        guard let first = side.choose(key, remembered, { $0.tier }) else { return (nil, nil) }
         var chosen: Int? = first
         if !hasRoom(side.members[first]) {
-            chosen = Selection.choose(order) { hasRoom(side.members[$0]) ? side.members[$0].tier : nil }
+            chosen = side.choose(key, remembered) { hasRoom($0) ? $0.tier : nil }
         }
         let passedOver = chosen == first ? nil : side.members[first].slot
         guard let chosen else { return (nil, passedOver) }

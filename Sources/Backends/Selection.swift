@@ -16,4 +16,18 @@ public enum Selection {
         }
         return nil
     }
+
+    /// The same, where a client is to keep the backend that it had: that goes before others that are as good for a new
+    /// connection, which is those of its tier, and not before them where it is their backup.
+    /// - Parameter remembered: nil: none.
+    @inline(__always)
+    public static func choose(
+        _ order: PreferenceOrder, remembered: Int?, of rendezvous: Rendezvous, tier: (Int) -> Tier?
+    ) -> Int? {
+        let first = choose(order, tier: tier)
+        guard let first, let remembered, remembered != first, rendezvous.areOfOneGroup(first, remembered),
+            tier(remembered) == tier(first)
+        else { return first }
+        return remembered
+    }
 }

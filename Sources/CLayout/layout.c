@@ -1,6 +1,7 @@
 /* Holds the layouts to what they promise. A change that trips one of these needs a new LIMPET_LAYOUT_VERSION. */
 #include "layout.h"
 #include "access.h"
+#include "affinity.h"
 #include "histogram.h"
 
 #include <stddef.h>
@@ -56,3 +57,5 @@ _Static_assert(sizeof(limpet_backend_history) == 128, "backend history");
 _Static_assert(sizeof(limpet_event) == LIMPET_EVENT_BYTES, "event");
 _Static_assert(sizeof(limpet_continuity) <= 4096, "continuity has one page");
 _Static_assert(offsetof(limpet_continuity, upgrade) % 8 == 0, "words are aligned");
+_Static_assert(sizeof(limpet_affinity_set) == 448, "affinity: seven cache lines");
+_Static_assert(sizeof(limpet_affinity_header) == 64 + 64 * LIMPET_MAXIMUM_WORKERS, "affinity");

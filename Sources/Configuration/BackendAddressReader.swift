@@ -18,7 +18,12 @@ extension TableReader {
         }
         switch address {
         case .endpoint(var endpoint):
-            endpoint.address = endpoint.address.unmapped
+            do throws(EndpointError) {
+                endpoint = try endpoint.unmapped.complete()
+            } catch {
+                findings.report(place, error.description)
+                return nil
+            }
             if endpoint.port == 0 {
                 findings.report(place, "\"\(endpoint)\": port 0 cannot be connected to (1 to 65535)")
                 return nil
@@ -29,9 +34,12 @@ extension TableReader {
             }
             return .endpoint(endpoint)
         case .unix: return address
-        case .name(let name, _):
-            findings.report(place, EndpointError.name(text, host: "\(name)").description)
-            return nil
+        case .name(_, let port):
+            if port == 0 {
+                findings.report(place, "\"\(address)\": port 0 cannot be connected to (1 to 65535)")
+                return nil
+            }
+            return address
         }
     }
 }

@@ -77,6 +77,8 @@ struct ConfigurationBuilder {
         reader.read(ConfigurationKeys.statusPageClients, into: &configuration.statusPage.showsClients)
         readHosts(reader, into: &configuration.statusPage.hosts)
         reader.read(ConfigurationKeys.hashKeyFile, into: &configuration.hashKeyFile)
+        reader.read(ConfigurationKeys.affinityEntries, into: &configuration.affinityEntries)
+        reader.readNames(into: &configuration)
     }
 
     private static func readMetrics(_ reader: TableReader, into metrics: inout Endpoint?) {
@@ -136,6 +138,7 @@ struct ConfigurationBuilder {
         reader.read(ConfigurationKeys.ipv6Prefix, into: &service.mask.ipv6)
         reader.read(ConfigurationKeys.connectTimeout, into: &service.connectTimeout)
         reader.read(ConfigurationKeys.connectAttempts, into: &service.connectAttempts)
+        reader.read(&service.source)
         reader.read(ConfigurationKeys.passiveFall, into: &service.passiveFall)
         reader.read(ConfigurationKeys.slowStart, into: &service.slowStart)
         reader.read(ConfigurationKeys.whenDown, into: &service.whenDown)
@@ -149,11 +152,13 @@ struct ConfigurationBuilder {
         reader.read(ConfigurationKeys.halfCloseTimeout, into: &service.halfCloseTimeout)
         reader.read(ConfigurationKeys.userTimeout, into: &service.userTimeout)
         reader.read(ConfigurationKeys.sendProxy, into: &service.sendProxy)
+        reader.read(ConfigurationKeys.clientFirst, into: &service.isClientFirst)
         HealthReader(reader).read(into: &service.health)
         reader.read(ConfigurationKeys.receiveBuffer, into: &service.receiveBuffer)
         reader.read(ConfigurationKeys.sendBuffer, into: &service.sendBuffer)
         readKeepalive(reader, into: &service.keepalive)
         reader.readProxy(into: &service)
+        reader.readAccess(into: &service)
     }
 
     private func readKeepalive(_ reader: TableReader, into keepalive: inout Keepalive?) {
@@ -175,14 +180,9 @@ struct ConfigurationBuilder {
     }
 
     private func backend(_ reader: TableReader, of service: ServiceConfiguration) -> BackendConfiguration {
-        var address = BackendAddress.refused
-        if let node = reader.nodes[ConfigurationKeys.address.name] {
-            address = reader.backendAddress(ConfigurationKeys.address, node) ?? address
-        } else {
-            findings.report(reader.place, "\(reader.label(ConfigurationKeys.address)) is missing")
-        }
         let name = reader.required(ConfigurationKeys.backendName) ?? ""
-        var backend = BackendConfiguration(name: name, address: address)
+        var backend = BackendConfiguration(name: name, address: .refused)
+        reader.readWhereabouts(of: &backend)
         reader.read(ConfigurationKeys.weight, into: &backend.weight)
         reader.read(ConfigurationKeys.backendMaxConnections, into: &backend.maxConnections)
         if reader.nodes[ConfigurationKeys.backendHealth.name] != nil {

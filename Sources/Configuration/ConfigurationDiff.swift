@@ -33,11 +33,12 @@ public struct ConfigurationDiff: Sendable, Equatable {
         compareDaemon(old, new, settled)
         let oldServices = Dictionary(old.services.map { ($0.name, $0) }) { first, _ in first }
         let newServices = Dictionary(new.services.map { ($0.name, $0) }) { first, _ in first }
+        let files = NetworkFiles(old: old.networkFiles, new: new.networkFiles)
         let moves = ListenerMoves(from: old.services, to: new.services)
         for service in old.services where newServices[service.name] == nil {
-            compare(service, nil, moves)
+            compare(service, nil, moves, files)
         }
-        for service in new.services { compare(oldServices[service.name], service, moves) }
+        for service in new.services { compare(oldServices[service.name], service, moves, files) }
     }
 
     private mutating func compareDaemon(
@@ -69,7 +70,7 @@ public struct ConfigurationDiff: Sendable, Equatable {
 
     /// - Parameters: one of the two is nil where the service is added or removed.
     private mutating func compare(
-        _ old: ServiceConfiguration?, _ new: ServiceConfiguration?, _ moves: ListenerMoves
+        _ old: ServiceConfiguration?, _ new: ServiceConfiguration?, _ moves: ListenerMoves, _ files: NetworkFiles
     ) {
         guard let name = new?.name ?? old?.name else { return }
         if old == nil { changes.append(ConfigurationChange(.added, .service, service: name)) }
@@ -80,7 +81,8 @@ public struct ConfigurationDiff: Sendable, Equatable {
                     ConfigurationChange(.changed, .service, service: name, key: key.name, old: before, new: after))
             }
         }
-        noteListeners(moves, service: name)
+        if let old, let new { noteFiles(of: name, old.access, new.access, files) }
+        noteListeners(moves, service: name, files)
         compareBackends(old?.backends ?? [], new?.backends ?? [], service: name)
         if let old, let new {
             noteOrder(
@@ -92,7 +94,7 @@ public struct ConfigurationDiff: Sendable, Equatable {
         }
     }
 
-    private mutating func noteListeners(_ moves: ListenerMoves, service: String) {
+    private mutating func noteListeners(_ moves: ListenerMoves, service: String, _ files: NetworkFiles) {
         for listener in moves.removed[service] ?? [] {
             changes.append(ConfigurationChange(.removed, .listener, service: service, name: listener.name))
         }
@@ -101,9 +103,9 @@ public struct ConfigurationDiff: Sendable, Equatable {
                 ConfigurationChange(
                     .changed, .listener, service: service, name: move.listener.name,
                     key: ConfigurationKeys.service.name, old: move.service, new: service))
-            noteOptions(move, service: service)
+            noteOptions(move, service: service, files)
         }
-        for move in moves.kept[service] ?? [] { noteOptions(move, service: service) }
+        for move in moves.kept[service] ?? [] { noteOptions(move, service: service, files) }
         for listener in moves.added[service] ?? [] {
             changes.append(
                 ConfigurationChange(
@@ -113,7 +115,8 @@ public struct ConfigurationDiff: Sendable, Equatable {
     }
 
     /// What of a listener that stays is not as it was.
-    private mutating func noteOptions(_ move: ListenerMoves.Move, service: String) {
+    private mutating func noteOptions(_ move: ListenerMoves.Move, service: String, _ files: NetworkFiles) {
+        noteFiles(of: service, listener: move.listener.name, move.former.access, move.listener.access, files)
         for (key, before, after) in ConfigurationDiff.differences(move.former.settings, move.listener.settings) {
             let change = ConfigurationChange(
                 .changed, .listener, service: service, name: move.listener.name, key: key.name, old: before, new: after)
@@ -122,6 +125,30 @@ public struct ConfigurationDiff: Sendable, Equatable {
             if [ConfigurationKeys.mode, ConfigurationKeys.listenerOwner, ConfigurationKeys.listenerGroup].contains(key)
             {
                 needingRestart.append(change)
+            }
+        }
+    }
+
+    /// The files of networks that were and are; their contents are part of the configuration.
+    fileprivate struct NetworkFiles {
+        var old: [String: [Prefix]]
+        var new: [String: [Prefix]]
+    }
+
+    /// Files that an access list names as before, and that hold something else now.
+    private mutating func noteFiles(
+        of service: String, listener: String? = nil, _ old: AccessConfiguration, _ new: AccessConfiguration,
+        _ files: NetworkFiles
+    ) {
+        for (key, before, after) in [
+            (ConfigurationKeys.allow, old.allow, new.allow), (ConfigurationKeys.deny, old.deny, new.deny),
+        ] {
+            for path in after.files where before.files.contains(path) && files.old[path] != files.new[path] {
+                changes.append(
+                    ConfigurationChange(
+                        .changed, listener == nil ? .service : .listener, service: service, name: listener,
+                        key: key.name, old: "@\(path) (\(files.old[path]?.count ?? 0) networks)",
+                        new: "@\(path) (\(files.new[path]?.count ?? 0) networks, others than before)"))
             }
         }
     }
@@ -152,6 +179,24 @@ public struct ConfigurationDiff: Sendable, Equatable {
             }
         }
     }
+
+    /// What comes, goes and changes of the backends that templates stand for, from one expansion to another: what stands in
+    /// the file is compared as it stands there.
+    public static func ofTemplates(
+        from old: DaemonConfiguration, to new: DaemonConfiguration
+    ) -> [ConfigurationChange] {
+        guard old.hasNames || new.hasNames || old.hasExpanded || new.hasExpanded else { return [] }
+        let before = Dictionary(old.services.map { ($0.name, $0) }) { first, _ in first }
+        var found = ConfigurationDiff()
+        for service in new.services {
+            found.compareBackends(
+                before[service.name]?.backends.filter { $0.template != nil } ?? [],
+                service.backends.filter { $0.template != nil }, service: service.name)
+        }
+        return found.changes
+    }
+
+    private init() {}
 
     /// An order decides nothing but what is shown first; yet the text of the configuration has it, and so has its hash.
     private mutating func noteOrder(_ old: [String], _ new: [String], _ pattern: ConfigurationChange) {

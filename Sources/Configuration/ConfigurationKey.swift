@@ -55,12 +55,20 @@ public struct ConfigurationKey: Sendable, Equatable {
         case backendAddress
         /// The same, or a word in its place.
         case endpointOr(word: String)
+        /// Addresses that connections come from: one text, or an array of them.
+        case sources
+        /// The name of a network interface.
+        case device(word: String?)
         /// An array of networks.
         case networks
+        /// The same, where files of networks may stand among them.
+        case networkList
         /// An array of words among these.
         case choices([String])
         /// Names of hosts, as a browser asks by them: an array of texts.
         case hosts
+        /// An array of name servers: `ADDRESS` or `ADDRESS:PORT`.
+        case servers
         /// Where clients arrive: a text, an inline table, or an array of these.
         case listeners
         /// A name of a network interface.
@@ -113,7 +121,12 @@ public struct ConfigurationKey: Sendable, Equatable {
         case .permissions: "permission bits in octal, 0000 to 0777 (such as \"0660\")"
         case .backendAddress, .listenerAddress:
             "an address and a port (such as \"192.0.2.1:80\") or a Unix socket (\"unix:/run/app.sock\")"
+        case .sources: "an address or a prefix (such as \"192.0.2.16/28\"), or an array of them, or \"auto\""
+        case .device(let word): "the name of a network interface (1 to 15 characters)" + or(word)
+        case .servers: "an array of 8 addresses of name servers at most (such as \"192.0.2.53\" or \"192.0.2.53:53\")"
         case .networks: "an array of networks (such as \"192.0.2.0/24\")"
+        case .networkList:
+            "an array of networks (such as \"192.0.2.0/24\") and files of them (such as \"@/etc/limpet/deny.txt\")"
         case .choices(let words):
             "an array of any of " + words.map { "\"\($0)\"" }.joined(separator: ", ")
         case .hosts: "an array of host names (such as \"status.example.org\")"

@@ -1,5 +1,9 @@
-/// The keys of an inline table of `listen`.
+/// The keys of an inline table of `listen`, and what else concerns how clients are taken in.
 extension ConfigurationKeys {
+    public static let clientFirst = ConfigurationKey(
+        name: "client-first", section: .behaviour, kind: .boolean, defaultText: "false", hasFlag: false,
+        summary: "Whether clients speak first, so that one counts only once it has sent something.")
+
     public static let listenerAddress = listener(
         "address", .listenerAddress, nil, "Where clients arrive.")
     public static let device = listener(
@@ -8,6 +12,10 @@ extension ConfigurationKeys {
         "freebind", .boolean, "false", "Whether it is bound also where this machine does not have the address yet.")
     public static let v6only = listener(
         "v6only", .boolean, "true", "Of [::] alone: whether it takes IPv6 clients alone, or IPv4 clients as well.")
+
+    public static let intercept = listener(
+        "intercept", .boolean, "false",
+        "Whether it takes clients of any address that a TPROXY rule sends here (IP_TRANSPARENT).")
 
     public static let mode = listener(
         "mode", .permissions, "0660", "Of a Unix socket: the permission bits of its file, in octal.")

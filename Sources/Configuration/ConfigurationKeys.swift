@@ -227,15 +227,20 @@ public enum ConfigurationKeys {
     public static let all: [ConfigurationKey] = [
         workers, maxConnections, shutdownDelay, shutdownDrain, removedDeadline, control, stateDirectory, user, group,
         logLevel, logFormat, accessLog, metrics, statusPage, statusPageClients, statusPageHosts, hashKeyFile,
+        affinityEntries, resolvers, resolveInterval, resolveTimeout,
         defaults, service,
         serviceName, listen, backend,
-        listenerAddress, device, freebind, v6only, mode, listenerOwner, listenerGroup,
-        hashOn, ipv4Prefix, ipv6Prefix, connectTimeout, connectAttempts, passiveFall, slowStart, whenDown, whenAllDown,
+        listenerAddress, device, freebind, v6only, mode, listenerOwner, listenerGroup, intercept,
+        listenerAllow, listenerDeny,
+        hashOn, ipv4Prefix, ipv6Prefix, connectTimeout, connectAttempts,
+        source, sourceDevice, mark, transparent,
+        passiveFall, slowStart, whenDown, whenAllDown,
         serviceMaxConnections, maxConnectionsPerClient, acceptRatePerClient, maxConnecting, maxLoadFactor,
         idleTimeout, halfCloseTimeout, userTimeout,
         keepalive, sendProxy, health, healthInterval, receiveBuffer, sendBuffer,
-        acceptProxy, acceptProxyTimeout, sendProxyFields,
-        backendName, address, weight, backendMaxConnections, backendHealth, backup,
+        clientFirst, acceptProxy, acceptProxyTimeout, sendProxyFields,
+        allow, deny, affinity,
+        backendName, address, expand, srv, weight, backendMaxConnections, backendHealth, backup,
         healthType, healthMethod, healthPath, healthHost, healthStatus, healthBody, healthSend, healthExpect,
         healthRegex,
         healthPort, healthAddress, checkInterval, fastInterval, downInterval, checkTimeout, rise, fall,
@@ -244,7 +249,9 @@ public enum ConfigurationKeys {
 
     /// What is settled when the daemon starts: another value waits for the next start, and a reload that brings one is
     /// refused. (``maxConnections`` may change, up to what the daemon was started for.)
-    public static let fixedAtStart: [ConfigurationKey] = [workers, control, stateDirectory, user, group]
+    public static let fixedAtStart: [ConfigurationKey] = [
+        workers, control, stateDirectory, user, group, affinityEntries,
+    ]
 
     /// The keys of some sections, in the order of ``all``.
     public static func keys(in sections: ConfigurationKey.Section...) -> [ConfigurationKey] {

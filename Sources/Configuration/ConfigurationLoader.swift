@@ -1,3 +1,4 @@
+import Addressing
 import Stickiness
 
 /// A configuration that may be used, and what its owner should know all the same.
@@ -5,6 +6,11 @@ public struct LoadedConfiguration: Sendable, Equatable {
     public var configuration: DaemonConfiguration
     /// One line each, with the place.
     public var warnings: [String]
+
+    public init(configuration: DaemonConfiguration, warnings: [String]) {
+        self.configuration = configuration
+        self.warnings = warnings
+    }
 }
 
 /// Makes a configuration of a file, of flags, or of both. Reads files and nothing else; any thread may use it.
@@ -48,17 +54,37 @@ public enum ConfigurationLoader {
                 loaded.warnings += onLine.warnings
             }
         } else {
-            let configuration = ConfigurationBuilder(form: .flags, findings: onLine).build(flags)
+            var configuration = ConfigurationBuilder(form: .flags, findings: onLine).build(flags)
+            configuration.compileAccess()
             guard onLine.errors.isEmpty else { throw ConfigurationFailure(.usage, onLine.errors) }
             loaded = LoadedConfiguration(configuration: configuration, warnings: onLine.warnings)
         }
         if let file = loaded.configuration.hashKeyFile {
             loaded.configuration.hashKey = try hashKey(inFile: file, warnings: &loaded.warnings)
         }
+        let paths = loaded.configuration.networkPaths
+        if !paths.isEmpty { loaded.configuration.networkFiles = try networkFiles(paths) }
         return loaded
     }
 
-    /// Checks a text alone, without reading any file: the key stays the published one, even where a file is named.
+    /// The networks in some files.
+    private static func networkFiles(_ paths: Set<String>) throws(ConfigurationFailure) -> [String: [Prefix]] {
+        var files: [String: [Prefix]] = [:]
+        var errors: [ConfigurationError] = []
+        for path in paths.sorted() {
+            do throws(ConfigurationFailure) {
+                files[path] = try NetworkFile.read(
+                    try contents(ofFile: path, limit: NetworkFile.limit).bytes, path: path)
+            } catch {
+                errors += error.errors
+            }
+        }
+        guard errors.isEmpty else { throw ConfigurationFailure(.configuration, errors) }
+        return files
+    }
+
+    /// Checks a text alone, without reading any file: the key stays the published one, even where a file is named, and files
+    /// of networks are empty.
     /// - Parameter source: what the errors call the text.
     public static func parse(_ text: String, source: String) throws(ConfigurationFailure) -> LoadedConfiguration {
         let findings = Findings(source: source)
@@ -71,7 +97,8 @@ public enum ConfigurationLoader {
             throw ConfigurationFailure(.configuration, findings.errors)
         }
         var builder = ConfigurationBuilder(form: .file, findings: findings)
-        let configuration = builder.build(nodes)
+        var configuration = builder.build(nodes)
+        configuration.compileAccess()
         guard findings.errors.isEmpty else { throw ConfigurationFailure(.configuration, findings.errors) }
         return LoadedConfiguration(configuration: configuration, warnings: findings.warnings)
     }

@@ -12,6 +12,7 @@ struct ConfigurationRules {
             let place = place(service, index)
             checkBackends(service, place)
             checkMask(service, place)
+            checkSource(service, place)
             checkProxy(service, place)
         }
         checkListeners(configuration.services)

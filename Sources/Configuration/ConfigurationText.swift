@@ -15,12 +15,14 @@ extension DaemonConfiguration {
     }
 
     /// FNV-1a, 64 bits, of ``canonicalText``, as 16 hexadecimal digits: two daemons that show the same were told the
-    /// same. (It does not see the bytes of the key; the mapping hash of each service does.)
+    /// same. The contents of files of networks count, too. (It does not see the bytes of the key; the mapping hash of each service does.)
     public var configHash: String {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for byte in canonicalText.utf8 {
-            hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3
+        func add(_ text: String) {
+            for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
         }
+        add(canonicalText)
+        for path in networkFiles.keys.sorted() { add("\n" + NetworkFile.text(networkFiles[path] ?? [])) }
         let digits = String(hash, radix: 16)
         return String(repeating: "0", count: 16 - digits.count) + digits
     }
@@ -47,8 +49,9 @@ extension DaemonConfiguration {
                 ConfigurationKeys.statusPageHosts,
                 raw: "[\(statusPage.hosts.map(TOMLText.quote).joined(separator: ", "))]"),
             hashKeyFile.map { Setting(ConfigurationKeys.hashKeyFile, $0) },
+            Setting(ConfigurationKeys.affinityEntries, raw: "\(affinityEntries)"),
         ]
-        return settings.compactMap { $0 }
+        return settings.compactMap { $0 } + nameSettings
     }
 }
 
@@ -61,6 +64,7 @@ extension ServiceConfiguration {
             Setting(ConfigurationKeys.ipv6Prefix, raw: "\(mask.ipv6)"),
             Setting(ConfigurationKeys.connectTimeout, DurationText.render(connectTimeout)),
             Setting(ConfigurationKeys.connectAttempts, raw: "\(connectAttempts)"),
+        ] + source.settings + [
             Setting(ConfigurationKeys.passiveFall, number: passiveFall, otherwise: "off"),
             Setting(ConfigurationKeys.slowStart, slowStart.map(DurationText.render) ?? "off"),
             Setting(ConfigurationKeys.whenDown, whenDown.rawValue),
@@ -77,11 +81,12 @@ extension ServiceConfiguration {
             keepalive.map { Setting(ConfigurationKeys.keepalive, raw: $0.table) }
                 ?? Setting(ConfigurationKeys.keepalive, "off"),
             Setting(ConfigurationKeys.sendProxy, sendProxy?.rawValue ?? "off"),
+            Setting(ConfigurationKeys.clientFirst, raw: "\(isClientFirst)"),
             Setting(ConfigurationKeys.health, raw: health.table(withInterval: false)),
             Setting(ConfigurationKeys.healthInterval, DurationText.render(health.interval)),
             Setting(ConfigurationKeys.receiveBuffer, receiveBuffer.map(SizeText.render) ?? "auto"),
             Setting(ConfigurationKeys.sendBuffer, sendBuffer.map(SizeText.render) ?? "auto"),
-        ] + proxySettings
+        ] + proxySettings + accessSettings
     }
 
     fileprivate func write(to text: inout TOMLText) {
@@ -111,9 +116,7 @@ extension Keepalive {
 extension BackendConfiguration {
     /// Everything but its name.
     var settings: [Setting] {
-        [
-            Setting(ConfigurationKeys.address, address.description),
-            Setting(ConfigurationKeys.weight, raw: "\(weight)"),
+        whereabouts + (service == nil ? [Setting(ConfigurationKeys.weight, raw: "\(weight)")] : []) + [
             Setting(ConfigurationKeys.backendMaxConnections, number: maxConnections, otherwise: "off"),
             Setting(ConfigurationKeys.backup, raw: "\(isBackup)"),
         ] + (health.map { [Setting(ConfigurationKeys.backendHealth, raw: $0.table(withInterval: true))] } ?? [])

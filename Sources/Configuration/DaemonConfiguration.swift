@@ -37,6 +37,19 @@ public struct DaemonConfiguration: Sendable, Equatable {
     public var hashKey: HashKey = .published
     /// The file that the key came from; nil when it is the published default.
     public var hashKeyFile: String?
+    /// Clients that are remembered, 1024 to ``mostAffinityEntries``.
+    public var affinityEntries = 65536
+    public static let mostAffinityEntries = 1_048_576
+    /// The contents of the files that access lists name, by path. The rules of the lists follow from them.
+    public var networkFiles: [String: [Prefix]] = [:] {
+        didSet { compileAccess() }
+    }
+    /// Name servers; empty: those of the system.
+    public var resolvers: [Endpoint] = []
+    /// Time after which a name is asked for again; nil: as long as the answer counts.
+    public var resolveInterval: Duration?
+    /// Time that one question to the name servers may take.
+    public var resolveTimeout: Duration = .seconds(5)
 
     public init(services: [ServiceConfiguration]) {
         self.services = services
@@ -94,6 +107,7 @@ public struct ServiceConfiguration: Sendable, Equatable {
     public var connectTimeout: Duration = .seconds(3)
     /// Backends to try before the client is reset, 1 to 64.
     public var connectAttempts: Int = 3
+    public var source = SourceConfiguration()
     /// Connects to a backend that fail in a row before it counts as down, 1 to 1000; nil: they change nothing.
     public var passiveFall: Int? = 3
     /// Time over which a backend that comes back or is added gets its full weight; nil: it has it at once.
@@ -119,11 +133,17 @@ public struct ServiceConfiguration: Sendable, Equatable {
     public var keepalive: Keepalive? = Keepalive()
     /// The PROXY header that backends get; nil: none.
     public var sendProxy: ProxyVersion?
+    /// Whether clients speak first: who has sent nothing yet is not accepted (TCP_DEFER_ACCEPT).
+    public var isClientFirst = false
     /// What it says beside the addresses, each once; only in version 2.
     public var sendProxyFields: [ProxyField] = []
     /// Networks whose connections have to begin with a PROXY header, and the time in which it has to come.
     public var acceptProxy: [Prefix] = []
     public var acceptProxyTimeout: Duration = .seconds(3)
+    /// Who may come in, by whatever listener.
+    public var access = AccessConfiguration()
+    /// Time after its last connection for which a client keeps its backend; nil: its home alone decides.
+    public var affinity: Duration?
     /// How its backends are checked, where they do not say otherwise.
     public var health = HealthCheck()
     /// SO_RCVBUF and SO_SNDBUF of both sides in bytes; nil: the kernel tunes by itself.
@@ -168,8 +188,20 @@ public struct BackendConfiguration: Sendable, Equatable {
     public var maxConnections: Int?
     /// How it is checked; nil: as its service says.
     public var health: HealthCheck?
+    /// 0: it is none; n: used only where no backend of a lower tier can be. A file knows 0 and 1, SRV records more.
+    public var backupTier = 0
+    /// Each address of its name is a backend of its own.
+    public var expands = false
+    /// The name of the SRV records that say where its backends are; nil: ``address`` says it.
+    public var service: HostName?
+    /// The name of the backend in the file that this one was made of; nil: it stands there itself.
+    public var template: String?
+
     /// Used only where no backend of the service that is none can be.
-    public var isBackup = false
+    public var isBackup: Bool {
+        get { backupTier > 0 }
+        set { backupTier = newValue ? 1 : 0 }
+    }
 
     public init(name: String, address: BackendAddress) {
         self.name = name

@@ -49,6 +49,7 @@ public struct FlagValues: Sendable, Equatable, Codable {
         case .integer, .size: wholeNumber(text[...]).map { .integer($0) } ?? .string(text)
         case .networks, .choices:
             .array(text.split(separator: ",", omittingEmptySubsequences: false).map { .string(String($0)) })
+        case .networkList: .array([.string(text)])
         case .boolean: ["true": .boolean(true), "false": .boolean(false)][text] ?? .string(text)
         default: .string(text)
         }

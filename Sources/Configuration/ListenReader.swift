@@ -20,8 +20,13 @@ struct ListenReader {
         if nodes.isEmpty {
             reader.findings.report(reader.place, "no listeners: add listen = \"0.0.0.0:80\" or the like")
         }
-        return nodes.enumerated().flatMap { index, node in
-            guard case .table(let table) = node else { return self.read(text: node) }
+        var found: [ListenerConfiguration] = []
+        // Ranges of ports can make many of few words; that there are too many is said of what has been found until then.
+        for (index, node) in nodes.enumerated() where found.count <= ListenReader.enough {
+            guard case .table(let table) = node else {
+                found += self.read(text: node)
+                continue
+            }
             // It is called by its address, once that is known to be a text.
             var call = "listen \(index + 1)"
             if case .string(let text) = table[ConfigurationKeys.listenerAddress.name] {
@@ -30,9 +35,12 @@ struct ListenReader {
             let inner = TableReader(
                 nodes: table, place: reader.place + [call], form: reader.form, findings: reader.findings)
             inner.refuseUnknown(in: [.listener])
-            return ListenReader(inner).readTable()
+            found += ListenReader(inner).readTable()
         }
+        return found
     }
+
+    private static let enough = 100_000
 
     /// Those of the command line.
     func read(_ texts: [String]) -> [ListenerConfiguration] {
@@ -51,7 +59,22 @@ struct ListenReader {
     }
 
     private func read(text node: TOMLNode) -> [ListenerConfiguration] {
-        address(ConfigurationKeys.listen, node).map { [ListenerConfiguration($0)] } ?? []
+        addresses(ConfigurationKeys.listen, node).map { ListenerConfiguration($0) }
+    }
+
+    /// One address, or those of a range of ports.
+    private func addresses(_ key: ConfigurationKey, _ node: TOMLNode) -> [ListenerAddress] {
+        do throws(PortRangeError) {
+            if case .string(let text) = node, let range = try PortRange(text) {
+                // They are alike: what is wrong with one is wrong with all.
+                guard let first = address(key, .string(range.texts[0])) else { return [] }
+                return [first] + range.texts.dropFirst().compactMap { address(key, .string($0)) }
+            }
+        } catch {
+            reader.findings.report(reader.placeOfValue(key), error.problem)
+            return []
+        }
+        return address(key, node).map { [$0] } ?? []
     }
 
     private func address(_ key: ConfigurationKey, _ node: TOMLNode) -> ListenerAddress? {
@@ -86,9 +109,15 @@ struct ListenReader {
             reader.findings.report(reader.place, "\(reader.label(ConfigurationKeys.listenerAddress)) is missing")
             return []
         }
-        guard let address = address(ConfigurationKeys.listenerAddress, node) else { return [] }
+        let addresses = addresses(ConfigurationKeys.listenerAddress, node)
+        guard let address = addresses.first else { return [] }
         var listener = ListenerConfiguration(address)
-        if case .inherited = address { return checkInherited() ? [listener] : [] }
+        if case .inherited = address {
+            guard checkInherited() else { return [] }
+            reader.read(ConfigurationKeys.intercept, into: &listener.isIntercepting)
+            reader.readAccess(into: &listener)
+            return [listener]
+        }
         if case .unix(let path) = address { return readUnix(&listener, path) ? [listener] : [] }
         for key in ListenReader.fileKeys where reader.nodes[key.name] != nil {
             reader.findings.report(reader.place, "\(reader.label(key)) has no place here: it is for Unix sockets")
@@ -97,18 +126,27 @@ struct ListenReader {
         reader.read(ConfigurationKeys.device, into: &listener.device)
         reader.read(ConfigurationKeys.freebind, into: &listener.isFree)
         reader.read(ConfigurationKeys.v6only, into: &listener.isV6Only)
+        reader.read(ConfigurationKeys.intercept, into: &listener.isIntercepting)
+        reader.readAccess(into: &listener)
         if reader.nodes[ConfigurationKeys.v6only.name] != nil { checkV6Only(&listener) }
-        return [listener]
+        return addresses.map { address in
+            var one = listener
+            one.address = address
+            return one
+        }
     }
 
     private static let addressKeys = [ConfigurationKeys.device, ConfigurationKeys.freebind, ConfigurationKeys.v6only]
+    private static let networkKeys = [
+        ConfigurationKeys.intercept, ConfigurationKeys.listenerAllow, ConfigurationKeys.listenerDeny,
+    ]
     private static let fileKeys = [
         ConfigurationKeys.mode, ConfigurationKeys.listenerOwner, ConfigurationKeys.listenerGroup,
     ]
 
     /// What a Unix socket has, and what it has not. False: something has no place there.
     private func readUnix(_ listener: inout ListenerConfiguration, _ path: UnixPath) -> Bool {
-        let foreign = ListenReader.addressKeys + (path.isAbstract ? ListenReader.fileKeys : [])
+        let foreign = ListenReader.addressKeys + ListenReader.networkKeys + (path.isAbstract ? ListenReader.fileKeys : [])
         if let key = foreign.first(where: { reader.nodes[$0.name] != nil }) {
             let why = ListenReader.fileKeys.contains(key) ? "an abstract name has no file" : "it is for IP addresses"
             reader.findings.report(reader.place, "\(reader.label(key)) has no place here: \(why)")

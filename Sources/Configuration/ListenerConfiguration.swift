@@ -12,6 +12,10 @@ public struct ListenerConfiguration: Sendable, Hashable {
     public var isFree = false
     /// Of `[::]`: whether it takes IPv6 clients alone. Of every other address nothing else can be.
     public var isV6Only = true
+    /// Whether it takes clients that are on their way to any address and that a TPROXY rule sends here (IP_TRANSPARENT).
+    public var isIntercepting = false
+    /// Who may come by it; whoever comes has to be let in by the service, too.
+    public var access = AccessConfiguration()
 
     /// Of a Unix socket: the permission bits of its file, and whom it belongs to; nil: the daemon's own user and group.
     public var mode = ListenerConfiguration.ordinaryMode
@@ -51,7 +55,7 @@ public struct ListenerConfiguration: Sendable, Hashable {
     /// Whether a connection to `target` would arrive here, as far as that can be seen from the configuration.
     func isReached(by target: Endpoint) -> Bool {
         guard let own = address.endpoint, target.port == own.port, target.port != 0 else { return false }
-        return target.address == own.address
+        return target.address == own.address && target.zone == own.zone
             || (own.address.isUnspecified && target.address.isLoopback
                 && (own.address.family == target.address.family || !isV6Only))
     }
@@ -61,7 +65,8 @@ extension Endpoint {
     /// The same of two addresses alone: see ``ListenerConfiguration/collides(with:)``.
     public func collides(with other: Endpoint) -> Bool {
         guard port == other.port, port != 0, address.family == other.address.family else { return false }
-        return address == other.address || address.isUnspecified || other.address.isUnspecified
+        return address == other.address && zone == other.zone || address.isUnspecified
+            || other.address.isUnspecified
     }
 }
 
@@ -77,7 +82,8 @@ extension ListenerConfiguration {
         if let owner { settings.append(Setting(ConfigurationKeys.listenerOwner, owner)) }
         if let group { settings.append(Setting(ConfigurationKeys.listenerGroup, group)) }
         if !isV6Only { settings.append(Setting(ConfigurationKeys.v6only, raw: "\(isV6Only)")) }
-        return settings
+        if isIntercepting { settings.append(Setting(ConfigurationKeys.intercept, raw: "\(isIntercepting)")) }
+        return settings + accessSettings
     }
 
     /// As `listen` takes it: a string where the address is all there is to say, else an inline table.
@@ -88,10 +94,14 @@ extension ListenerConfiguration {
         return "{ \(fields.joined(separator: ", ")) }"
     }
 
-    /// All but the address, as `--listen` takes it: `device=eth0`, `freebind`.
+    /// All but the address, as `--listen` takes it: `device=eth0`, `freebind`; of an access list how long it is.
     public var options: [String] {
         settings.dropFirst().map { setting in
-            setting.value == "true" ? setting.key.name : "\(setting.key.name)=\(setting.value)"
+            switch setting.key {
+            case ConfigurationKeys.listenerAllow: "\(setting.key.name)=\(access.allow.texts.count)"
+            case ConfigurationKeys.listenerDeny: "\(setting.key.name)=\(access.deny.texts.count)"
+            default: setting.value == "true" ? setting.key.name : "\(setting.key.name)=\(setting.value)"
+            }
         }
     }
 

@@ -26,26 +26,12 @@ extension TableReader {
 
     /// One network; nil: it was refused.
     func network(_ key: ConfigurationKey, _ text: String) -> Prefix? {
-        let place = placeOfValue(key)
-        guard let network = Prefix(text) else {
-            findings.report(
-                place,
-                "\(quoted(text)) is no network: write an address and how many of its bits count, such as "
-                    + "\"192.0.2.0/24\"")
+        switch NetworkText.read(text) {
+        case .success(let network): return network
+        case .failure(let problem):
+            findings.report(placeOfValue(key), problem.description)
             return nil
         }
-        if network.address.unmapped != network.address {
-            findings.report(place, "\(quoted(text)): write the IPv4 address, \(network.address.unmapped), as such")
-            return nil
-        }
-        if network.hasHostBits {
-            findings.report(
-                place,
-                "\(quoted(text)) has bits set past its length: the network is \(network.network), the one "
-                    + "address \(network.address)/\(network.address.family.bitCount)")
-            return nil
-        }
-        return network
     }
 
     /// The words of a key, each of them once; nil: it is not written, or was refused.
@@ -65,7 +51,8 @@ extension TableReader {
         return found
     }
 
-    private func texts(_ key: ConfigurationKey) -> [String]? {
+    /// The texts of an array; nil: it is not written, or was refused.
+    func texts(_ key: ConfigurationKey) -> [String]? {
         guard let node = nodes[key.name] else { return nil }
         guard case .array(let nodes) = node else {
             refuse(key, node)

@@ -27,18 +27,34 @@ public struct SystemAdvice: Sendable {
     }
 
     /// A local port serves one connection to each remote address and port, so each backend address has the whole
-    /// range for itself.
+    /// range for itself, once for each address that its connections come from.
     private func localPorts(_ limits: SystemLimits) -> String? {
         guard let range = limits.localPorts, let connectionLimit else { return nil }
-        let addresses = Set(configuration.services.flatMap(\.backends).map(\.address)).count
-        let possible = range.count * addresses
+        var sources: [BackendAddress: Int] = [:]
+        for service in configuration.services {
+            // Then it is the clients that each have the whole range.
+            if service.source.isTransparent { return nil }
+            for backend in service.backends {
+                // Such a connection takes no port.
+                if case .unix = backend.address { return nil }
+                let count = max(1, service.source.addresses(towards: backend.address).count)
+                sources[backend.address] = max(count, sources[backend.address] ?? 0)
+            }
+        }
+        let possible = sources.values.reduce(0) { $0 + $1 * range.count }
         guard possible < connectionLimit else { return nil }
         let wider = range.count < 60000 ? "sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\", " : ""
+        let addresses = sources.count
+        let most = sources.values.max() ?? 1
         let places =
-            addresses == 1 ? "the one backend address" : "each of \(addresses) backend addresses, \(possible) in all"
+            most > 1
+            ? "a backend from each address of \"source\", \(possible) in all"
+            : addresses == 1
+                ? "the one backend address" : "each of \(addresses) backend addresses, \(possible) in all"
         return "net.ipv4.ip_local_port_range is \(range.lowerBound) to \(range.upperBound): \(range.count) connections "
             + "to \(places), but max-connections is "
-            + "\(connectionLimit) (\(wider)more backend addresses, or a lower max-connections)"
+            + "\(connectionLimit) (\(wider)\(most > 1 ? "more" : "several") addresses in \"source\", more backend "
+            + "addresses, or a lower max-connections)"
     }
 
     private func orphans(_ limits: SystemLimits) -> String? {

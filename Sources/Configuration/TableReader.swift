@@ -109,7 +109,11 @@ struct TableReader {
     }
 
     func read(_ key: ConfigurationKey, into target: inout String?) {
-        if case .text(let text) = value(key) { target = text }
+        switch value(key) {
+        case .text(let text): target = text
+        case .word: target = nil
+        default: break
+        }
     }
 
     func read(_ key: ConfigurationKey, into target: inout String) {
@@ -142,9 +146,7 @@ struct TableReader {
             return nil
         }
         do throws(EndpointError) {
-            var endpoint = try Endpoint(parsing: text)
-            endpoint.address = endpoint.address.unmapped
-            return endpoint
+            return try Endpoint(parsing: text).unmapped.complete()
         } catch {
             findings.report(placeOfValue(key), error.description)
             return nil
@@ -218,6 +220,7 @@ struct TableReader {
             return fits && !text.unicodeScalars.contains("\u{7f}") ? .text(text) : nil
         case (.text(let limit), .string(let text)): return (1...limit).contains(text.utf8.count) ? .text(text) : nil
         case (.ipAddress, .string(let text)): return IPAddress(text).map { .address($0.unmapped) }
+        case (.device, .string(let text)): return SourceConfiguration.isDevice(text) ? .text(text) : nil
         case (.interface, .string(let text)):
             let fits = (1...15).contains(text.utf8.count) && text != "." && text != ".."
             return fits && quoted(text) == "\"\(text)\"" && !text.contains { " :/%".contains($0) } ? .text(text) : nil
@@ -236,7 +239,7 @@ extension ConfigurationKey.Kind {
     fileprivate var word: String? {
         switch self {
         case .integer(_, let word), .duration(_, let word), .size(_, let word), .table(let word),
-            .hundredths(_, let word):
+            .hundredths(_, let word), .device(let word):
             word
         default: nil
         }

@@ -31,7 +31,7 @@ public enum OrphanSweep {
         let paths = region.unixListeners()
         var accepted: [AcceptedSocket] = []
         for descriptor in Descriptor.open(in: range ?? 0..<end, where: { !named.contains($0) }) {
-            if let listener = adoptable(descriptor, listeners) ?? adoptable(descriptor, paths) {
+            if let listener = adoptable(descriptor, listeners, region) ?? adoptable(descriptor, paths) {
                 accepted.append(AcceptedSocket(descriptor: descriptor, listener: listener))
             } else {
                 Descriptor.close(descriptor)
@@ -46,15 +46,26 @@ public enum OrphanSweep {
 
     /// The slot of the listener by which an unrecorded client came; nil: it is none. Nothing was read from it nor written
     /// to it, and nobody has begun to close it.
-    private static func adoptable(_ descriptor: Int32, _ listeners: [KnownListener]) -> UInt16? {
+    private static func adoptable(
+        _ descriptor: Int32, _ listeners: [KnownListener], _ region: SharedRegion
+    ) -> UInt16? {
         guard Descriptor.isSocket(descriptor), let local = StreamSocket.localEndpoint(descriptor),
-            let listener = listeners.first(where: { $0.takes(local, descriptor) }),
+            let slot = interceptor(of: descriptor, region)
+                ?? listeners.first(where: { $0.takes(local, descriptor) })?.slot,
             let counters = try? TCPCounters(descriptor),
             counters.state == .established || counters.state == .closeWait,
             counters.taken == (counters.state == .closeWait ? 1 : 0), counters.put == 0,
             !StreamSocket.isResetOnClose(descriptor)
         else { return nil }
-        return listener.slot
+        return slot
+    }
+
+    /// The slot of the listener that has intercepted a socket, whose address is whatever its client meant; nil: none has.
+    private static func interceptor(of descriptor: Int32, _ region: SharedRegion) -> UInt16? {
+        guard let number = StreamSocket.interception(descriptor), (1...region.listenerSlots).contains(Int(number)),
+            Int(region.listener(Int(number) - 1).pointee.used) != LIMPET_SLOT_FREE
+        else { return nil }
+        return UInt16(number - 1)
     }
 }
 
@@ -100,7 +111,7 @@ private struct KnownListener {
         for slot in 0..<region.listenerSlots {
             let state = region.listener(slot)
             if Int(state.pointee.used) == LIMPET_SLOT_FREE { break }
-            guard let address = region.listenerAddress(slot)?.endpoint else { continue }
+            guard let address = state.pointee.address.endpoint else { continue }
             let listener = KnownListener(
                 slot: UInt16(slot), address: address, isDual: region.isDual(listener: slot),
                 device: region.listenerDevice(slot))
@@ -127,7 +138,7 @@ private struct KnownListener {
     func takes(_ local: Endpoint, _ descriptor: Int32) -> Bool {
         let own = local.address.unmapped
         guard local.port == address.port,
-            own == address.address
+            own == address.address && local.zone == address.zone
                 || address.address.isUnspecified && (address.address.family == own.family || isDual)
         else { return false }
         // What a socket was accepted from has left it its device.

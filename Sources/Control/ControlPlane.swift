@@ -23,6 +23,12 @@ public protocol ControlPlane: AnyObject {
     /// The preference order of a client's address.
     /// - Throws: ``ControlError/Code/badRequest`` where the service hashes the port and none was given.
     func locate(_ request: WhereRequest) throws(ControlError) -> WhereReport
+    /// The clients that are remembered.
+    func affinity(_ request: AffinityRequest) -> AffinityReport
+    /// Forgets clients that are remembered: they go home when they come again.
+    /// - Throws: ``ControlError/Code/needsForce`` where no address was given, several would be forgotten, and the request
+    ///   does not force it.
+    func forgetAffinity(_ request: AffinityRequest, by caller: Caller) throws(ControlError) -> AffinityClearReport
     /// What a change would move, reckoned from the connections that there are. Nothing changes.
     func plan(_ request: PlanRequest) throws(ControlError) -> EventLoopFuture<PlanReport>
     /// Excludes a backend from new connections, at once. With a deadline, what is left then is closed.

@@ -19,11 +19,15 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
     var configuration: String
     /// The key's bytes: the file that they came from may be gone, or hold others.
     var hashKey: String
+    /// The files of networks that it names, by path: they may be gone, too, or say something else. nil: it names none.
+    var networks: [String: String]?
     /// The file that the configuration came from; nil: flags alone.
     var path: String?
     /// The flags beside it, as they were typed: a reload reads the file again, and the flags again with it.
     var flags: FlagValues
     var slots: SlotTables
+    /// The last good answers about the names of backends; nil: none.
+    var names: [KeptName]?
     var control: ControlSocket.File
     /// The directory of what outlives the daemon.
     var stateDirectory: String
@@ -46,6 +50,7 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
         self.program = program
         self.configuration = configuration.canonicalText
         hashKey = configuration.hashKey.hexadecimal
+        networks = configuration.networkFiles.isEmpty ? nil : configuration.networkFiles.mapValues(NetworkFile.text)
         self.path = path
         self.flags = flags
         self.slots = slots
@@ -55,9 +60,11 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
     }
 
     /// Goes over to another configuration. What belongs to the daemon stays.
-    mutating func take(_ configuration: DaemonConfiguration, _ slots: SlotTables) {
+    mutating func take(_ configuration: DaemonConfiguration, _ slots: SlotTables, _ names: NameFacts) {
+        self.names = names.kept
         self.configuration = configuration.canonicalText
         hashKey = configuration.hashKey.hexadecimal
+        networks = configuration.networkFiles.isEmpty ? nil : configuration.networkFiles.mapValues(NetworkFile.text)
         self.slots = slots
     }
 
@@ -72,11 +79,14 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
                     [ConfigurationError(source: "active configuration", problem: "the hash key is damaged")])
             }
             configuration.hashKey = key
+            if let networks { configuration.networkFiles = networks.mapValues(NetworkFile.parse) }
             return configuration
         } catch {
             throw StartError("\(error)")
         }
     }
+
+    var facts: NameFacts { NameFacts(names ?? []) }
 
     /// Makes it the one that counts.
     func publish(in document: SharedDocument) throws(StartError) {

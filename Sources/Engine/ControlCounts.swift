@@ -51,6 +51,29 @@ struct ControlCounts {
         }
     }
 
+    enum ResolutionResult: CaseIterable {
+        /// With something good, sure that there is nothing, or not at all.
+        case answered, empty, failed
+    }
+
+    func resolutions(_ result: ResolutionResult) -> UInt64 {
+        let counters = region.controlCounters.pointee
+        return switch result {
+        case .answered: counters.resolutions.0
+        case .empty: counters.resolutions.1
+        case .failed: counters.resolutions.2
+        }
+    }
+
+    func noteResolution(_ result: ResolutionResult) {
+        let counters = region.controlCounters
+        switch result {
+        case .answered: limpet_bump64(&counters.pointee.resolutions.0, 1)
+        case .empty: limpet_bump64(&counters.pointee.resolutions.1, 1)
+        case .failed: limpet_bump64(&counters.pointee.resolutions.2, 1)
+        }
+    }
+
     /// How often a backend came to a state.
     func stateChanges(_ slot: Int, _ state: BackendState) -> UInt64 { limpet_load64(changes(slot, state)) }
 

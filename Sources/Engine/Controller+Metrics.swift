@@ -15,8 +15,10 @@ extension Controller {
         writeDaemon(&text)
         writeListeners(&text)
         writeServices(&text)
+        writeAffinity(&text)
         writeBackends(&text)
         writeEnds(&text)
+        writeNames(&text)
         writeWorkers(&text)
         writeProcess(&text)
         return text.text
@@ -233,20 +235,16 @@ extension Controller {
             guard intent(backend.slot) == .drain else { return 0 }
             return limpet_load64(&region.backend(backend.slot).pointee.load)
         }
-        writeSourcePorts(&text, backends)
+        writeSourcePorts(&text)
     }
 
-    /// The kernel chooses the local address: one for all connections to a backend.
-    private func writeSourcePorts(_ text: inout MetricsText, _ backends: [Shown]) {
-        let source = "auto"
+    private func writeSourcePorts(_ text: inout MetricsText) {
+        guard let rows = sourcePorts() else { return }
         text.write(MetricCatalogue.sourcePorts) { samples in
-            for backend in backends {
-                samples.add([source] + backend.labels, backend.totals.open &+ backend.totals.connecting)
-            }
+            for row in rows { samples.add([row.source, row.service, row.backend], row.used) }
         }
-        guard let ports = ProcessUsage.localPorts?.count else { return }
         text.write(MetricCatalogue.sourcePortsLimit) { samples in
-            for backend in backends { samples.add([source] + backend.labels, ports) }
+            for row in rows { if let limit = row.limit { samples.add([row.source, row.service, row.backend], limit) } }
         }
     }
 

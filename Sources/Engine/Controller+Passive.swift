@@ -35,7 +35,9 @@ extension Controller {
     /// Takes up again what an engine before has taken out.
     func beginPassive() {
         for slot in topology.backends.indices
-        where topology.backends[slot].isLive && health(slot) == .down && !healthKeeper.isChecked(slot) {
+        where topology.backends[slot].isLive && health(slot) == .down && !healthKeeper.isChecked(slot)
+            && !topology.isNowhere(slot)
+        {
             var state = Passive()
             planComeback(slot, &state, after: state.backoff.takeOut(hasWorked: true))
             passives[slot] = state
@@ -99,7 +101,7 @@ extension Controller {
         state.comeback = nil
         state.worked = totals(slot).total
         passives[slot] = state
-        guard health(slot) == .down else { return }
+        guard health(slot) == .down, !topology.isNowhere(slot) else { return }
         let hasWorked = tally.failuresInARow(slot) == 0
         if !hasWorked, let service = topology.backends[slot].service,
             let limit = topology.services[service].configuration.passiveFall

@@ -9,7 +9,8 @@ extension Controller {
     func rebuild(done: @escaping @Sendable () -> Void) throws(StartError) {
         goOver(
             to: try Topology(
-                request.configuration, topology.tables, after: topology, weight: region.effectiveWeight), done: done)
+                request.configuration, topology.tables, names: topology.names, after: topology,
+                weight: region.effectiveWeight), done: done)
     }
 
     /// Hands a topology to the workers. It holds from their next connection on.

@@ -19,7 +19,7 @@ import NIOCore
 extension Controller {
     /// Reloads wait here for each other.
     struct Reloads {
-        var waiting: [(isDryRun: Bool, promise: EventLoopPromise<ReloadReport>)] = []
+        var waiting: [(purpose: ReloadPurpose, promise: EventLoopPromise<ReloadReport>)] = []
         var isUnderWay = false
     }
 
@@ -49,9 +49,14 @@ extension Controller {
     private func reload(isDryRun: Bool, by caller: Caller?) -> EventLoopFuture<ReloadReport> {
         let promise = eventLoop.makePromise(of: ReloadReport.self)
         if !isDryRun { promise.futureResult.whenComplete { [self] in tell($0, caller) } }
-        reloads.waiting.append((isDryRun, promise))
-        nextReload()
+        enqueue(isDryRun ? .dryRun : .file, promise)
         return promise.futureResult
+    }
+
+    /// It is its turn once those before it have ended.
+    func enqueue(_ purpose: ReloadPurpose, _ promise: EventLoopPromise<ReloadReport>) {
+        reloads.waiting.append((purpose, promise))
+        nextReload()
     }
 
     /// What came of a reload, for those who follow the events.
@@ -71,7 +76,7 @@ extension Controller {
 
     private func nextReload() {
         guard !reloads.isUnderWay, !reloads.waiting.isEmpty else { return }
-        let (isDryRun, promise) = reloads.waiting.removeFirst()
+        let (purpose, promise) = reloads.waiting.removeFirst()
         guard isServing else {
             promise.fail(ControlError(.busy, "limpetd is shutting down: nothing is reloaded any more"))
             return nextReload()
@@ -82,7 +87,8 @@ extension Controller {
         }
         reloads.isUnderWay = true
         let preparation = ReloadPreparation(
-            isDryRun: isDryRun, active: request, topology: topology, region: region, budget: budget, userName: userName)
+            purpose: purpose, active: request, topology: topology, region: region, budget: budget, userName: userName,
+            facts: nameKeeper.facts, resolver: resolver)
         let reading = fileReading
         do throws(SystemError) {
             try Threads.startDetached("reload") { [self] in
@@ -95,7 +101,7 @@ extension Controller {
                 }
                 eventLoop.execute { [self, reading] in
                     fileReading = reading
-                    prepared(outcome, isDryRun, promise)
+                    prepared(outcome, purpose, promise)
                 }
             }
         } catch {
@@ -104,35 +110,41 @@ extension Controller {
     }
 
     private func prepared(
-        _ outcome: Result<ReloadPlan, ControlError>, _ isDryRun: Bool, _ promise: EventLoopPromise<ReloadReport>
+        _ outcome: Result<ReloadPlan, ControlError>, _ purpose: ReloadPurpose, _ promise: EventLoopPromise<ReloadReport>
     ) {
         switch outcome {
         case .failure(let error):
-            if !isDryRun { counts.noteReload(succeeded: false) }
+            noteReload(purpose, succeeded: false)
             ended(promise, .failure(error))
         case .success(let plan):
-            guard !isDryRun else { return ended(promise, .success(plan.report)) }
+            guard purpose != .dryRun else { return ended(promise, .success(plan.report)) }
             guard let change = plan.change else {
-                counts.noteReload(succeeded: true)
+                noteReload(purpose, succeeded: true)
                 // What an operator has set of the log ends with any reload.
-                Log.configure(request.configuration, in: region)
+                if purpose == .file { Log.configure(request.configuration, in: region) }
                 return ended(promise, .success(plan.report))
             }
             do throws(ControlError) {
                 guard isServing else { throw ControlError(.busy, "limpetd is shutting down: nothing has changed") }
-                try apply(plan, change) { [self] in
+                try apply(plan, change, purpose) { [self] in
                     topology.closeRetiredListeners(in: region)
                     noteRemoved()
-                    counts.noteReload(succeeded: true)
+                    forgetUnremembered()
+                    noteReload(purpose, succeeded: true)
                     ended(promise, .success(plan.report))
                 }
             } catch {
                 ListenerSet.unbind(change.bound, in: region)
                 if case .replaced(let socket?) = change.web { Descriptor.close(socket) }
-                counts.noteReload(succeeded: false)
+                noteReload(purpose, succeeded: false)
                 ended(promise, .failure(error))
             }
         }
+    }
+
+    /// What nobody has asked for is not counted.
+    private func noteReload(_ purpose: ReloadPurpose, succeeded: Bool) {
+        if purpose == .file { counts.noteReload(succeeded: succeeded) }
     }
 
     private func ended(_ promise: EventLoopPromise<ReloadReport>, _ result: Result<ReloadReport, ControlError>) {
@@ -143,17 +155,18 @@ extension Controller {
 
     /// - Parameter done: called on the event loop once every worker goes by it.
     private func apply(
-        _ plan: ReloadPlan, _ change: ReloadPlan.Change, done: @escaping @Sendable () -> Void
+        _ plan: ReloadPlan, _ change: ReloadPlan.Change, _ purpose: ReloadPurpose, done: @escaping @Sendable () -> Void
     ) throws(ControlError) {
         let former = topology
         var document = active
-        document.take(plan.configuration, change.assignment.tables)
+        document.take(plan.configuration, change.assignment.tables, change.names)
         clearRecycled(change.assignment)
         beginAdded(change.assignment.tables, plan.configuration)
         let next: Topology
         do throws(StartError) {
             next = try Topology(
-                plan.configuration, change.assignment.tables, after: former, weight: region.effectiveWeight)
+                plan.configuration, change.assignment.tables, names: change.names, after: former,
+                weight: region.effectiveWeight)
             inject(LIMPET_AT_RELOAD_BOUND)
             limpet_store8(&region.continuity.pointee.options_due, 1)
             try document.publish(in: SharedDocument(region: region))
@@ -163,16 +176,17 @@ extension Controller {
         }
         inject(LIMPET_AT_RELOAD_PUBLISHED)
         // From here on it is the configuration that counts. A version that has made way could not read it perhaps.
-        forgetVersionBefore()
+        if purpose == .file { forgetVersionBefore() }
         let formerServices = request.configuration.services
         active = document
         request.configuration = plan.configuration
         budget = change.budget
-        Log.configure(plan.configuration, in: region)
+        if purpose == .file { Log.configure(plan.configuration, in: region) }
         let beaten = next.settle(in: region, removedDeadline: plan.configuration.removedDeadline)
         limpet_store64(&region.header.pointee.limit, UInt64(change.limit))
         for slot in former.backends.indices where !next.backends[slot].isLive { forgetClosing(slot) }
         changeOptions(from: formerServices)
+        ListenerSet(region).setInterception(next, in: region, log)
         ListenerSet(region).listen(log)
         limpet_store8(&region.continuity.pointee.options_due, 0)
         if case .replaced(let socket) = change.web {
@@ -188,7 +202,9 @@ extension Controller {
         noteSlowStarts()
         noteStates()
         save()
-        announce(plan, beaten)
+        announce(plan, purpose, former.names, beaten)
+        if purpose == .file { nameKeeper.follow(plan.configuration, learned: change.names) }
+        if nameKeeper.facts.wanted(by: plan.configuration) != change.names { planNames(in: .zero) }
     }
 
     private func changeOptions(from former: [ServiceConfiguration]) {
@@ -206,12 +222,20 @@ extension Controller {
                 region.counters(worker, listener: slot).pointee = limpet_listener_counters()
             }
         }
+        region.affinity.forget(backends: assignment.recycledBackends, services: assignment.recycledServices)
         for slot in assignment.recycledBackends { region.clearMetrics(ofBackend: slot) }
         for slot in assignment.recycledListeners { region.clearMetrics(ofListener: slot) }
     }
 
-    private func announce(_ plan: ReloadPlan, _ beaten: [(slot: Int, weight: OperatorWeight)]) {
-        for change in plan.changes { log.notice("reload: \(change)") }
+    private func announce(
+        _ plan: ReloadPlan, _ purpose: ReloadPurpose, _ names: NameFacts,
+        _ beaten: [(slot: Int, weight: OperatorWeight)]
+    ) {
+        if purpose == .names {
+            announceNames(names, plan.changes, plan.report.warnings)
+        } else {
+            for change in plan.changes { log.notice("reload: \(change)") }
+        }
         for (slot, weight) in beaten {
             log.notice(
                 "the weight that an operator had set gives way to the configuration's",
@@ -227,6 +251,7 @@ extension Controller {
                     new: "\(backend.configuration.weight)",
                     cause: "its weight in the configuration has changed"))
         }
+        guard purpose == .file else { return }
         log.notice(
             "reloaded",
             metadata: ["changes": "\(plan.changes.count)", "config_hash": "\(plan.configuration.configHash)"])

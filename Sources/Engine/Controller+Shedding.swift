@@ -95,6 +95,7 @@ extension Controller {
         for service in services {
             if sheddings.running.removeValue(forKey: .rehome(service)) != nil { wasRunning = true }
             away[service] = rate == 0 ? [] : candidates { mayGoHome($0, service) }
+            if rate != 0 { forgetAway(service) }
         }
         let total = away.values.reduce(0) { $0 + $1.count }
         for (service, candidates) in away where !candidates.isEmpty {

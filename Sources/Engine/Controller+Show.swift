@@ -36,7 +36,7 @@ extension Controller {
                 ServiceStatus(
                     name: topology.services[$0].configuration.name, mappingHash: topology.services[$0].mappingHash)
             }, differences: differences(), metrics: WebListener.address(in: region).map { "\($0)" },
-            unsaved: intents.unsaved,
+            unsaved: intents.unsaved, sourcePorts: sourcePorts(),
             lastDeath: death.time == 0
                 ? nil
                 : EngineDeath(
@@ -104,11 +104,12 @@ extension Controller {
             intentSince: set.intent == .ready ? nil : Timestamp(nanoseconds: set.intentSince),
             closesAt: set.closesAt.map { Timestamp(nanoseconds: $0) },
             weightSince: set.weight.map { Timestamp(nanoseconds: $0.since) },
-            check: report?.kind.word ?? "off", checkResult: report?.last?.text,
+            check: report?.kind.word ?? topology.check(slot)?.kind.word ?? "off",
+            checkResult: report?.last?.text ?? (topology.isNowhere(slot) ? nameRow(slot)?.error : nil),
             checkedAt: report?.last == nil ? nil : report.map { Timestamp(nanoseconds: $0.lastTime) },
             nextCheck: report?.nextTime.map { Timestamp(nanoseconds: $0) },
             ramp: backend.isLive ? region.slowStart(slot).map { Double($0.tenths) / Double(SlowStart.full) } : nil,
-            drain: drainRow(slot))
+            drain: drainRow(slot), resolution: nameRow(slot))
     }
 
     func listeners() -> [ListenerRow] {
@@ -127,19 +128,27 @@ extension Controller {
                 address: listener.address.description, connections: Int(clamping: totals.open),
                 accepted: totals.accepted, refused: totals.refused,
                 state: reason == nil ? .accepting : isAccepting && admission == .refusing ? .refusing : .paused,
-                reason: reason, options: options(ofListener: listener.slot))
+                reason: reason,
+                options: options(ofListener: listener.slot)
+                    + acceptedProxies(topology.services[listener.service].configuration))
         }
+    }
+
+    /// Whose PROXY headers are taken, as the flag says it.
+    private func acceptedProxies(_ service: ServiceConfiguration) -> [String] {
+        let networks = service.acceptProxy.map(\.description)
+        return networks.isEmpty ? [] : ["\(ConfigurationKeys.acceptProxy.name)=\(networks.joined(separator: ","))"]
     }
 
     private func options(ofListener slot: Int) -> [String] {
         guard let configuration = topology.configuration(ofListener: slot) else { return [] }
-        if case .inherited = configuration.address { return [configuration.name] }
+        if case .inherited = configuration.address { return [configuration.name] + configuration.options }
         return configuration.options + (region.isInherited(listener: slot) ? ["inherited"] : [])
     }
 
     /// Slots of a live listener: its own, and those that it had before with other sockets.
     func slots(ofListener slot: Int) -> [Int] {
-        [slot] + topology.tables.listeners.indices.filter { topology.tables.successor(of: $0) == slot }
+        [slot] + (topology.formerListeners[slot] ?? [])
     }
 
     private func listenerTotals(_ slot: Int) -> limpet_listener_counters {
@@ -224,10 +233,14 @@ extension Controller {
                 load: limpet_load64(&self.region.backend(service.slots[position]).pointee.load),
                 weight: service.tenths(position)) ?? false
         }
-        let chosen = Selection.choose(order) { position in
+        let remembered = topology.remembered(key, service: index, in: region).flatMap(service.slots.firstIndex)
+        let denials = denials(request.address, of: index)
+        let isOut = denials.contains { $0.listener == nil } || !denials.isEmpty && denials.count == listenerCount(index)
+        let choice = Selection.choose(order, remembered: remembered, of: service.rendezvous) { position in
             request.without.contains(names[position]) || isOverBound(position)
                 ? nil : tier(service.slots[position], service)
         }
+        let chosen = isOut ? nil : choice
         var preference: [WhereReport.Preference] = []
         var passedOver: (name: String, reason: AwayReason)?
         var isPast = false
@@ -246,9 +259,12 @@ extension Controller {
         return WhereReport(
             address: request.port.map { "\(Endpoint(address: request.address, port: $0))" } ?? "\(request.address)",
             key: keyText(service, request), service: request.service, chosen: chosen.map { names[$0] },
-            reason: reasonText(
-                chosen: chosen.map { names[$0] }, isLastResort: isLastResort, first: preference.first, passedOver),
-            preference: preference)
+            reason: isOut
+                ? denialText(denials, request.service)
+                : reasonText(
+                    chosen: chosen.map { names[$0] }, isLastResort: isLastResort, first: preference.first, passedOver,
+                    isRemembered: chosen != nil && chosen == remembered) + someDenialText(denials),
+            preference: preference, remembered: remembered.map { names[$0] }, denials: denials)
     }
 
     /// As the workers reckon.
@@ -272,9 +288,12 @@ extension Controller {
 
     private func reasonText(
         chosen: String?, isLastResort: Bool, first: WhereReport.Preference?,
-        _ passedOver: (name: String, reason: AwayReason)?
+        _ passedOver: (name: String, reason: AwayReason)?, isRemembered: Bool
     ) -> String {
         guard let chosen else { return "no backend of the service takes new connections" }
+        if isRemembered, first?.backend != chosen {
+            return "\(chosen) is the one that the client had last, and is remembered (affinity)"
+        }
         if isLastResort { return "no backend of the service is up; \(chosen) is tried all the same" }
         guard let first, first.backend != chosen else { return "\(chosen) is the client's first choice" }
         if let passedOver {

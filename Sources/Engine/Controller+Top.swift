@@ -26,7 +26,7 @@ extension Controller {
             maxConnections: Int(clamping: region.header.pointee.limit),
             descriptors: ProcessUsage.openDescriptors(below: highest + 512), descriptorLimit: budget.limit,
             pipes: Int(clamping: pipes), pipesHeld: Int(clamping: held), maxPipes: budget.pipeCap, workers: own,
-            backends: backends(), listeners: listeners())
+            backends: backends(), listeners: listeners(), sourcePorts: sourcePorts()?.first)
     }
 
     func logLevel() -> LogReport {

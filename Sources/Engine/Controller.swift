@@ -38,6 +38,9 @@ final class Controller: ControlPlane, @unchecked Sendable {
     private(set) lazy var board = StatusBoard(eventLoop: eventLoop, plane: self, version: runningVersion)
     let incidents: IncidentLog
     let healthKeeper: HealthKeeper
+    let nameKeeper: NameKeeper
+    let resolver: LazyResolver
+    var nameChange = NameChange()
     /// A rebuild for the weights that agents have changed is to come.
     var isRebuildPlanned = false
     var reloads = Reloads()
@@ -57,6 +60,7 @@ final class Controller: ControlPlane, @unchecked Sendable {
     /// Closes connections at a pace while the daemon ends.
     var departure: Departure?
     var slowStarts = SlowStarts()
+    var ports = Ports()
     /// By backend slot.
     var passives: [Int: Passive] = [:]
     /// Accepts that failed for a lack of descriptors, as of the last second.
@@ -79,7 +83,8 @@ final class Controller: ControlPlane, @unchecked Sendable {
     init(
         active: ActiveConfiguration, request: EngineRequest, topology: Topology, region: SharedRegion,
         workers: WorkerPool, tally: Tally, listeners: ListenerSet, budget: DescriptorBudget,
-        incidents: IncidentLog, health: HealthKeeper, intents: IntentKeeper, logThread: LogThread, userName: String,
+        incidents: IncidentLog, health: HealthKeeper, resolver: LazyResolver, intents: IntentKeeper,
+        logThread: LogThread, userName: String,
         eventLoop: any EventLoop, log: Logger,
         finished: @escaping @Sendable () -> Void
     ) {
@@ -101,6 +106,10 @@ final class Controller: ControlPlane, @unchecked Sendable {
         self.finished = finished
         table = ConnectionTable(region: region)
         counts = ControlCounts(region)
+        self.resolver = resolver
+        nameKeeper = NameKeeper(
+            request.configuration, facts: topology.names, resolver: resolver, counts: counts, events: health.events,
+            eventLoop: eventLoop, log: log)
     }
 
     /// Takes up what the region says. Once, on the event loop, before anything is asked.
@@ -115,10 +124,12 @@ final class Controller: ControlPlane, @unchecked Sendable {
         // What an agent had asked for, and which no agent is asked for any more, may have gone before anybody listened.
         if hasStaleWeights { planRebuild() }
         noteStates()
+        beginNames()
         tellStart()
         beginPassive()
         reviewDown()
         beginSlowStarts()
+        forgetUnremembered()
         abandonUpgrade()
         concludeUpgrade()
         // Also after a death: it may have come before the last change was written.
@@ -176,7 +187,8 @@ final class Controller: ControlPlane, @unchecked Sendable {
     }
 
     func tier(_ slot: Int, _ service: Topology.Service) -> Tier? {
-        Eligibility.tier(
+        if topology.isNowhere(slot) { return nil }
+        return Eligibility.tier(
             intent: intent(slot), health: health(slot), isFull: isFull(slot),
             whenAllDown: service.configuration.whenAllDown)
     }

@@ -41,11 +41,27 @@ final class Completion: @unchecked Sendable {
         sem_init(wakeUp, 0, 0)
     }
 
+    deinit {
+        sem_destroy(wakeUp)
+        wakeUp.deallocate()
+    }
+
     func complete() {
         sem_post(wakeUp)
     }
 
     func wait() {
         while sem_wait(wakeUp) != 0 {}
+    }
+
+    /// - Returns: false where it took longer.
+    func wait(milliseconds: Int) -> Bool {
+        var end = timespec()
+        clock_gettime(CLOCK_REALTIME, &end)
+        end.tv_nsec += milliseconds % 1000 * 1_000_000
+        end.tv_sec += milliseconds / 1000 + end.tv_nsec / 1_000_000_000
+        end.tv_nsec %= 1_000_000_000
+        while sem_timedwait(wakeUp, &end) != 0 { if errno != EINTR { return false } }
+        return true
     }
 }

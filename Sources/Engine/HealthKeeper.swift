@@ -1,3 +1,4 @@
+import Addressing
 import Backends
 import CLayout
 import Configuration
@@ -61,7 +62,9 @@ final class HealthKeeper: @unchecked Sendable {
     /// Goes over to another configuration.
     func follow(_ next: Topology) {
         let former = topology.backends.indices.filter { isChecked($0) }
+        let lost = Set(topology.backends.indices.filter { topology.isNowhere($0) })
         topology = next
+        noteNames(lost)
         // Nothing would ever take it up again.
         for slot in former where next.backends[slot].isLive && next.check(slot) == nil && region.health(slot) == .down {
             set(.unchecked, slot, cause: "its check was switched off")
@@ -70,16 +73,30 @@ final class HealthKeeper: @unchecked Sendable {
         forgetStandings()
         monitor?.watch(
             next.backends.indices.compactMap { slot in
-                guard let check = next.check(slot) else { return nil }
+                guard let check = next.check(slot), !next.isNowhere(slot) else { return nil }
                 let backend = next.backends[slot].configuration
                 let isElsewhere = check.port != nil || check.address != nil
                 let header = isElsewhere ? nil : next.sendProxy(slot)
                 return HealthMonitor.Watched(
                     slot: slot,
                     target: CheckTarget(
-                        check: check, address: backend.address, preamble: header.map(HealthKeeper.preamble) ?? []),
+                        check: check, address: backend.address, resolved: next.endpoints(slot).map(\.address),
+                        preamble: header.map(HealthKeeper.preamble) ?? [], source: next.checkSource(slot)),
                     health: region.health(slot).asChecked, isPaused: region.intent(slot) == .maintenance)
             })
+    }
+
+    /// A backend is down as long as no address of its name is known.
+    /// - Parameter lost: those of which none was known before.
+    private func noteNames(_ lost: Set<Int>) {
+        for slot in topology.backends.indices where topology.backends[slot].isLive {
+            guard let question = topology.question(slot) else { continue }
+            if topology.isNowhere(slot) {
+                set(.down, slot, cause: "no address of \(question) is known")
+            } else if lost.contains(slot), region.health(slot) == .down {
+                set(topology.check(slot) == nil ? .unchecked : .checking, slot, cause: "\(question) has an address")
+            }
+        }
     }
 
     /// The header that says that the connection is the balancer's own.
@@ -236,6 +253,15 @@ extension Topology {
         return check.isOff ? nil : check
     }
 
+    /// Where checks of a backend come from: from the first address of each family that its connections come from.
+    func checkSource(_ slot: Int) -> CheckSource {
+        guard let source = backends[slot].service.map({ services[$0].configuration.source }) else {
+            return CheckSource()
+        }
+        return CheckSource(
+            v4: source.addresses(.v4).first, v6: source.addresses(.v6).first, mark: source.mark, device: source.device)
+    }
+
     /// The header that connections to a backend begin with.
     func sendProxy(_ slot: Int) -> ProxyHeader.Version? {
         backends[slot].service.flatMap { services[$0].configuration.sendProxy?.header }
@@ -246,7 +272,11 @@ extension DaemonConfiguration {
     /// Checks that may be under way at once, each with a descriptor.
     var checksAtOnce: Int {
         let checked = services.reduce(0) { sum, service in
-            sum + service.backends.count { !($0.health ?? service.health).isOff }
+            // How many one stands for is not known; so many are checked at the same moment at most, mostly.
+            sum
+                + service.backends.filter { !($0.health ?? service.health).isOff }.reduce(0) {
+                    $0 + ($1.isTemplate ? 32 : 1)
+                }
         }
         return min(checked, HealthMonitor.mostUnderWay)
     }

@@ -27,10 +27,13 @@ struct HomeCount {
         let kept = new.liveServices.filter { $0 < old.tables.services.count && old.tables.services[$0].use == .live }
         let counted = Set(kept)
         var removed = 0
+        let gone = (old: old.tables.goneListeners, new: new.tables.goneListeners)
         table.visit { snapshot in
             let record = snapshot.record
             let slots = (Int(record.service), Int(record.backend), Int(record.listener))
-            if HomeCount.isRetired(slots, new.tables), !HomeCount.isRetired(slots, old.tables) { removed += 1 }
+            if HomeCount.isRetired(slots, new.tables, gone.new), !HomeCount.isRetired(slots, old.tables, gone.old) {
+                removed += 1
+            }
             guard let client = snapshot.client, counted.contains(Int(record.service)) else { return }
             let service = Int(record.service)
             clients[service, default: []].append(
@@ -72,12 +75,15 @@ struct HomeCount {
                     && old.keyer.key(for: probe, port: 1) == new.keyer.key(for: probe, port: 1)))
     }
 
-    private static func isRetired(_ slots: (service: Int, backend: Int, listener: Int), _ tables: SlotTables) -> Bool {
+    /// - Parameter goneListeners: of the tables.
+    private static func isRetired(
+        _ slots: (service: Int, backend: Int, listener: Int), _ tables: SlotTables, _ goneListeners: Set<Int>
+    ) -> Bool {
         func isRetired<Entry>(_ entries: [Entry], _ slot: Int, _ use: KeyPath<Entry, SlotTables.Use>) -> Bool {
             slot < entries.count && entries[slot][keyPath: use] == .retired
         }
         return isRetired(tables.services, slots.service, \.use) || isRetired(tables.backends, slots.backend, \.use)
-            || slots.listener < tables.listeners.count && tables.isGone(listener: slots.listener)
+            || goneListeners.contains(slots.listener)
     }
 }
 

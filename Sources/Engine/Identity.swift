@@ -54,14 +54,15 @@ enum Identity: Sendable, Equatable {
         }
     }
 
-    /// Becomes that user, keeping CAP_NET_BIND_SERVICE alone; or stays root, in that group. Before the first thread.
-    func assume() throws(StartError) {
+    /// Becomes that user, keeping CAP_NET_BIND_SERVICE and what is asked for; or stays root, in that group. Before the
+    /// first thread.
+    func assume(keeping capabilities: [Int32]) throws(StartError) {
         do throws(SystemError) {
             switch self {
             case .unchanged: break
             case .root(let gid): if let gid { try Privileges.become(group: gid) }
             case .account(let account, let gid):
-                try Privileges.drop(to: account, gid: gid, keep: [Privileges.bindService])
+                try Privileges.drop(to: account, gid: gid, keep: [Privileges.bindService] + capabilities)
             }
         } catch {
             throw StartError("\(error); run limpetd with the capabilities SETUID, SETGID and SETPCAP, or as that user")

@@ -70,6 +70,22 @@ final class IncidentLog: @unchecked Sendable {
         case .local:
             if slot < topology.backends.count { metadata["backend"] = "\(topology.fullName(slot))" }
             log.error("connect impossible here: \(incident.errno); \(cure(incident.errno, slot))", metadata: metadata)
+        case .sourcePorts:
+            metadata["backend"] = "\(topology.fullName(slot))"
+            log.error("no local port is left for a connection to the backend: \(portsCure(slot))", metadata: metadata)
+        case .sourceMissing:
+            metadata["backend"] = "\(topology.fullName(slot))"
+            metadata["source"] = "\(source(of: incident))"
+            log.error(
+                "a source address is none of this machine's: add it (ip address add) or take it out of source",
+                metadata: metadata)
+        case .clientFamily:
+            metadata["backend"] = "\(topology.fullName(slot))"
+            log.warning(
+                """
+                a client's address is of another family than the backend's, or link-local: with transparent there is no \
+                way from one to the other
+                """, metadata: metadata)
         case .exhausted:
             metadata["service"] = "\(topology.services[slot].configuration.name)"
             log.error("no backend could take a client: it was reset", metadata: metadata)
@@ -91,6 +107,11 @@ final class IncidentLog: @unchecked Sendable {
                 }
             log.warning("a client was reset: \(reached)", metadata: metadata)
         case .resetAtOnce: break
+        case .denied:
+            metadata["listener"] = "\(topology.tables.listeners[slot].address)"
+            metadata["service"] = "\(topology.tables.listeners[slot].service)"
+            metadata["client"] = incident.peer.map { "\($0)" }
+            log.warning("a client was reset: an access list does not let it in (allow, deny)", metadata: metadata)
         case .proxyHeader(let flaw):
             metadata["service"] = "\(topology.services[slot].configuration.name)"
             metadata["peer"] = incident.peer.map { "\($0)" }
@@ -136,8 +157,22 @@ final class IncidentLog: @unchecked Sendable {
         case .serviceLimit: (event.new, event.cause) = ("service-max-connections", "a client was reset")
         case .clientLimit: (event.new, event.cause) = ("max-connections-per-client", "a client was reset")
         case .clientRate: (event.new, event.cause) = ("accept-rate-per-client", "a client was reset")
+        case .sourcePorts:
+            (event.new, event.cause) = (
+                "source-ports", "no local port is left for a connection to the backend: \(portsCure(slot))"
+            )
+            event.service = topology.backends[slot].serviceName
+            event.backend = topology.backends[slot].configuration.name
+        case .sourceMissing:
+            (event.new, event.cause) = (
+                "source", "the address \(source(of: incident)) is none of this machine's"
+            )
+            event.service = topology.backends[slot].serviceName
+            event.backend = topology.backends[slot].configuration.name
         case .exhausted: (event.new, event.cause) = ("backends", "no backend could take a client: it was reset")
-        case .connect, .resetAtOnce, .quarantined, .unrecoverable, .proxyHeader, .proxyUntrusted: return
+        case .connect, .resetAtOnce, .denied, .quarantined, .unrecoverable, .proxyHeader, .proxyUntrusted,
+            .clientFamily:
+            return
         }
         switch incident.kind {
         case .serviceLimit, .clientLimit, .clientRate, .exhausted:
@@ -147,11 +182,34 @@ final class IncidentLog: @unchecked Sendable {
         events.post(event)
     }
 
+    /// What to do where a backend's ports run out.
+    private func portsCure(_ slot: Int) -> String {
+        let backend = topology.backends[slot]
+        guard let service = backend.service.map({ topology.services[$0].configuration }) else {
+            return "widen net.ipv4.ip_local_port_range"
+        }
+        if service.source.isTransparent { return "its client has them all; max-connections-per-client limits that" }
+        let count = service.source.addresses(towards: backend.configuration.address).count
+        return (count == 0 ? "name several addresses in source" : "add to the \(count) of source")
+            + ", widen net.ipv4.ip_local_port_range, or add backends"
+    }
+
+    /// The address that an incident is about, as the configuration has it now.
+    private func source(of incident: Incident) -> String {
+        let backend = topology.backends[Int(incident.slot)]
+        guard let service = backend.service.map({ topology.services[$0].configuration }) else { return "of a source" }
+        let addresses = service.source.addresses(incident.source.isV6 ? .v6 : .v4)
+        let position = incident.source.position
+        return position < addresses.count ? "\(addresses[position])" : "of a source"
+    }
+
     private func cure(_ errno: Errno, _ slot: Int) -> String {
         switch errno {
         case .accessDenied where slot < topology.backends.count && topology.backends[slot].configuration.address.isUnix:
             "the user that limpetd runs as needs the right to write to that socket and to search the directories above it"
-        case .addressNotAvailable: "no local port is left: widen net.ipv4.ip_local_port_range"
+        case .addressNotAvailable: "this machine has no address for it (ip address shows those that it has)"
+        case .notPermitted: "limpetd lacks CAP_NET_RAW for transparent or mark: restart it as root"
+        case .noSuchDevice: "there is no such interface as source-device names (ip link shows those that there are)"
         case .tooManyFiles: "raise the limit of open files (ulimit -n, LimitNOFILE=)"
         case .tooManyFilesInSystem: "raise fs.file-max"
         case .noSpace: "raise fs.epoll.max_user_watches"

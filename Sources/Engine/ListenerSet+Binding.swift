@@ -34,10 +34,10 @@ extension ListenerSet {
                     replaces: listener.former != nil))
             do throws(StartError) {
                 let options = SocketOptions(services[listener.service])
-                if case .unix(let path) = listener.configuration.address {
-                    try bind(path, listener, owner, in: region)
-                } else if let socket = try inherited.take(for: listener.configuration) {
+                if let socket = try inherited.take(for: listener.configuration) {
                     try share(socket, with: listener, options: options, in: region)
+                } else if case .unix(let path) = listener.configuration.address {
+                    try bind(path, listener, owner, in: region)
                 } else {
                     try bind(listener, options: options, in: region, besides: own)
                 }
@@ -49,7 +49,15 @@ extension ListenerSet {
         return done
     }
 
-    /// Takes a ``bind(_:of:in:besides:)`` back.
+    /// Gives the sockets that root has bound to the user that the daemon will be. The kernel lets only sockets of one user
+    /// share a port, and what a reload binds is that user's. Where it cannot be done, such a reload is refused.
+    func give(to owner: (user: UInt32, group: UInt32)) {
+        for listener in listeners where !region.isInherited(listener: listener.slot) {
+            for descriptor in listener.descriptors { StreamSocket.give(descriptor, to: owner.user, owner.group) }
+        }
+    }
+
+    /// Takes a ``bind(_:of:in:besides:inherited:)`` back.
     static func unbind(_ bound: [Bound], in region: SharedRegion) {
         for listener in bound {
             region.removeFile(ofListener: listener.slot)
@@ -79,7 +87,8 @@ extension ListenerSet {
             do throws(SystemError) {
                 Descriptor.close(
                     try StreamSocket.reserve(
-                        endpoint, shared: isOurs, binding: BindingOptions(listener.configuration)))
+                        endpoint, shared: isOurs,
+                        binding: BindingOptions(listener.configuration, slot: listener.slot)))
             } catch {
                 throw StartError("\(error); \(cure(error.errno, at: listener.configuration, besides: own))")
             }
@@ -108,7 +117,7 @@ extension ListenerSet {
         besides own: [ListenerConfiguration]
     ) throws(StartError) {
         guard let address = listener.configuration.address.endpoint else { return }
-        let binding = BindingOptions(listener.configuration)
+        let binding = BindingOptions(listener.configuration, slot: listener.slot)
         // This daemon listens there already, at this port of another address.
         let isOurs = own.contains { $0.collides(with: listener.configuration) }
         do throws(SystemError) {
@@ -179,14 +188,26 @@ extension ListenerSet {
         _ socket: InheritedSockets.Socket, with listener: SlotAssignment.OpenedListener, options: SocketOptions,
         in region: SharedRegion
     ) throws(StartError) {
+        if case .unix = socket.address, let option = listener.configuration.options.first {
+            throw StartError(
+                "listen \(listener.configuration.name): what was passed is the Unix socket \(socket.address), and"
+                    + " \(option.prefix { $0 != "=" }) is for IP addresses: leave it out")
+        }
         var binding = BindingOptions()
         binding.device = socket.device
         binding.isV6Only = socket.isV6Only
-        begin(listener, at: .endpoint(socket.address), in: region)
+        if listener.configuration.isIntercepting { binding.interception = Int32(listener.slot) + 1 }
+        begin(listener, at: socket.address, in: region)
         region.setBinding(binding, isShared: true, isInherited: true, ofListener: listener.slot)
         let state = region.listener(listener.slot)
         limpet_publish8(&state.pointee.used, UInt8(LIMPET_SLOT_LIVE))
         do throws(SystemError) {
+            if binding.interception != 0, let endpoint = socket.address.endpoint,
+                let failure = StreamSocket.setInterception(
+                    socket.descriptor, family: SocketAddress(endpoint).family, binding.interception)
+            {
+                throw SystemError("intercept on \(socket.address)", failure)
+            }
             for (worker, descriptor) in try shares(of: socket.descriptor, region.workerCount).enumerated() {
                 limpet_listener_descriptor(state, Int32(worker)).pointee = descriptor
             }

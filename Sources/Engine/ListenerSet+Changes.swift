@@ -1,3 +1,4 @@
+import Addressing
 import CLayout
 import Configuration
 import Continuity
@@ -18,6 +19,24 @@ extension ListenerSet {
             let old = former?.first { $0.name == name }.map { SocketOptions($0) }
             let new = SocketOptions(service)
             if old != new { for descriptor in listener.descriptors { new.change(descriptor) } }
+        }
+    }
+
+    /// Makes listeners intercept, or cease to, as their configuration says. Done again it changes nothing.
+    func setInterception(_ topology: Topology, in region: SharedRegion, _ log: Logger) {
+        for listener in listeners {
+            guard let wanted = topology.configuration(ofListener: listener.slot)?.isIntercepting,
+                let endpoint = listener.address.endpoint
+            else { continue }
+            let number = wanted ? Int32(listener.slot) + 1 : 0
+            if wanted { region.setIntercepting(true, ofListener: listener.slot) }
+            for descriptor in listener.descriptors
+            where descriptor >= 0 && (StreamSocket.interception(descriptor) ?? 0) != number {
+                let family = SocketAddress(endpoint).family
+                guard let error = StreamSocket.setInterception(descriptor, family: family, number) else { continue }
+                log.error("cannot change intercept on \(listener.name): \(error); restart limpetd")
+            }
+            if !wanted { region.setIntercepting(false, ofListener: listener.slot) }
         }
     }
 

@@ -31,7 +31,7 @@ struct ListenerSet: Sendable {
     }
 
     let listeners: [Listener]
-    private let region: SharedRegion
+    let region: SharedRegion
 
     /// Those that are in use.
     init(_ region: SharedRegion) {
@@ -89,6 +89,9 @@ struct ListenerSet: Sendable {
             "this machine has no such network interface (ip link shows those that it has)"
         case .addressNotAvailable:
             "this machine has no such address (ip address shows those that it has; freebind binds it all the same)"
+        case .notPermitted where listener.device != nil:
+            "before Linux 5.7 only root, or who has CAP_NET_RAW, may bind to an interface: start limpetd as root, or leave device"
+                + " out"
         case .accessDenied, .notPermitted:
             "a port below net.ipv4.ip_unprivileged_port_start needs root or CAP_NET_BIND_SERVICE"
         case .tooManyFiles: "raise the limit of open files (ulimit -n, LimitNOFILE=)"
@@ -98,8 +101,9 @@ struct ListenerSet: Sendable {
 }
 
 extension BindingOptions {
-    init(_ listener: ListenerConfiguration) {
+    init(_ listener: ListenerConfiguration, slot: Int) {
         self.init()
+        if listener.isIntercepting { interception = Int32(slot) + 1 }
         device = listener.device
         isFree = listener.isFree
         isV6Only = listener.isV6Only
@@ -114,6 +118,9 @@ extension SocketOptions {
             keepaliveIdle = Int32(clamping: keepalive.idle.components.seconds)
             keepaliveInterval = Int32(clamping: keepalive.interval.components.seconds)
             keepaliveCount = Int32(clamping: keepalive.count)
+        }
+        if service.isClientFirst {
+            deferAccept = max(1, Int32(clamping: (service.connectTimeout.nanoseconds + 999_999_999) / 1_000_000_000))
         }
         userTimeout = Int32(clamping: (service.userTimeout?.nanoseconds ?? 0) / 1_000_000)
         receiveBuffer = Int32(clamping: service.receiveBuffer ?? 0)

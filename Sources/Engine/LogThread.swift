@@ -153,11 +153,11 @@ final class LogThread: Sendable {
     /// An entry with its names.
     private func line(_ entry: limpet_access_entry, _ topology: Topology) -> AccessLine {
         let reason = EndReason(rawValue: entry.end) ?? .unknown
-        let client = entry.client.endpoint
+        let client = entry.client.endpoint?.named
         let isAway = entry.home != .max && entry.home != entry.backend
         return AccessLine(
             time: Clock.wall() &- (Clock.now() &- entry.time), id: entry.id, client: client?.description,
-            peer: entry.peer.endpoint?.description,
+            peer: entry.peer.endpoint?.named.description,
             listener: listenerName(entry.listener),
             service: serviceName(entry, topology), backend: backendName(entry.backend, topology),
             home: backendName(entry.home, topology),

@@ -137,10 +137,19 @@ public func descriptorBudget(
     return (admitted, budget.summary(admitted: admitted))
 }
 
+/// What the configuration asks of this machine's network and is not there, for `--check`. For another user than root what
+/// only a privileged daemon can do is among it: who will start it cannot be told.
+public func networkWarnings(of configuration: DaemonConfiguration) -> [String] {
+    let problem = Account.effectiveUID == 0 ? nil : SourceNeeds.problem(configuration)
+    return (problem.map { ["started by this user it would not start: \($0)"] } ?? [])
+        + SourceNeeds.warnings(configuration)
+}
+
 /// Why a start as root would fail for want of a user or group, for `--check`; nil: it would not, or we are not root and
 /// cannot tell who will start it.
 public func identityProblem(of configuration: DaemonConfiguration) -> String? {
     guard Account.effectiveUID == 0 else { return nil }
+    if let problem = SourceNeeds.problem(configuration) { return problem }
     do throws(StartError) {
         _ = try Identity.resolve(user: configuration.user, group: configuration.group)
         return nil
@@ -158,7 +167,7 @@ struct DaemonPreparation {
         DescriptorBudget(
             limit: Descriptor.raiseLimit(), workers: workers(configuration),
             listeners: configuration.services.reduce(0) { $0 + $1.listeners.count },
-            checks: configuration.checksAtOnce, web: configuration.webDescriptors)
+            checks: configuration.checksAtOnce + configuration.nameDescriptors, web: configuration.webDescriptors)
     }
 
     private static func workers(_ configuration: DaemonConfiguration) -> Int {
@@ -181,9 +190,12 @@ struct DaemonPreparation {
     func prepare() throws(StartError) -> PreparedDaemon {
         let configuration = request.configuration
         try DaemonPreparation.checkCounts(configuration)
+        try InterfaceCheck.zones(configuration)
         let budget = DaemonPreparation.budget(configuration)
         let limit = try budget.admitted(wanted: configuration.maxConnections)
 
+        // Before anything is bound, which would fail for a reason that says less.
+        if let problem = SourceNeeds.problem(configuration) { throw StartError(problem) }
         // As the user that started us: whom to become, the files, the addresses.
         let identity = try Identity.resolve(user: configuration.user, group: configuration.group)
         if case .root = identity {
@@ -209,6 +221,7 @@ struct DaemonPreparation {
         try ListenerSet.bind(
             slots.opened, of: configuration.services, in: region, inherited: &inherited, owner: identity.owner)
         try inherited.checkAllTaken()
+        if let owner = identity.owner { ListenerSet(region).give(to: owner) }
         if let metrics = configuration.metrics { region.continuity.pointee.metrics = try WebListener.bind(metrics) }
         let socket: ControlSocket
         do throws(ControlSocketError) {
@@ -221,7 +234,9 @@ struct DaemonPreparation {
         // As the user that we are from here on.
         let program = ActiveConfiguration.Program(path: Executable.ownPath, startedBy: Account.effectiveUID)
         do throws(StartError) {
-            try identity.assume()
+            try identity.assume(keeping: SourceNeeds.capabilities(of: configuration))
+            if let problem = SourceNeeds.problem(configuration) { throw StartError(problem) }
+            for line in SourceNeeds.warnings(configuration) { log.warning("\(line)") }
             try checkReadable()
             log.info("\(Identity.summary)")
             log.info("\(budget.summary(admitted: limit))")
@@ -239,7 +254,8 @@ struct DaemonPreparation {
 
     /// What a reload would read must be readable by the user that will read it; better to fail now than then.
     private func checkReadable() throws(StartError) {
-        for path in [request.configurationPath, request.configuration.hashKeyFile].compactMap({ $0 }) {
+        let paths = [request.configurationPath, request.configuration.hashKeyFile].compactMap { $0 }
+        for path in paths + request.configuration.networkFiles.keys.sorted() {
             if let error = FileAccess.checkReadable(path) {
                 throw StartError(
                     "\(path) cannot be read by user \(Account.numbered(Account.effectiveUID)?.name ?? "limpetd"): \(error);"

@@ -16,6 +16,7 @@ struct ReloadPlan: Sendable {
 
     struct Change: Sendable {
         let assignment: SlotAssignment
+        let names: NameFacts
         let budget: DescriptorBudget
         /// Connections that are admitted.
         let limit: Int
@@ -32,24 +33,43 @@ struct ReloadPlan: Sendable {
     }
 }
 
+/// What a reload is for.
+enum ReloadPurpose: Sendable {
+    /// The file, or the flags, are read again.
+    case file
+    /// The same, and it is only said what would be.
+    case dryRun
+    /// The configuration stays, and the names in it stand for others.
+    case names
+}
+
 /// Finds out what a reload would do: reads, checks, compares, binds. Takes as long as the files and the number of
 /// connections make it, so it has a thread of its own; nothing that is in force is changed by it.
 struct ReloadPreparation: Sendable {
-    let isDryRun: Bool
+    let purpose: ReloadPurpose
     let active: EngineRequest
     let topology: Topology
     let region: SharedRegion
     let budget: DescriptorBudget
     /// For the errors: whose rights the file is read with.
     let userName: String
+    /// What is known of names.
+    let facts: NameFacts
+    let resolver: LazyResolver
+
+    private var isDryRun: Bool { purpose == .dryRun }
 
     func prepare(
         _ reading: inout ConfigurationLoader.FileReading?
     ) throws(ControlError) -> ReloadPlan {
-        let loaded = try load(&reading)
-        let new = loaded.configuration
+        var loaded = LoadedConfiguration(configuration: active.configuration, warnings: [])
+        var facts = facts
+        if purpose != .names {
+            loaded = try load(&reading)
+            loaded.warnings += learn(&facts, loaded.configuration)
+        }
         do throws(StartError) {
-            return try plan(new, loaded.warnings)
+            return try plan(loaded.configuration, facts.wanted(by: loaded.configuration), loaded.warnings)
         } catch {
             throw ControlError(.refused, "\(error); nothing has changed")
         }
@@ -73,13 +93,35 @@ struct ReloadPreparation: Sendable {
         }
     }
 
+    /// The longest that a reload waits for names that are new to it.
+    static let longestWait = Duration.seconds(5)
+
+    /// Asks for the names of which nothing is known, so that the backends are there when the reload is done.
+    /// - Returns: what could not be found out.
+    private func learn(_ facts: inout NameFacts, _ new: DaemonConfiguration) -> [String] {
+        guard new.hasNames else { return [] }
+        do throws(SystemError) {
+            var round = NameRound(try resolver.get(), knowing: facts)
+            round.ask(new, within: ReloadPreparation.longestWait)
+            facts = round.facts
+            return round.failures.sorted { "\($0.key)" < "\($1.key)" }.map { "\($0.key): \($0.value)" }
+        } catch {
+            return ["names cannot be asked for: \(error)"]
+        }
+    }
+
     private func plan(
-        _ new: DaemonConfiguration, _ warnings: [String]
+        _ new: DaemonConfiguration, _ names: NameFacts, _ warnings: [String]
     ) throws(StartError) -> ReloadPlan {
-        try DaemonPreparation.checkCounts(new)
+        let former = NameExpansion(active.configuration, topology.names)
+        let expansion = NameExpansion(new, names)
+        let warnings = warnings + expansion.omissions + SourceNeeds.warnings(new)
+        try DaemonPreparation.checkCounts(expansion.configuration)
+        try InterfaceCheck.zones(new)
         let budget = DescriptorBudget(
             limit: budget.limit, workers: region.workerCount,
-            listeners: new.services.reduce(0) { $0 + $1.listeners.count }, checks: new.checksAtOnce,
+            listeners: new.services.reduce(0) { $0 + $1.listeners.count },
+            checks: new.checksAtOnce + new.nameDescriptors,
             web: new.webDescriptors)
         let largest = min(region.recordsPerWorker, budget.connections)
         let diff = ConfigurationDiff(
@@ -88,15 +130,19 @@ struct ReloadPreparation: Sendable {
                 workers: region.workerCount, automaticWorkers: DaemonPreparation.automaticWorkers,
                 largestLimit: largest))
         if let refusal = refusal(diff.needingRestart, largest) { throw refusal }
-        guard !diff.isEmpty else {
+        let changes =
+            diff.changes + ConfigurationDiff.ofTemplates(from: former.configuration, to: expansion.configuration)
+        guard !diff.isEmpty || names != topology.names else {
             let report = report(new, [], nil, [], warnings)
             return ReloadPlan(configuration: new, changes: [], change: nil, report: report)
         }
         let assignment = try SlotAssigner.assign(
-            new, after: active.configuration, topology.tables, limits: SlotLimits(region), bound: boundNames,
-            idle: { IdleSlots(topology.tables, region) })
-        let next = try Topology(new, assignment.tables, after: topology, weight: region.effectiveWeight)
+            expansion.configuration, after: former.configuration, topology.tables, limits: SlotLimits(region),
+            bound: boundNames, idle: { IdleSlots(topology.tables, region) })
+        let next = try Topology(
+            new, assignment.tables, names: names, after: topology, weight: region.effectiveWeight)
         try checkBuffers(new)
+        if let problem = SourceNeeds.reloadProblem(new) { throw StartError(problem) }
         let own = ListenerSet(region).listeners.map(\.configuration)
         let count = HomeCount(ConnectionTable(region: region), from: topology, to: next)
         let web = try prepareWeb(new)
@@ -109,10 +155,11 @@ struct ReloadPreparation: Sendable {
             throw error
         }
         return ReloadPlan(
-            configuration: new, changes: diff.changes,
+            configuration: new, changes: changes,
             change: ReloadPlan.Change(
-                assignment: assignment, budget: budget, limit: min(new.maxConnections ?? largest, largest),
-                bound: bound, web: web), report: report(new, diff.changes, count, plans, warnings))
+                assignment: assignment, names: names, budget: budget,
+                limit: min(new.maxConnections ?? largest, largest),
+                bound: bound, web: web), report: report(new, changes, count, plans, warnings))
     }
 
     private func bindListeners(
@@ -207,7 +254,7 @@ extension IdleSlots {
         self.init()
         services = Set(tables.services.indices.filter { tables.services[$0].use == .retired })
         backends = Set(tables.backends.indices.filter { tables.backends[$0].use == .retired })
-        listeners = Set(tables.listeners.indices.filter { tables.isGone(listener: $0) })
+        listeners = tables.goneListeners
         var busyServices: Set<Int> = []
         ConnectionTable(region: region).visit { snapshot in
             busyServices.insert(Int(snapshot.record.service))

@@ -10,6 +10,7 @@ import Linux
 import Logging
 import NIOCore
 import NIOPosix
+import Names
 import Observability
 
 /// The engine's work, from the shared region and its document alone: the same for the first start, after a death, and
@@ -24,7 +25,8 @@ public func runEngine(_ region: SharedRegion, known: KnownConfiguration?) -> Int
     limpet_inject_prepare(region.continuity.pointee.generation)
     let status: Int32
     do throws(StartError) {
-        try EngineRun(region, known).run()
+        var run = try EngineRun(region, known)
+        try run.run()
         status = 0
     } catch {
         // Once it has served there are connections to go on with: the keeper tries again.
@@ -39,7 +41,8 @@ public func runEngine(_ region: SharedRegion, known: KnownConfiguration?) -> Int
 /// One run of an engine, from the region to the end.
 private struct EngineRun {
     private let region: SharedRegion
-    private let active: ActiveConfiguration
+    private var active: ActiveConfiguration
+    private let resolver = LazyResolver()
     private let request: EngineRequest
     private let log: Logger
 
@@ -58,7 +61,7 @@ private struct EngineRun {
         Log.configure(request.configuration, in: region, keepsLevel: true)
     }
 
-    func run() throws(StartError) {
+    mutating func run() throws(StartError) {
         do throws(StartError) {
             try serve()
         } catch {
@@ -67,7 +70,7 @@ private struct EngineRun {
         }
     }
 
-    private func serve() throws(StartError) {
+    private mutating func serve() throws(StartError) {
         let continuity = region.continuity
         // What has been read so far was read while it ended; from here on descriptors are opened and closed.
         limpet_await_guard(continuity)
@@ -76,19 +79,24 @@ private struct EngineRun {
         let isUpgrade = limpet_load32(&continuity.pointee.upgrade.state) == UInt32(LIMPET_UPGRADE_STARTED)
         // Before anything is opened: what nothing names is what the engine before had for itself alone.
         var accepted = OrphanSweep.run(region)
-        let named = try Topology(request.configuration, active.slots, weight: region.effectiveWeight)
+        if isFirst { try learnNames() }
+        let facts = active.facts
+        let named = try Topology(
+            request.configuration, active.slots, names: facts, weight: region.effectiveWeight)
         named.settle(in: region, removedDeadline: request.configuration.removedDeadline)
         accepted += named.closeRetiredListeners(in: region)
         let listeners = ListenerSet(region)
         listeners.listen(log)
         if region.continuity.pointee.options_due != 0 {
             listeners.setOptions(of: request.configuration.services, tables: active.slots, unlessAsIn: nil)
+            listeners.setInterception(named, in: region, log)
             limpet_store8(&region.continuity.pointee.options_due, 0)
         }
         WebListener.settle(request.configuration.metrics, in: region, log: log)
         let budget = DescriptorBudget(
             limit: Descriptor.raiseLimit(), workers: region.workerCount, listeners: listeners.listeners.count,
-            checks: request.configuration.checksAtOnce, web: request.configuration.webDescriptors)
+            checks: request.configuration.checksAtOnce + request.configuration.nameDescriptors,
+            web: request.configuration.webDescriptors)
         // As the reload does it that a death may have cut short.
         let largest = min(region.recordsPerWorker, budget.connections)
         limpet_store64(
@@ -97,7 +105,7 @@ private struct EngineRun {
         let statePath = IntentRestore.path(in: active.stateDirectory)
         IntentRestore(path: statePath, log: log).run(named, region)
         let topology = try Topology(
-            request.configuration, active.slots, after: named, weight: region.effectiveWeight)
+            request.configuration, active.slots, names: facts, after: named, weight: region.effectiveWeight)
         let logThread: LogThread
         do throws(SystemError) {
             logThread = try LogThread(region, topology, log)
@@ -130,7 +138,8 @@ private struct EngineRun {
         let controller = Controller(
             active: active, request: request, topology: topology, region: region, workers: workers,
             tally: tally, listeners: listeners, budget: budget, incidents: incidents, health: health,
-            intents: intents, logThread: logThread, userName: active.user, eventLoop: eventLoop, log: log,
+            resolver: resolver, intents: intents, logThread: logThread, userName: active.user, eventLoop: eventLoop,
+            log: log,
             finished: { ending.complete() })
         try? eventLoop.submit { controller.begin() }.wait()
         let read: @Sendable () -> Void = { eventLoop.execute { controller.take(board.takeAll()) } }
@@ -145,6 +154,7 @@ private struct EngineRun {
             controller.noteClosings()
             controller.notePassives()
             controller.noteRemoved()
+            controller.notePorts()
             workers.postToAll(.probe(sent: Clock.now()))
         }
         try takeSignals { number in eventLoop.execute { controller.signalled(number) } }
@@ -160,6 +170,37 @@ private struct EngineRun {
         intents.finish(within: .seconds(5))
         logThread.finish()
         log.notice("ended")
+    }
+
+    /// At the first start: asks for the names of the backends, and puts what they stand for into the document. What is not
+    /// answered in time comes later.
+    private mutating func learnNames() throws(StartError) {
+        let configuration = request.configuration
+        guard configuration.hasNames else { return }
+        let resolver: NameResolver
+        do throws(SystemError) {
+            resolver = try self.resolver.get()
+        } catch {
+            throw StartError("\(error)")
+        }
+        var round = NameRound(resolver, knowing: active.facts)
+        round.ask(configuration, within: NameRound.longestAtStart)
+        let facts = round.facts.wanted(by: configuration)
+        let expansion = NameExpansion(configuration, facts)
+        for text in expansion.omissions { log.warning("names: \(text)") }
+        do throws(StartError) {
+            try DaemonPreparation.checkCounts(expansion.configuration)
+            let bound = active.slots.listeners.indices.map { region.listenerName($0) }
+            let assignment = try SlotAssigner.assign(
+                expansion.configuration, after: configuration, active.slots, limits: SlotLimits(region), bound: bound)
+            var document = active
+            document.take(configuration, assignment.tables, facts)
+            try document.publish(in: SharedDocument(region: region))
+            active = document
+        } catch {
+            // It goes on without: the backends come once it is possible.
+            log.error("the backends cannot follow the name servers: \(error)")
+        }
     }
 
     /// Starts the control event loop, and the checks on it.

@@ -96,7 +96,10 @@ struct ServicePlanner: Sendable {
                 let client = snapshot.client
             else { return }
             let (before, after) = keys(client)
-            found.append(MovePlan.Connection(slot: Int(record.backend), before: before, after: after))
+            // Under another hash nobody is known any more.
+            let remembered = before == after ? topology.remembered(before, service: service, in: region) : nil
+            found.append(
+                MovePlan.Connection(slot: Int(record.backend), before: before, after: after, remembered: remembered))
         }
         return found
     }

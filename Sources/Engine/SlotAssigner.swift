@@ -82,6 +82,7 @@ struct SlotAssigner {
                         && !services.contains { $0.name == tables.services[slot].name }
                 }
                 result.tables.services[slot] = entry
+                result.recycledServices.append(slot)
                 slots.append(slot)
             }
         }

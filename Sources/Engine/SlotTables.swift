@@ -51,19 +51,21 @@ struct SlotTables: Codable, Sendable, Equatable {
     /// A key for ``Backend`` and ``Listener``: names have no slash.
     static func key(_ service: String, _ name: String) -> String { service + "/" + name }
 
-    /// Whether a slot's listener is gone. It is not where another slot has it now, with other sockets: then those who came by
-    /// this one are connections of a listener that is there.
-    func isGone(listener slot: Int) -> Bool {
-        listeners[slot].use == .retired && successor(of: slot) == nil
+    /// By slot of a retired listener: the slot that has the listener now, with other sockets; nil: none. Those who came by
+    /// the retired one are connections of a listener that is there.
+    var successors: [Int?] {
+        let live = Dictionary(
+            listeners.enumerated().filter { $0.element.use == .live }.map {
+                (SlotTables.key($0.element.service, $0.element.address), $0.offset)
+            }
+        ) { first, _ in first }
+        return listeners.map { $0.use == .retired ? live[SlotTables.key($0.service, $0.address)] : nil }
     }
 
-    /// The slot that has the listener of a retired one now.
-    func successor(of slot: Int) -> Int? {
-        let entry = listeners[slot]
-        guard entry.use == .retired else { return nil }
-        return listeners.firstIndex {
-            $0.use == .live && $0.service == entry.service && $0.address == entry.address
-        }
+    /// Slots of listeners that are gone: retired, and without a successor.
+    var goneListeners: Set<Int> {
+        let successors = successors
+        return Set(listeners.indices.filter { listeners[$0].use == .retired && successors[$0] == nil })
     }
 
     /// Slots of live backends by ``key(_:_:)``.
@@ -105,6 +107,8 @@ struct SlotAssignment: Sendable {
     /// Slots of backends and listeners that somebody else had before: their counters begin anew.
     var recycledBackends: [Int] = []
     var recycledListeners: [Int] = []
+    /// The same of services, which have no counters; but clients are remembered by them.
+    var recycledServices: [Int] = []
 
     struct OpenedListener: Sendable, Equatable {
         var slot: Int

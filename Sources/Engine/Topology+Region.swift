@@ -40,7 +40,10 @@ extension Topology {
                 limpet_publish8(&state.pointee.used, UInt8(LIMPET_SLOT_RETIRED))
             }
         }
+        region.affinity.settle(
+            entries: affinityEntries, isUsed: liveServices.contains { services[$0].configuration.affinity != nil })
         let serviceSlots = tables.liveServices
+        let gone = tables.goneListeners
         for (slot, listener) in tables.listeners.enumerated() {
             let state = region.listener(slot)
             if listener.use == .live {
@@ -48,7 +51,7 @@ extension Topology {
                 if let service = serviceSlots[listener.service] { state.pointee.service = UInt16(service) }
             } else if state.pointee.used == UInt8(LIMPET_SLOT_LIVE) || state.pointee.removed_deadline == .max {
                 // One that has only got other sockets, in another slot, is not removed before that one is.
-                state.pointee.removed_deadline = tables.isGone(listener: slot) ? end : .max
+                state.pointee.removed_deadline = gone.contains(slot) ? end : .max
                 // Nobody is to come there any more; who waits is taken in.
                 region.removeFile(ofListener: slot)
                 limpet_publish8(&state.pointee.used, UInt8(LIMPET_SLOT_RETIRED))

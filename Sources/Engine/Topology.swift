@@ -4,6 +4,7 @@ import CLayout
 import Configuration
 import Forwarding
 import Linux
+import Names
 import Stickiness
 
 /// Names and slots: which service, backend and listener each number in the shared region means, the retired ones
@@ -36,6 +37,14 @@ struct Topology: Sendable {
     let backends: [Backend]
     /// Slots of the live services, in the order of the configuration.
     let liveServices: [Int]
+    /// By slot of a live listener: those that it had before with other sockets, and whose connections are still its own.
+    let formerListeners: [Int: [Int]]
+    /// Clients that are to be remembered, at most.
+    let affinityEntries: Int
+    /// What is known of the names of backends.
+    let names: NameFacts
+    /// What the backends were made of that stand for others, by service and name.
+    private let templates: [String: NameQuestion]
 
     /// - Parameters:
     ///   - tables: made for this configuration.
@@ -43,10 +52,16 @@ struct Topology: Sendable {
     ///   - previous: the one before, which knows the retired services already: reading their text again would cost memory
     ///     that the library never gives back.
     init(
-        _ configuration: DaemonConfiguration, _ tables: SlotTables, after previous: Topology? = nil,
-        weight: (_ slot: Int, _ configured: Int) -> Double
+        _ configuration: DaemonConfiguration, _ tables: SlotTables, names: NameFacts = NameFacts(),
+        after previous: Topology? = nil, weight: (_ slot: Int, _ configured: Int) -> Double
     ) throws(StartError) {
         self.tables = tables
+        formerListeners = Dictionary(
+            tables.successors.enumerated().compactMap { slot, successor in successor.map { ($0, [slot]) } }
+        ) { $0 + $1 }
+        self.names = names
+        templates = Topology.templates(configuration)
+        let configuration = NameExpansion(configuration, names).configuration
         let serviceSlots = Dictionary(tables.services.enumerated().map { ($0.element.name, $0.offset) }) { first, _ in
             first
         }
@@ -86,6 +101,21 @@ struct Topology: Sendable {
         }
         self.backends = backends
         liveServices = configuration.services.compactMap { serviceSlots[$0.name] }
+        affinityEntries = configuration.affinityEntries
+    }
+
+    private static func templates(_ configuration: DaemonConfiguration) -> [String: NameQuestion] {
+        guard configuration.hasNames else { return [:] }
+        var templates: [String: NameQuestion] = [:]
+        for service in configuration.services {
+            for backend in service.backends where backend.isTemplate {
+                let name =
+                    backend.service.map { NameQuestion.services($0) }
+                    ?? backend.address.hostName.map { .addresses($0) }
+                templates[SlotTables.key(service.name, backend.name)] = name
+            }
+        }
+        return templates
     }
 
     private static func retired(_ entry: SlotTables.Service) throws(StartError) -> ServiceConfiguration {
@@ -106,13 +136,18 @@ struct Topology: Sendable {
         }
     }
 
-    /// What workers connect to.
-    private static func socketAddress(_ address: BackendAddress) -> SocketAddress {
-        switch address {
-        case .endpoint(let endpoint): SocketAddress(endpoint)
-        case .unix(let path): SocketAddress(path)
-        case .name: preconditionFailure("names are refused where they are read")
-        }
+    /// What workers connect to: one address, or those that are known of a name.
+    private func member(_ service: Service, _ index: Int) -> ForwardingTable.Member {
+        let addresses: [SocketAddress] =
+            switch service.configuration.backends[index].address {
+            case .endpoint(let endpoint): [SocketAddress(endpoint)]
+            case .unix(let path): [SocketAddress(path)]
+            case .name:
+                endpoints(service.configuration.backends[index], of: service.configuration).map(SocketAddress.init)
+            }
+        return ForwardingTable.Member(
+            slot: UInt16(service.slots[index]), address: addresses.first ?? SocketAddress(),
+            others: Array(addresses.dropFirst()), hasAddress: !addresses.isEmpty, tenths: service.tenths(index))
     }
 
     /// The workers' view of it.
@@ -121,12 +156,7 @@ struct Topology: Sendable {
             services: services.map { service in
                 ForwardingTable.Service(
                     keyer: service.keyer, rendezvous: service.rendezvous,
-                    members: service.slots.indices.map { index in
-                        ForwardingTable.Member(
-                            slot: UInt16(service.slots[index]),
-                            address: Topology.socketAddress(service.configuration.backends[index].address),
-                            tenths: service.tenths(index))
-                    },
+                    members: service.slots.indices.map { member(service, $0) },
                     options: SocketOptions(service.configuration),
                     connectTimeout: service.configuration.connectTimeout.nanoseconds,
                     idleTimeout: service.configuration.idleTimeout?.nanoseconds ?? 0,
@@ -135,8 +165,46 @@ struct Topology: Sendable {
                     whenAllDown: service.configuration.whenAllDown, limits: ServiceLimits(service.configuration),
                     sendProxy: service.configuration.sendProxy?.header,
                     proxyAdditions: ProxyAdditions(service.configuration),
-                    acceptProxy: AcceptedProxies(service.configuration))
-            })
+                    acceptProxy: AcceptedProxies(service.configuration),
+                    source: ConnectionSource(service.configuration.source),
+                    rules: service.configuration.access.rules,
+                    affinity: service.configuration.affinity?.nanoseconds ?? 0)
+            }, listenerRules: tables.listeners.indices.map { configuration(ofListener: $0)?.access.rules })
+    }
+
+    // MARK: Names of hosts
+
+    /// Where a backend is that is given by a name, in the order in which it is tried; empty: nothing is known.
+    private func endpoints(_ backend: BackendConfiguration, of service: ServiceConfiguration) -> [Endpoint] {
+        guard case .name(let host, let port) = backend.address, backend.service == nil else { return [] }
+        return (names.addresses[host] ?? []).map { Endpoint(address: $0, port: port) }.filter {
+            !service.isReached(by: $0)
+        }
+    }
+
+    /// The same of a live backend, by its slot.
+    func endpoints(_ slot: Int) -> [Endpoint] {
+        guard backends[slot].isLive, let service = backends[slot].service else { return [] }
+        return endpoints(backends[slot].configuration, of: services[service].configuration)
+    }
+
+    /// Whether nobody knows where a live backend is.
+    func isNowhere(_ slot: Int) -> Bool {
+        let backend = backends[slot]
+        return backend.isLive && backend.configuration.address.hostName != nil && endpoints(slot).isEmpty
+    }
+
+    /// The name that a live backend hangs on; nil: it hangs on none.
+    func question(_ slot: Int) -> NameQuestion? {
+        let backend = backends[slot]
+        guard backend.isLive, let service = backend.service else { return nil }
+        if let name = backend.configuration.service { return .services(name) }
+        if let name = backend.configuration.address.hostName { return .addresses(name) }
+        // It was made of the addresses of another.
+        guard let template = backend.configuration.template,
+            let original = templates[SlotTables.key(services[service].configuration.name, template)]
+        else { return nil }
+        return original
     }
 
     /// What the configuration says of a live listener.
@@ -199,7 +267,7 @@ extension Topology.Service {
 extension Rendezvous.Member {
     /// - Parameter weight: that is in force.
     init(_ backend: BackendConfiguration, weight: Double) {
-        self.init(name: backend.name, weight: weight, isBackup: backend.isBackup)
+        self.init(name: backend.name, weight: weight, tier: backend.backupTier)
     }
 }
 

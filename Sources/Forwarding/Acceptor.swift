@@ -79,7 +79,7 @@ extension Worker {
             releasePlace()
             return
         }
-        let clean = Endpoint(address: peer.address.unmapped, port: peer.port)
+        let clean = peer.unmapped
         let opening = opening(of: listener.service, clean.address)
         if let reason = enter(listener, opening == .header ? nil : clean.address) {
             turnAway(descriptor, listener, clean, reason)
@@ -95,7 +95,8 @@ extension Worker {
         }
         let record = records + slot
         let generation = record.pointee.generation % 0x7fff_ffff + 1
-        let local = listener.local?.endpoint ?? StreamSocket.localEndpoint(descriptor)?.unmapped
+        let known = region.isIntercepting(listener: Int(listener.listener)) ? nil : listener.local?.endpoint
+        let local = known ?? StreamSocket.localEndpoint(descriptor)?.unmapped
 
         takeInHand(slot, generation)
         defer { putDown() }
@@ -162,6 +163,10 @@ extension Worker {
     /// - Parameter listener: by which it came.
     /// - Returns: why it is to be reset; nil: it is taken in, and counted where its connections are.
     func refusal(of client: IPAddress, service: UInt16, listener: UInt16) -> EndReason? {
+        if isDenied(client, service: service, listener: listener) {
+            incidents.add(Incident(kind: .denied, slot: listener, errno: .accessDenied, peer: client))
+            return .denied
+        }
         let limits = table.services[Int(service)].limits.client
         if limits.areOff { return nil }
         switch tally.clients.enter(client, service: service, limits: limits, now: now) {
@@ -173,6 +178,16 @@ extension Worker {
             incidents.add(Incident(kind: .clientRate, slot: service, errno: .wouldBlock))
             return .clientRate
         }
+    }
+
+    /// Whether an access list speaks against a client. Both lists have to let it in: its listener's and its service's.
+    private func isDenied(_ client: IPAddress, service: UInt16, listener: UInt16) -> Bool {
+        // A user of this machine is in no network: the rights of the socket's file say who may come.
+        if client.family == .user { return false }
+        let own = Int(listener) < table.listenerRules.count ? table.listenerRules[Int(listener)] : nil
+        if let own, !own.letsIn(client) { return true }
+        guard let rules = table.services[Int(service)].rules else { return false }
+        return !rules.letsIn(client)
     }
 
     /// - Parameter client: nil: it was not known who it is.

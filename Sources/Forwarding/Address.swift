@@ -1,5 +1,6 @@
 public import Addressing
 public import CLayout
+import Linux
 
 extension UnixPath {
     /// nil: none was stored.
@@ -22,7 +23,8 @@ extension limpet_address {
             return Endpoint(address: IPAddress(user: UInt32(truncatingIfNeeded: limpet_address_low(&copy))), port: 0)
         case 6:
             return Endpoint(
-                address: IPAddress(v6High: limpet_address_high(&copy), low: limpet_address_low(&copy)), port: port)
+                address: IPAddress(v6High: limpet_address_high(&copy), low: limpet_address_low(&copy)), port: port,
+                zone: Zone(index: scope))
         default:
             return nil
         }
@@ -44,5 +46,6 @@ extension limpet_address {
         }
         limpet_address_set(
             &self, endpoint.address.family.rawValue, endpoint.address.high, endpoint.address.low, endpoint.port)
+        if !endpoint.zone.isNone { scope = endpoint.zone.interface ?? 0 }
     }
 }

@@ -1,6 +1,7 @@
 public import Addressing
 public import CLayout
 import Glibc
+import Linux
 
 /// One row of the connection table: a copy that belongs together, whatever the worker did meanwhile.
 public struct ConnectionSnapshot: Sendable {
@@ -14,14 +15,14 @@ public struct ConnectionSnapshot: Sendable {
     public var generation: UInt32 { record.generation }
     public var bytesIn: UInt64 { record.delivered.0 }
     public var bytesOut: UInt64 { record.delivered.1 }
-    public var client: Endpoint? { record.client.endpoint }
-    public var peer: Endpoint? { record.peer.endpoint }
-    public var clientLocal: Endpoint? { record.client_local.endpoint }
+    public var client: Endpoint? { record.client.endpoint?.named }
+    public var peer: Endpoint? { record.peer.endpoint?.named }
+    public var clientLocal: Endpoint? { record.client_local.endpoint?.named }
     /// nil: it has none yet.
     public var backendAddress: BackendAddress? {
-        backendPath.map { .unix($0) } ?? record.backend_address.endpoint.map { .endpoint($0) }
+        backendPath.map { .unix($0) } ?? record.backend_address.endpoint.map { .endpoint($0.named) }
     }
-    public var backendLocal: Endpoint? { record.backend_local.endpoint }
+    public var backendLocal: Endpoint? { record.backend_local.endpoint?.named }
 }
 
 /// The records of all workers, for readers on any thread. Reading holds no worker up.

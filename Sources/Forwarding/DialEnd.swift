@@ -7,6 +7,7 @@ import Linux
 extension Worker {
     /// Ends a connect that was under way and goes on to the next backend.
     mutating func connectEnded(_ slot: Int, _ error: Errno, resetting: Bool = false) {
+        if dialOther(slot, error, resetting: resetting) { return }
         let backend = records[slot].backend
         abandonConnect(slot, resetting: resetting)
         connectFailed(slot, backend, error)
@@ -49,10 +50,27 @@ extension Worker {
         incidents.add(Incident(kind: kind, slot: backend, errno: error))
     }
 
+    /// No local address has a port left for connections to a backend. It is no failure of the backend's, and none of its
+    /// connects: none was made.
+    func outOfPorts(_ record: UnsafeMutablePointer<limpet_record>, _ backend: UInt16) {
+        noteAway(record, backend, .connectFailed)
+        limpet_bump64(limpet_backend_failures(counters(backend), Int32(LIMPET_FAILURE_LOCAL)), 1)
+        limpet_bump64(&own.pointee.local_failures, 1)
+        incidents.add(Incident(kind: .sourcePorts, slot: backend, errno: .addressNotAvailable))
+    }
+
+    /// The backend can have no connection that comes from the client's address, as it is to.
+    func noWayFromClient(_ record: UnsafeMutablePointer<limpet_record>, _ backend: UInt16) {
+        noteAway(record, backend, .connectFailed)
+        incidents.add(Incident(kind: .clientFamily, slot: backend, errno: .addressNotAvailable))
+    }
+
     /// No backend is left to try: the client is reset, so that it knows at once.
-    mutating func exhausted(_ slot: Int) {
-        incidents.add(Incident(kind: .exhausted, slot: records[slot].service, errno: .connectionRefused))
-        let reason: EndReason = records[slot].attempt == 0 ? .noBackend : .connectFailure
+    /// - Parameter spent: there were others, for which no local port was left.
+    mutating func exhausted(_ slot: Int, spent: Bool) {
+        if !spent { incidents.add(Incident(kind: .exhausted, slot: records[slot].service, errno: .connectionRefused)) }
+        let reason: EndReason =
+            spent ? .sourcePorts : records[slot].attempt == 0 ? .noBackend : .connectFailure
         refuse(slot, reason)
     }
 

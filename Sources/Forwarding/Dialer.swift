@@ -48,11 +48,14 @@ extension Worker {
         let region = region
         let order = service.rendezvous.preferenceOrder(of: record.pointee.source_key)
         let bound = loadBound(service)
+        let remembered = rememberedMember(record, service)
         var past = triedBackends(slot)
+        // Backends for which no local address has a port left. Nobody but this machine is to blame.
+        var isSpentFor = false
         while Int(record.pointee.attempt) < service.connectAttempts {
-            let position = Selection.choose(order) { member in
+            let position = Selection.choose(order, remembered: remembered, of: service.rendezvous) { member in
                 let backend = service.members[member].slot
-                if past.contains(backend) { return nil }
+                if past.contains(backend) || !service.members[member].hasAddress { return nil }
                 let state = region.backend(Int(backend))
                 if let bound,
                     bound.isExceeded(load: limpet_load64(&state.pointee.load), weight: service.members[member].tenths)
@@ -63,6 +66,17 @@ extension Worker {
             }
             guard let position else { break }
             let member = service.members[position]
+            if !isReachable(record, service.source, member) {
+                noWayFromClient(record, member.slot)
+                past.append(member.slot)
+                continue
+            }
+            if isSpent(record, service.source, member) {
+                outOfPorts(record, member.slot)
+                past.append(member.slot)
+                isSpentFor = true
+                continue
+            }
             if !mayDial(member.slot, service.limits) || waiting.isWaiting(for: member.slot) && served != member.slot {
                 wait(slot, for: member)
                 return
@@ -80,22 +94,39 @@ extension Worker {
             // Where nothing is up, home is tried like the others.
             if member.slot == record.pointee.home {
                 record.pointee.away_reason = AwayReason.home.rawValue
-            } else if record.pointee.away_reason == AwayReason.home.rawValue {
+            } else if record.pointee.away_reason == AwayReason.home.rawValue
+                || record.pointee.away_reason == AwayReason.affinity.rawValue
+            {
                 // Nothing else was against it.
-                record.pointee.away_reason = AwayReason.full.rawValue
+                record.pointee.away_reason =
+                    (position == remembered ? AwayReason.affinity : AwayReason.full).rawValue
             }
             inject(LIMPET_AT_PLACE_TAKEN)
-            if let failure = startConnect(slot, service, member) {
+            if !walks.isEmpty { walks[slot] = nil }
+            var failure = startConnect(slot, service, member)
+            if let first = failure { failure = startOther(slot, service, member, after: first) }
+            if let failure {
                 releaseLoad(member.slot)
-                connectFailed(slot, member.slot, failure)
-                noteAway(record, member.slot, .connectFailed)
                 past.append(member.slot)
+                switch failure {
+                case .failed(let failure):
+                    connectFailed(slot, member.slot, failure)
+                    noteAway(record, member.slot, .connectFailed)
+                case .ports:
+                    // No connect was made.
+                    record.pointee.attempt -= 1
+                    outOfPorts(record, member.slot)
+                    isSpentFor = true
+                case .family:
+                    record.pointee.attempt -= 1
+                    noWayFromClient(record, member.slot)
+                }
                 continue
             }
             if let failed = triedBackends(slot).last { limpet_bump64(&counters(failed).pointee.fallbacks, 1) }
             return
         }
-        exhausted(slot)
+        exhausted(slot, spent: isSpentFor)
     }
 
     /// What the loads of the service's backends allow; nil: they do not count.
@@ -121,6 +152,7 @@ extension Worker {
     @inline(__always)
     mutating func forgetTried(_ slot: Int) {
         if !tried.isEmpty { tried[slot] = nil }
+        if !walks.isEmpty { walks[slot] = nil }
     }
 
     /// How good the backend is for a new connection now; nil: it must not be used.
@@ -151,9 +183,9 @@ extension Worker {
     }
 
     /// nil: under way, and epoll will tell.
-    private mutating func startConnect(
+    mutating func startConnect(
         _ slot: Int, _ service: ForwardingTable.Service, _ member: ForwardingTable.Member
-    ) -> Errno? {
+    ) -> NoSource? {
         let record = records + slot
         var opened = StreamSocket.open(family: member.address.family)
         if case .failure(.tooManyFiles) = opened, reserveDescriptor >= 0 {
@@ -166,7 +198,7 @@ extension Worker {
         let descriptor: Int32
         switch opened {
         case .success(let value): descriptor = value
-        case .failure(let error): return error
+        case .failure(let error): return .failed(error)
         }
         noteHighest(descriptor)
         inject(LIMPET_AT_SOCKET_OPENED)
@@ -174,7 +206,7 @@ extension Worker {
         limpet_write_begin(&record.pointee.sequence)
         record.pointee.backend = member.slot
         nameBackend(slot, member.address)
-        record.pointee.deadline = service.connectTimeout == 0 ? 0 : now + service.connectTimeout
+        record.pointee.deadline = service.connectTimeout == 0 ? 0 : now + timeToConnect(slot, service, member)
         record.pointee.active = now
         limpet_order()
         record.pointee.descriptor.1 = descriptor
@@ -182,8 +214,8 @@ extension Worker {
         inject(LIMPET_AT_BACKEND_NAMED)
         service.options.applyBuffers(to: descriptor)
         service.options.applyFirst(to: descriptor, isUnix: member.address.isUnix)
-        if let failure = StreamSocket.connect(descriptor, to: member.address), failure != .inProgress {
-            if failure == .wouldBlock, member.address.isUnix {
+        if let failure = connect(record, service.source, member) {
+            if failure == .failed(.wouldBlock), member.address.isUnix {
                 // Its queue is full: see retryConnect.
                 armDialTimer(slot)
                 limpet_bump64(&counters(member.slot).pointee.connecting, 1)
@@ -198,7 +230,7 @@ extension Worker {
             interest: Worker.dialInterest)
         {
             closeBackend(record)
-            return failure
+            return .failed(failure)
         }
         record.pointee.events.1 = Worker.dialInterest.rawValue
         inject(LIMPET_AT_BACKEND_WATCHED)
@@ -341,6 +373,7 @@ extension Worker {
         if isAway { limpet_bump64(&counters.pointee.away, 1) }
         recordStart(record, began: began)
         inject(LIMPET_AT_ESTABLISHED_COUNTED)
+        remember(slot)
         tally.connectSucceeded(Int(record.pointee.backend))
         forgetTried(slot)
         wheel.cancel(slot)

@@ -48,10 +48,14 @@ public enum EndReason: UInt8, CaseIterable, Sendable {
     case paused = 24
     /// Its end had begun under an earlier version of limpetd, which did not write down why.
     case unknown = 25
+    /// `allow` and `deny`, of the service or of the listener.
+    case denied = 26
     /// A trusted proxy has sent no PROXY header, or none that can be read.
     case proxyHeader = 27
     /// A client that is no trusted proxy has sent a PROXY header.
     case proxyUntrusted = 28
+    /// No local address had a port left for a connection to a backend.
+    case sourcePorts = 29
 
     /// As the log and the metrics write it.
     public var word: String {
@@ -81,8 +85,10 @@ public enum EndReason: UInt8, CaseIterable, Sendable {
         case .clientRate: "client-rate"
         case .paused: "paused"
         case .unknown: "unknown"
+        case .denied: "denied"
         case .proxyHeader: "proxy-header"
         case .proxyUntrusted: "proxy-untrusted"
+        case .sourcePorts: "source-ports"
         }
     }
 
@@ -92,7 +98,7 @@ public enum EndReason: UInt8, CaseIterable, Sendable {
         case .backendFIN, .backendReset, .backendTimeout, .connectFailure: .backend
         case .drain, .disable, .removed, .rehome, .operator, .shutdown, .paused: .operator
         case .idle, .halfClosed, .down, .noBackend, .local, .fault, .unrecoverable, .serviceLimit, .clientLimit,
-            .clientRate, .unknown, .proxyHeader, .proxyUntrusted:
+            .clientRate, .unknown, .denied, .proxyHeader, .proxyUntrusted, .sourcePorts:
             .limpetd
         }
     }
@@ -101,7 +107,7 @@ public enum EndReason: UInt8, CaseIterable, Sendable {
     public var isRefusal: Bool {
         switch self {
         case .noBackend, .connectFailure, .serviceLimit, .clientLimit, .clientRate, .paused: true
-        case .proxyHeader, .proxyUntrusted: true
+        case .proxyHeader, .proxyUntrusted, .sourcePorts, .denied: true
         default: false
         }
     }

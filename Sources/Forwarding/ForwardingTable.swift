@@ -1,3 +1,4 @@
+public import Addressing
 public import Backends
 public import Linux
 public import Stickiness
@@ -10,8 +11,20 @@ public final class ForwardingTable: Sendable {
     /// Indexed by service slot.
     public let services: [Service]
 
-    public init(services: [Service]) {
+    /// By listener slot: who may come by it; nil, or an array that ends before: everybody.
+    public let listenerRules: [AccessRules?]
+    /// Whether any service remembers its clients.
+    let hasAffinity: Bool
+
+    public init(services: [Service], listenerRules: [AccessRules?] = []) {
         self.services = services
+        self.listenerRules = listenerRules
+        hasAffinity = services.contains { $0.affinity != 0 }
+    }
+
+    /// Nanoseconds for which a service remembers its clients; 0: not at all.
+    func affinity(ofService slot: UInt16) -> UInt64 {
+        Int(slot) < services.count ? services[Int(slot)].affinity : 0
     }
 
     public struct Service: Sendable {
@@ -34,12 +47,19 @@ public final class ForwardingTable: Sendable {
         public let proxyAdditions: ProxyAdditions
         /// From whom such a header is taken; nil: nobody looks for one.
         public let acceptProxy: AcceptedProxies?
+        /// Where connections to backends come from.
+        public let source: ConnectionSource
+        /// Who may come in; nil: everybody.
+        public let rules: AccessRules?
+        /// Nanoseconds after its last connection for which a client keeps its backend; 0: its home alone decides.
+        public let affinity: UInt64
 
         public init(
             keyer: SourceKeyer, rendezvous: Rendezvous, members: [Member], options: SocketOptions,
             connectTimeout: UInt64, idleTimeout: UInt64, halfCloseTimeout: UInt64, connectAttempts: Int,
             whenAllDown: WhenAllDown = .any, limits: ServiceLimits = ServiceLimits(),
-            sendProxy: ProxyHeader.Version?, proxyAdditions: ProxyAdditions = [], acceptProxy: AcceptedProxies? = nil
+            sendProxy: ProxyHeader.Version?, proxyAdditions: ProxyAdditions = [], acceptProxy: AcceptedProxies? = nil,
+            source: ConnectionSource = .automatic, rules: AccessRules? = nil, affinity: UInt64 = 0
         ) {
             self.keyer = keyer
             self.rendezvous = rendezvous
@@ -54,6 +74,9 @@ public final class ForwardingTable: Sendable {
             self.sendProxy = sendProxy
             self.proxyAdditions = proxyAdditions
             self.acceptProxy = acceptProxy
+            self.source = source
+            self.rules = rules
+            self.affinity = affinity
         }
     }
 
@@ -61,12 +84,21 @@ public final class ForwardingTable: Sendable {
         /// The backend's slot in the shared region.
         public let slot: UInt16
         public let address: SocketAddress
+        /// Where it is as well: tried in this order where a connect to ``address`` fails.
+        public let others: [SocketAddress]
+        /// False: it is given by a name of which no address is known, and cannot be connected to.
+        public let hasAddress: Bool
         /// The weight in force, in tenths; counts where loads are compared.
         public let tenths: Int
 
-        public init(slot: UInt16, address: SocketAddress, tenths: Int = 10) {
+        public init(
+            slot: UInt16, address: SocketAddress, others: [SocketAddress] = [], hasAddress: Bool = true,
+            tenths: Int = 10
+        ) {
             self.slot = slot
             self.address = address
+            self.others = others
+            self.hasAddress = hasAddress
             self.tenths = tenths
         }
     }

@@ -10,6 +10,13 @@ public struct Incident: Hashable, Sendable {
         case resetAtOnce
         /// A connect failed for a lack of this machine: descriptors, ports, memory.
         case local
+        /// No local address had a port left for a connection to the backend.
+        case sourcePorts
+        /// An address that connections to the backend are to come from is none of this machine's: ``Incident/connection``
+        /// says which: see ``Incident/source``.
+        case sourceMissing
+        /// The backend can have no connection from the client's address, which is of the other family, or link-local.
+        case clientFamily
         /// No backend of the service was eligible, or all attempts failed. The client was reset.
         case exhausted
         /// An accept or a pipe found no descriptor left.
@@ -26,6 +33,8 @@ public struct Incident: Hashable, Sendable {
         case quarantined
         /// A connection was reset because it could not be told, after a death, which of its bytes had been sent.
         case unrecoverable
+        /// A client was reset because an access list does not let it in. Of the slot of its listener.
+        case denied
         /// A trusted proxy was reset because of what came in the place of its PROXY header.
         case proxyHeader(ProxyFlaw)
         /// A client was reset because it sent a PROXY header and is no trusted proxy.
@@ -33,7 +42,7 @@ public struct Incident: Hashable, Sendable {
     }
 
     public let kind: Kind
-    /// Slot of the backend; of the service for ``Kind/exhausted``, the limits of services and clients, PROXY headers, ``Kind/quarantined``
+    /// Slot of the backend; of the listener for ``Kind/denied``; of the service for ``Kind/exhausted``, the limits of services and clients, PROXY headers, ``Kind/quarantined``
     /// and ``Kind/unrecoverable``; 0 otherwise.
     public let slot: UInt16
     public let errno: Errno
@@ -61,6 +70,13 @@ public struct Incident: Hashable, Sendable {
         hasher.combine(errno)
         hasher.combine(connection)
     }
+}
+
+extension Incident {
+    /// Of ``Kind/sourceMissing``: the position of the address among those of its family.
+    public var source: (position: Int, isV6: Bool) { (Int(connection & 0xff), connection & 0x100 != 0) }
+
+    static func source(_ position: Int, isV6: Bool) -> UInt64 { UInt64(position) | (isV6 ? 0x100 : 0) }
 }
 
 /// Where workers leave incidents, counted by kind, and the control plane collects them. Any thread may use it; a storm

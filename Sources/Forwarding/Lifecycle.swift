@@ -106,6 +106,8 @@ extension Worker {
         let record = records + slot
         if isFree(record) { return }
         note(reason, slot)
+        // It is to go home when it comes again, which may be before this connection has ended.
+        if reason == .rehome { forgetRemembered(slot) }
         if mode == .reset || record.pointee.state == UInt8(LIMPET_CONNECTING) {
             finish(slot, resetting: mode == .reset ? .both : [])
             return
@@ -252,6 +254,7 @@ extension Worker {
         inject(LIMPET_AT_FINISH_DROPPED)
         wheel.cancel(slot)
         forgetTried(slot)
+        leaveRemembered(slot)
         uncount(record)
         recordEnd(record)
         // The kernel is told first how a socket is to end: what is closed without a name must not pass for a client that

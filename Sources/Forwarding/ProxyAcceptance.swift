@@ -253,7 +253,7 @@ extension Worker {
         // The FIN counts as one, and no header is that short.
         guard length > 1, let counters = try? TCPCounters(record.pointee.descriptor.0) else { return false }
         if counters.taken > 1 {
-            guard counters.taken - length <= 1 else { return false }
+            guard counters.taken == length || counters.taken == length + 1 else { return false }
             clear(way, LIMPET_DIRECTION_HELD)
         }
         return true

@@ -60,6 +60,7 @@ extension Worker {
         let old = table
         table = new
         countClients(after: old)
+        rememberClients(after: old)
         beginReview(after: old)
         guard haveTimesChanged else { return }
         for slot in 0..<free.highWater {

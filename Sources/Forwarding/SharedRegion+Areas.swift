@@ -16,7 +16,9 @@ extension SharedRegion {
             (LIMPET_AREA_CONTROL, MemoryLayout<limpet_control_counters>.stride),
             (LIMPET_AREA_HISTORY, backends * MemoryLayout<limpet_backend_history>.stride),
             (LIMPET_AREA_EVENTS, Int(LIMPET_EVENTS) * MemoryLayout<limpet_event>.stride),
+            (LIMPET_AREA_AFFINITY, AffinityTable.bytes(records: workers * records)),
             (LIMPET_AREA_PROXY, workers * records * MemoryLayout<limpet_proxy>.stride),
+            (LIMPET_AREA_SOURCES, backends * MemoryLayout<limpet_source_row>.stride),
             (LIMPET_AREA_UNIX_LISTENERS, listeners * MemoryLayout<limpet_unix_listener>.stride),
             (LIMPET_AREA_PIPED, workers * records * MemoryLayout<limpet_piped>.stride),
         ]
@@ -101,6 +103,12 @@ extension SharedRegion {
         base(LIMPET_AREA_HISTORY, of: limpet_backend_history.self) + slot
     }
 
+    /// Local addresses that had no port left for connections to a backend; see the structure.
+    @inline(__always)
+    public func sources(_ slot: Int) -> UnsafeMutablePointer<limpet_source_row> {
+        base(LIMPET_AREA_SOURCES, of: limpet_source_row.self) + slot
+    }
+
     /// The ring of events, ``LIMPET_EVENTS`` of them; the control plane's thread alone writes it.
     public var events: UnsafeMutablePointer<limpet_event> { base(LIMPET_AREA_EVENTS, of: limpet_event.self) }
 
@@ -119,6 +127,12 @@ extension SharedRegion {
     @inline(__always)
     func proxy(_ worker: Int, record slot: Int) -> UnsafeMutablePointer<limpet_proxy> {
         base(LIMPET_AREA_PROXY, of: limpet_proxy.self) + worker * recordsPerWorker + slot
+    }
+
+    /// Which backends clients are to keep; any worker writes it.
+    @inline(__always)
+    public var affinity: AffinityTable {
+        AffinityTable(base(LIMPET_AREA_AFFINITY, of: limpet_affinity_header.self), recordsPerWorker: recordsPerWorker)
     }
 
     @inline(__always)

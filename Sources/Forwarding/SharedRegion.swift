@@ -186,7 +186,7 @@ public struct SharedRegion: @unchecked Sendable {
         if listener(slot).pointee.address.family == UInt8(LIMPET_FAMILY_PATH) {
             return UnixPath(unixListener(slot).pointee.path).map { .unix($0) }
         }
-        return listener(slot).pointee.address.endpoint.map { .endpoint($0) }
+        return listener(slot).pointee.address.endpoint.map { .endpoint($0.named) }
     }
 
     /// The interface that a listener is bound to; nil: none.
@@ -212,6 +212,19 @@ public struct SharedRegion: @unchecked Sendable {
 
     private func hasFlag(_ flag: Int, _ slot: Int) -> Bool { listener(slot).pointee.flags & UInt8(flag) != 0 }
 
+    /// Whether a listener may take clients that were on their way to another address than its own.
+    @inline(__always)
+    public func isIntercepting(listener slot: Int) -> Bool {
+        limpet_load8(&listener(slot).pointee.flags) & UInt8(LIMPET_LISTENER_INTERCEPT) != 0
+    }
+
+    /// Says so from the next client on; before the sockets are made so, and after they are made otherwise.
+    public func setIntercepting(_ isIntercepting: Bool, ofListener slot: Int) {
+        let state = listener(slot)
+        let others = state.pointee.flags & ~UInt8(LIMPET_LISTENER_INTERCEPT)
+        limpet_publish8(&state.pointee.flags, others | (isIntercepting ? UInt8(LIMPET_LISTENER_INTERCEPT) : 0))
+    }
+
     /// Says how the sockets of a listener are bound, before it is used.
     public func setBinding(
         _ binding: BindingOptions, isShared: Bool = false, isInherited: Bool = false, ofListener slot: Int
@@ -220,6 +233,7 @@ public struct SharedRegion: @unchecked Sendable {
         state.pointee.flags =
             (binding.isV6Only ? 0 : UInt8(LIMPET_LISTENER_DUAL)) | (isShared ? UInt8(LIMPET_LISTENER_SHARED) : 0)
             | (isInherited ? UInt8(LIMPET_LISTENER_INHERITED) : 0)
+            | (binding.interception == 0 ? 0 : UInt8(LIMPET_LISTENER_INTERCEPT))
         withUnsafeMutableBytes(of: &state.pointee.device) { bytes in
             for index in bytes.indices { bytes[index] = 0 }
             for (index, byte) in (binding.device ?? "").utf8.prefix(bytes.count - 1).enumerated() {

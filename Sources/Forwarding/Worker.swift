@@ -35,8 +35,12 @@ struct Worker: ~Copyable {
     var patience = Patience()
     /// By slot of a connection that is being dialled: the backends that could not be connected to, in that order.
     var tried: [Int: [UInt16]] = [:]
+    /// Attempts to connect, by record, that have gone on to another address of the same backend.
+    var walks: [Int: AddressWalk] = [:]
     /// Who waits for a connect to be started.
     var waiting = DialQueue()
+    /// Whose turn it is among the addresses that connections come from.
+    var nextSource: UInt32
     /// When to listen again after descriptors ran out, in ns.
     var listenAgain: UInt64 = 0
     /// A descriptor that only holds a number; −1: spent, so accepting pauses until it is back.
@@ -90,6 +94,8 @@ struct Worker: ~Copyable {
         wheel = TimerWheel(records: records, now: now)
         free = FreeSlots(count: region.recordsPerWorker)
         reserveDescriptor = Descriptor.reserve() ?? -1
+        // Workers begin apart.
+        nextSource = UInt32(setup.index)
     }
 
     /// Puts mailbox and listeners into the epoll set, where they may be already. Once, before ``recover(_:)``.

@@ -39,6 +39,7 @@ public final class WorkerPool: Sendable {
     ) throws(SystemError) {
         region.recount()
         tally.begin(region, table)
+        region.affinity.begin(region, table, now: Clock.now())
         var mailboxes: [Mailbox] = []
         for index in 0..<region.workerCount {
             mailboxes.append(Mailbox(wakeUp: try region.wakeUp(of: index)))

@@ -12,18 +12,29 @@ public struct CheckTarget: Sendable, Equatable {
     /// What goes ahead of all else: a header of the PROXY protocol; empty: nothing. A check at another address or port has
     /// none.
     public var preamble: [UInt8]
+    /// Where its connection comes from.
+    public var source: CheckSource
+    /// Where it is, if ``address`` is a name: tried in this order, within the time of the check.
+    public var resolved: [IPAddress]
 
-    public init(check: HealthCheck, address: BackendAddress, preamble: [UInt8]) {
+    public init(
+        check: HealthCheck, address: BackendAddress, resolved: [IPAddress] = [], preamble: [UInt8],
+        source: CheckSource = CheckSource()
+    ) {
         self.check = check
         self.address = address
+        self.resolved = resolved
         self.preamble = preamble
+        self.source = source
     }
 
     /// Where the check goes.
     public var destination: BackendAddress {
         switch address {
         case .endpoint(let own):
-            return .endpoint(Endpoint(address: check.address ?? own.address, port: check.port ?? own.port))
+            let zone = check.address == nil ? own.zone : .none
+            return .endpoint(
+                Endpoint(address: check.address ?? own.address, port: check.port ?? own.port, zone: zone))
         case .unix:
             guard let address = check.address, let port = check.port else { return self.address }
             return .endpoint(Endpoint(address: address, port: port))
@@ -77,43 +88,73 @@ final class Probe: ChannelInboundHandler, @unchecked Sendable {
     private func begin() {
         let timeout = TimeAmount.nanoseconds(Int64(clamping: target.check.timeout.nanoseconds))
         deadline = eventLoop.scheduleTask(in: timeout) { [self] in decide(timedOut) }
-        let bootstrap = ClientBootstrap(group: eventLoop)
-            // The deadline comes first.
-            .connectTimeout(timeout + .seconds(1))
+        // The deadline comes first.
+        connect(timeout + .seconds(1))?.whenFailure { [self] error in decide(judged(error)) }
+    }
+
+    private func bootstrap(_ timeout: TimeAmount) -> ClientBootstrap {
+        ClientBootstrap(group: eventLoop)
+            .connectTimeout(timeout)
             .channelOption(.maxMessagesPerRead, value: 4)
             .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 4096))
             .channelInitializer { [self] channel in
                 self.channel = channel
                 return channel.eventLoop.makeCompletedFuture { [self] in
                     let pipeline = channel.pipeline.syncOperations
-                    try pipeline.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) {
+                    try pipeline.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { [self] in
                         StreamSocket.resetOnClose($0)
+                        try target.source.apply(to: $0)
                     }
                     try pipeline.addHandler(self)
                 }
             }
-        connect(bootstrap)?.whenFailure { [self] error in decide(judged(error)) }
     }
 
     /// nil: it has been decided already.
-    private func connect(_ bootstrap: ClientBootstrap) -> EventLoopFuture<any Channel>? {
+    private func connect(_ timeout: TimeAmount) -> EventLoopFuture<any Channel>? {
         switch target.destination {
         case .endpoint(let endpoint):
             do {
-                return bootstrap.connect(to: try endpoint.socketAddress)
+                return bootstrap(timeout).connect(to: try endpoint.socketAddress)
             } catch {
                 decide(CheckResult(.impossible, "\(endpoint) cannot be checked: \(error)"))
             }
         case .unix(let path):
             switch UnixSocket.connected(to: path) {
-            case .success(let socket): return bootstrap.withConnectedSocket(socket)
+            case .success(let socket): return bootstrap(timeout).withConnectedSocket(socket)
             case .failure(.wouldBlock): decide(.failed("connect failed: its queue of connections is full"))
             case .failure(let error): decide(judged(error))
             }
-        case .name(let name, _):
-            decide(.failed("\(name) has no address"))
+        case .name(let name, let port):
+            let endpoints = target.resolved.prefix(Probe.mostAddresses).map { Endpoint(address: $0, port: port) }
+            if endpoints.isEmpty {
+                decide(.failed("\(name) has no address"))
+            } else {
+                let part = endpoints.count == 1 ? timeout : .nanoseconds(timeout.nanoseconds / Int64(endpoints.count))
+                return connect(endpoints[...], part)
+            }
         }
         return nil
+    }
+
+    /// Addresses of a name that one check tries.
+    private static let mostAddresses = 8
+
+    /// Connects to the first that can be connected to.
+    private func connect(
+        _ endpoints: ArraySlice<Endpoint>, _ timeout: TimeAmount
+    ) -> EventLoopFuture<any Channel> {
+        let attempt: EventLoopFuture<any Channel>
+        do {
+            attempt = bootstrap(timeout).connect(to: try endpoints[endpoints.startIndex].socketAddress)
+        } catch {
+            attempt = eventLoop.makeFailedFuture(error)
+        }
+        let others = endpoints.dropFirst()
+        if others.isEmpty { return attempt }
+        return attempt.flatMapError { [self] error in
+            isDecided ? eventLoop.makeFailedFuture(error) : connect(others, timeout)
+        }
     }
 
     private var timedOut: CheckResult {
@@ -125,6 +166,9 @@ final class Probe: ChannelInboundHandler, @unchecked Sendable {
 
     /// What the failure of a connect or of a connection says.
     private func judged(_ error: any Error) -> CheckResult {
+        if let error = error as? SystemError {
+            return CheckResult(.impossible, "cannot be checked from here: \(error)")
+        }
         if let errno = error as? Errno { return judged(errno) }
         guard let error = error as? IOError else { return .failed("check failed: \(Excerpt("\(error)".utf8))") }
         return judged(Errno(rawValue: error.errnoCode))
@@ -195,13 +239,18 @@ final class Probe: ChannelInboundHandler, @unchecked Sendable {
 extension BackendAddress {
     /// As a request names who is asked.
     fileprivate var authority: String {
-        if case .unix = self { "localhost" } else { description }
+        switch self {
+        case .unix: "localhost"
+        case .name(let name, let port): "\(name.text):\(port)"
+        case .endpoint: description
+        }
     }
 }
 
 extension Endpoint {
     fileprivate var socketAddress: NIOCore.SocketAddress {
         get throws {
+            if !zone.isNone { return NIOCore.SocketAddress(Linux.SocketAddress(self).ipv6, host: "") }
             var bytes = ByteBuffer()
             if address.family == .v4 {
                 bytes.writeInteger(UInt32(truncatingIfNeeded: address.low))

@@ -53,9 +53,12 @@ public struct Account: Sendable, Equatable {
 
 /// What a process may do beyond its user's rights.
 public enum Privileges {
-    /// The only capability that Limpet keeps: binding ports below ip_unprivileged_port_start, for listeners that are
+    /// The capability that Limpet always keeps: binding ports below ip_unprivileged_port_start, for listeners that are
     /// added later.
     public static let bindService: Int32 = 10
+    /// CAP_NET_ADMIN and CAP_NET_RAW: for connections from addresses of others, and for marks.
+    public static let networkAdministration: Int32 = 12
+    public static let rawNetwork: Int32 = 13
 
     /// Becomes an ordinary user for good: supplementary groups of that user, all three user and group ids, every
     /// capability gone from every set but `keep`, no_new_privs set.
@@ -88,6 +91,13 @@ public enum Privileges {
 
     /// Whether no_new_privs is set, see prctl(2).
     public static var noNewPrivileges: Bool { limpet_is_no_new_privileges() == 1 }
+
+    /// The name of a capability, in upper case.
+    public static func name(of capability: Int32) -> String {
+        guard let name = limpet_capability_name(capability) else { return "capability \(capability)" }
+        defer { limpet_capability_name_free(name) }
+        return String(cString: name).uppercased()
+    }
 
     /// The names of the effective capabilities, upper case, in the order of their numbers.
     public static var names: [String] {

@@ -10,6 +10,10 @@ public struct BindingOptions: Sendable, Equatable {
     /// Of an IPv6 socket: IPV6_V6ONLY, see ipv6(7).
     public var isV6Only = true
 
+    /// IP_TRANSPARENT: clients of any address that a TPROXY rule sends here are taken, too. Such a listener has a number
+    /// from 1 on, which the sockets that are accepted from it bear: their addresses do not say where they came in. 0: none.
+    public var interception: Int32 = 0
+
     public init() {}
 
     /// IPV6_FREEBIND, since Linux 4.15; the C library of older systems does not name it.
@@ -27,6 +31,9 @@ public struct BindingOptions: Sendable, Equatable {
                 isV6
                 ? StreamSocket.set(descriptor, Int32(IPPROTO_IPV6), BindingOptions.freebind6, 1)
                 : StreamSocket.set(descriptor, Int32(IPPROTO_IP), IP_FREEBIND, 1)
+        }
+        if failure == nil, interception != 0 {
+            failure = StreamSocket.setInterception(descriptor, family: family, interception)
         }
         if failure == nil, let device { failure = bind(descriptor, toDevice: device) }
         return failure

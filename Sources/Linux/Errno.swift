@@ -78,7 +78,8 @@ public struct Errno: Error, Equatable, Hashable, Sendable, RawRepresentable {
     /// True for what is a lack of this machine and says nothing about the peer.
     public var isLocal: Bool {
         switch rawValue {
-        case EMFILE, ENFILE, ENOBUFS, ENOMEM, ENOSPC, EADDRNOTAVAIL, EACCES, EPERM, EAFNOSUPPORT, EADDRINUSE, EAGAIN:
+        case EMFILE, ENFILE, ENOBUFS, ENOMEM, ENOSPC, EADDRNOTAVAIL, EACCES, EPERM, EAFNOSUPPORT, EADDRINUSE, EAGAIN,
+            ENODEV:
             true
         default: false
         }

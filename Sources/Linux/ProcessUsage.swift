@@ -45,4 +45,22 @@ public enum ProcessUsage {
         guard numbers.count == 2, numbers[0] <= numbers[1] else { return nil }
         return numbers[0]...numbers[1]
     }
+
+    /// How many these are, without those that are kept for others (ip_local_reserved_ports); nil where the kernel does not
+    /// say.
+    public static var localPortCount: Int? {
+        guard let range = localPorts else { return nil }
+        let reserved = TextFile.read("/proc/sys/net/ipv4/ip_local_reserved_ports", limit: 65536) ?? ""
+        return range.count - portsWithin(range, of: reserved)
+    }
+
+    /// How many ports of a range a list names, as ip_local_reserved_ports is written: `8080,9000-9010`. No port is in it
+    /// twice.
+    static func portsWithin(_ range: ClosedRange<Int>, of list: String) -> Int {
+        list.split { $0 == "," || $0 == "\n" }.reduce(0) { sum, part in
+            let ends = part.split(separator: "-").compactMap { Int($0) }
+            guard let first = ends.first, let last = ends.last, first <= last else { return sum }
+            return sum + (first...last).clamped(to: range).count - ((first...last).overlaps(range) ? 0 : 1)
+        }
+    }
 }

@@ -11,8 +11,17 @@ public struct SocketAddress: Sendable {
         length = socklen_t(MemoryLayout<sockaddr_storage>.size)
     }
 
+    /// The interface of a zone that is a name is looked up; where there is none, the kernel refuses the address.
     public init(_ endpoint: Endpoint) {
         self.init(endpoint.address, port: endpoint.port)
+        if !endpoint.zone.isNone, endpoint.address.family == .v6 { setInterface(endpoint.zone.interface ?? 0) }
+    }
+
+    private mutating func setInterface(_ index: UInt32) {
+        withUnsafeMutableBytes(of: &storage) { bytes in
+            let offset = MemoryLayout<sockaddr_in6>.offset(of: \.sin6_scope_id)!
+            bytes.baseAddress!.storeBytes(of: index, toByteOffset: offset, as: UInt32.self)
+        }
     }
 
     /// The pathname or the abstract name of a Unix socket.
@@ -84,6 +93,15 @@ public struct SocketAddress: Sendable {
         withUnixName { UnixPath(bytes: $0, isAbstract: $1) }
     }
 
+    /// As the kernel's structure for IPv6.
+    public var ipv6: sockaddr_in6 { withUnsafeBytes(of: storage) { $0.load(as: sockaddr_in6.self) } }
+
+    /// AF_INET6.
+    public static let v6 = AF_INET6
+
+    /// IPv4 or IPv6.
+    public var isInternet: Bool { family == AF_INET || family == AF_INET6 }
+
     /// The address and port in it; nil for a family other than IPv4 and IPv6.
     public var endpoint: Endpoint? {
         withUnsafeBytes(of: storage) { bytes in
@@ -96,12 +114,13 @@ public struct SocketAddress: Sendable {
             case AF_INET6:
                 var value = bytes.baseAddress!.load(as: sockaddr_in6.self)
                 let port = UInt16(bigEndian: value.sin6_port)
+                let zone = Zone(index: value.sin6_scope_id)
                 return withUnsafeBytes(of: &value.sin6_addr) {
                     Endpoint(
                         address: IPAddress(
                             v6High: UInt64(bigEndian: $0.loadUnaligned(fromByteOffset: 0, as: UInt64.self)),
                             low: UInt64(bigEndian: $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self))),
-                        port: port)
+                        port: port, zone: zone)
                 }
             default:
                 return nil

@@ -34,6 +34,7 @@ public enum StreamSocket {
         if failure == nil { failure = binding.apply(to: descriptor, family: address.family) }
         options.applyBuffers(to: descriptor)
         options.apply(to: descriptor)
+        options.applyListening(to: descriptor)
         if failure == nil && address.withPointer({ bind(descriptor, $0, $1) }) != 0 { failure = .last }
         if failure == nil && listens { failure = listen(descriptor) }
         if let failure {
@@ -195,6 +196,8 @@ public enum StreamSocket {
     /// Bytes; 0: the kernel tunes by itself.
     public var receiveBuffer: Int32 = 0
     public var sendBuffer: Int32 = 0
+    /// Of a listener: TCP_DEFER_ACCEPT in seconds; 0: off.
+    public var deferAccept: Int32 = 0
 
     public init() {}
 
@@ -216,6 +219,11 @@ public enum StreamSocket {
     public func applyFirst(to descriptor: Int32, isUnix: Bool = false) {
         if !isUnix { StreamSocket.set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1) }
         StreamSocket.set(descriptor, SOL_SOCKET, SO_OOBINLINE, 1)
+    }
+
+    /// Sets what is a listener's alone. The kernel lets a silent client in all the same, after about that time.
+    public func applyListening(to descriptor: Int32) {
+        if deferAccept > 0 { StreamSocket.set(descriptor, Int32(IPPROTO_TCP), TCP_DEFER_ACCEPT, deferAccept) }
     }
 
     /// Whether ``applyLasting(to:)`` has anything to do.
@@ -250,6 +258,8 @@ extension SocketOptions {
     /// them from now on. Where buffers cannot be given back to the kernel (``canFreeBuffers(of:)``) those that are to be
     /// its own stay as they are: setting their size would end the tuning of those that never had one.
     public func change(_ descriptor: Int32) {
+        // Accepted sockets inherit nothing there.
+        if StreamSocket.isUnix(descriptor) { return }
         if receiveBuffer == 0 || sendBuffer == 0, SocketOptions.canFreeBuffers(of: descriptor) {
             // Back to what a new socket has, and from there on to the kernel's own tuning.
             for option in [SO_RCVBUF, SO_SNDBUF] {
@@ -263,6 +273,7 @@ extension SocketOptions {
         if keepaliveIdle == 0 { StreamSocket.set(descriptor, SOL_SOCKET, SO_KEEPALIVE, 0) }
         if userTimeout == 0 { StreamSocket.set(descriptor, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, 0) }
         apply(to: descriptor)
+        StreamSocket.set(descriptor, Int32(IPPROTO_TCP), TCP_DEFER_ACCEPT, deferAccept)
     }
 
     /// What a new socket of the same family has. The kernel reports, and takes half of, the doubled size.

@@ -37,7 +37,7 @@ extension Rendezvous {
 
     /// The members that can be a home.
     private static func homes(_ members: [Member]) -> [Member] {
-        let ordinary = members.filter { !$0.isBackup }
-        return ordinary.isEmpty ? members : ordinary
+        let best = members.map(\.tier).min()
+        return members.filter { $0.tier == best }
     }
 }

@@ -15,13 +15,23 @@ public struct Rendezvous: Sendable {
         /// Share of the clients relative to the other members: above 0 and finite. 1 to 256, or a fraction of that
         /// while a weight ramps up.
         public var weight: Double
-        /// Comes after all members that are not, in every order of preference.
-        public var isBackup: Bool
+        /// Comes after all members of lower tiers, in every order of preference. 0: no backup.
+        public var tier: Int
 
-        public init(name: String, weight: Double = 1, isBackup: Bool = false) {
+        public init(name: String, weight: Double = 1, tier: Int = 0) {
             self.name = name
             self.weight = weight
-            self.isBackup = isBackup
+            self.tier = tier
+        }
+
+        /// Whether it comes after all members that are not.
+        public var isBackup: Bool {
+            get { tier > 0 }
+            set { tier = newValue ? 1 : 0 }
+        }
+
+        public init(name: String, weight: Double = 1, isBackup: Bool) {
+            self.init(name: name, weight: weight, tier: isBackup ? 1 : 0)
         }
     }
 
@@ -32,7 +42,7 @@ public struct Rendezvous: Sendable {
         let weight: Double
         /// Place of the name among all names in the order of their UTF-8 bytes: decides between equal scores.
         let rank: Int
-        /// 0 for ordinary members, 1 for backups: what is compared before the scores.
+        /// 0 for ordinary members, 1 and more for backups: what is compared before the scores.
         let group: Int
 
         package init(seed: UInt64, weight: Double, rank: Int, group: Int = 0) {
@@ -64,7 +74,7 @@ public struct Rendezvous: Sendable {
             hash.append(contentsOf: members[index].name.utf8)
             return Entry(
                 seed: hash.finalize(), weight: members[index].weight, rank: ranks[index],
-                group: members[index].isBackup ? 1 : 0)
+                group: members[index].tier)
         }
         self.key = key
 
@@ -78,10 +88,12 @@ public struct Rendezvous: Sendable {
             hash.append(littleEndian: (members[index].weight / heaviest).bitPattern, byteCount: 8)
         }
         // Without backups the hash is what it was before there were any.
-        for index in byName where members[index].isBackup {
+        for index in byName where members[index].tier > 0 {
             hash.append(contentsOf: "limpet.backup.1".utf8)
             hash.append(contentsOf: members[index].name.utf8)
             hash.append(0)
+            // And with one tier of them what it was before there were several.
+            if members[index].tier > 1 { hash.append(littleEndian: UInt64(members[index].tier), byteCount: 8) }
         }
         membersHash = hash.finalize()
     }
@@ -106,6 +118,10 @@ public struct Rendezvous: Sendable {
         var order = preferenceOrder(of: sourceKey)
         return order.next()
     }
+
+    /// Whether neither of two members is the other's backup: no preference order puts one of them before the other for what
+    /// they are.
+    public func areOfOneGroup(_ one: Int, _ other: Int) -> Bool { entries[one].group == entries[other].group }
 
     /// A fingerprint of the whole mapping from clients to preference orders: of the key, the masks, the hash input, the
     /// names, the weights and which are backups. Equal on two instances if and only if they answer alike (but for 64-bit collisions).

@@ -76,4 +76,12 @@ public struct SourceKeyer: Sendable {
         if input == .sourcePort { hash.append(littleEndian: UInt64(port.byteSwapped), byteCount: 2) }
         return hash.finalize()
     }
+
+    /// What of a client is hashed: its address as far as the mask keeps it, and its port where that counts, else 0.
+    public func hashed(_ client: Endpoint) -> Endpoint {
+        let address = client.address.unmapped
+        return Endpoint(
+            address: address.masked(to: address.family == .v4 ? mask.ipv4 : mask.ipv6),
+            port: input == .sourcePort ? client.port : 0)
+    }
 }

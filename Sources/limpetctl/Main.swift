@@ -17,7 +17,8 @@ struct Limpetctl: ParsableCommand {
             6 a wait timed out; 7 configuration invalid; 8 refused, --force would.
             """,
         subcommands: [
-            Status.self, Backends.self, Connections.self, Listeners.self, Top.self, Where.self, Plan.self, Config.self,
+            Status.self, Backends.self, Connections.self, Listeners.self, Top.self, Where.self, Affinity.self,
+            Plan.self, Config.self,
             Metrics.self, Ready.self, Version.self, Drain.self, Undrain.self, Disable.self, Enable.self, Weight.self,
             Check.self, Wait.self, Pause.self, Resume.self, Events.self, Close.self, Rehome.self, Reload.self,
             Upgrade.self, Log.self, Shutdown.self,

@@ -90,6 +90,11 @@ struct Limpetd {
         if let problem = identityProblem(of: configuration) {
             write("warning: it would not start: \(problem)\n", to: STDERR_FILENO)
         }
+        if let problem = interfaceProblem(of: configuration) {
+            write("warning: it would not start: \(problem)\n", to: STDERR_FILENO)
+        }
+        for line in networkWarnings(of: configuration) { write("warning: \(line)\n", to: STDERR_FILENO) }
+        for problem in nameProblems(of: configuration) { write("warning: \(problem)\n", to: STDERR_FILENO) }
         let limits = SystemLimits.read()
         let advice = SystemAdvice(
             configuration: configuration, connectionLimit: budget.connections,

@@ -24,7 +24,13 @@ import Testing
             ("[::1", .unclosedBracket("[::1")), ("[::1:80", .unclosedBracket("[::1:80")),
             ("[1.2.3.4]:80", .notIPv6("[1.2.3.4]:80", host: "1.2.3.4")), ("[]:80", .notIPv6("[]:80", host: "")),
             ("[[::1]]:80", .notIPv6("[[::1]]:80", host: "[::1")), ("[name]:80", .notIPv6("[name]:80", host: "name")),
-            ("[fe80::1%eth0]:80", .zone("[fe80::1%eth0]:80")), ("fe80::1%eth0:80", .zone("fe80::1%eth0:80")),
+            ("[2001:db8::1%eth0]:80", .zone("[2001:db8::1%eth0]:80")),
+            ("[::%eth0]:80", .zone("[::%eth0]:80")), ("[1.2.3.4%a]:80", .notIPv6("[1.2.3.4%a]:80", host: "1.2.3.4")),
+            ("[fe80::1%]:80", .invalidZone("[fe80::1%]:80", zone: "")),
+            ("[fe80::1%a b]:80", .invalidZone("[fe80::1%a b]:80", zone: "a b")),
+            ("[fe80::1%..]:80", .invalidZone("[fe80::1%..]:80", zone: "..")),
+            ("[fe80::1%sixteen-bytes-xy]:80", .invalidZone("[fe80::1%sixteen-bytes-xy]:80", zone: "sixteen-bytes-xy")),
+            ("[fe80::1%eth0]", .missingPort("[fe80::1%eth0]")), ("fe80::1%eth0:80", .needsBrackets("fe80::1%eth0:80")),
             ("localhost:80", .name("localhost:80", host: "localhost")),
             ("ws-1.example.org:80", .name("ws-1.example.org:80", host: "ws-1.example.org")),
             ("10.0.0.256:80", .invalidAddress("10.0.0.256:80", host: "10.0.0.256")),
@@ -44,7 +50,7 @@ import Testing
                 == "\"::1:80\": an IPv6 address needs brackets before a port, such as [2001:db8::1]:80")
         #expect(
             EndpointError.name("localhost:80", host: "localhost").description
-                == "\"localhost:80\": \"localhost\" is not an address; names are not supported yet: give an address")
+                == "\"localhost:80\": \"localhost\" is not an address, and a name will not do here: give an address")
         #expect(
             EndpointError.portOutOfRange("[::1]:70000", port: "70000").description
                 == "\"[::1]:70000\": port 70000 is out of range (0 to 65535)")
@@ -62,5 +68,26 @@ import Testing
         #expect(endpoint == Endpoint(address: try #require(IPAddress(address)), port: port))
         #expect(endpoint.description == canonical)
         #expect(try Endpoint(parsing: "x\(canonical)".dropFirst()) == endpoint)
+    }
+
+    @Test(arguments: ["lo", "2", "eth0.100", "fifteen-bytes-x", "br-0123456789ab", "007"])
+    func zonesReadBack(_ text: String) throws {
+        let zone = try #require(Zone(text))
+        #expect(zone.description == text && Zone(zone.description) == zone && !zone.isNone)
+        #expect(zone.index == (text == "2" ? 2 : nil))
+    }
+
+    @Test func aZoneIsPartOfAnEndpointAndNotOfItsAddress() throws {
+        let one = try Endpoint(parsing: "[fe80::1%eth0]:80")
+        let other = try Endpoint(parsing: "[fe80::1%eth1]:80")
+        #expect(one != other && one.address == other.address)
+        #expect(Zone(index: 0) == Zone.none && Zone("0") != Zone.none && Zone.none.description == "")
+        #expect(throws: EndpointError.needsZone("[fe80::1]:80")) {
+            try Endpoint(parsing: "[fe80::1]:80").complete()
+        }
+        #expect(one.description == "[fe80::1%eth0]:80")
+        #expect(try Endpoint(parsing: "[FE80::1%7]:1") == Endpoint(address: one.address, port: 1, zone: Zone(index: 7)))
+        #expect(try one.complete() == one)
+        #expect(try Endpoint(parsing: "169.254.0.1:80").complete().zone.isNone)
     }
 }

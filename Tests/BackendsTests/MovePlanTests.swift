@@ -99,4 +99,28 @@ import Testing
         #expect(plan.homeless == 0)
         #expect((11...13).allSatisfy { plan.outcomes[$0]!.after <= 338 }, "\(plan.outcomes)")
     }
+
+    /// Whoever is remembered stays where it is, until that takes nobody.
+    @Test func whoIsRememberedDoesNotMove() throws {
+        let (before, after) = (MovePlanTests.side(), MovePlanTests.side([1, 1, 1, 4]))
+        let all = MovePlanTests.clients(1000, before)
+        let forgotten = MovePlan(all, from: before, to: after, emptied: nil)
+        #expect(forgotten.moving > 100)
+        let remembered = all.map { connection in
+            var connection = connection
+            connection.remembered = connection.slot
+            return connection
+        }
+        #expect(MovePlan(remembered, from: before, to: after, emptied: nil).moving == 0)
+        let drained = MovePlan(remembered, from: before, to: MovePlanTests.side(without: [0]), emptied: [10])
+        #expect(drained.moving == drained.outcomes[10]?.leaving && drained.homeless == 0 && drained.moving > 0)
+        // Those whose clients have gone elsewhere since go there.
+        let elsewhere = all.map { connection in
+            var connection = connection
+            connection.remembered = 12
+            return connection
+        }
+        let gone = MovePlan(elsewhere, from: before, to: MovePlanTests.side(without: [0]), emptied: [10])
+        #expect(gone.outcomes[12]?.arriving == gone.moving && gone.moving > 0)
+    }
 }

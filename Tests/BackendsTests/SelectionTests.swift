@@ -39,4 +39,28 @@ import Testing
             #expect(choose(sourceKey) { _ in .down } == order[0])
         }
     }
+
+    /// Who is remembered goes before those that are as good, and before nobody else.
+    @Test func whoIsRememberedGoesBeforeItsEquals() {
+        let members = (0..<6).map { Rendezvous.Member(name: "b\($0)", isBackup: $0 >= 4) }
+        let rendezvous = Rendezvous(key: .published, members: members)
+        func choose(_ key: UInt64, _ remembered: Int?, _ tier: (Int) -> Tier?) -> Int? {
+            Selection.choose(rendezvous.preferenceOrder(of: key), remembered: remembered, of: rendezvous, tier: tier)
+        }
+        for key in UInt64(0)..<50 {
+            let order = Array(rendezvous.preferenceOrder(of: key))
+            #expect(choose(key, nil) { _ in .up } == order[0])
+            for remembered in 0..<4 { #expect(choose(key, remembered) { _ in .up } == remembered) }
+            // A backup is left as soon as one is up that is none, and kept among backups.
+            for backup in 4..<6 {
+                #expect(choose(key, backup) { _ in .up } == order[0])
+                #expect(choose(key, backup) { $0 < 4 ? nil : .up } == backup)
+            }
+            #expect(choose(key, order[3]) { $0 == order[3] ? nil : .up } == order[0])
+            #expect(choose(key, order[3]) { $0 == order[3] ? .down : .up } == order[0])
+            #expect(choose(key, order[3]) { _ in .down } == order[3])
+            #expect(choose(key, order[3]) { $0 == order[3] ? .up : .checking } == order[3])
+            #expect(choose(key, order[3]) { _ in nil } == nil)
+        }
+    }
 }

@@ -78,6 +78,11 @@ final class BackendLoop: EndLoop {
                     \.headers,
                     "connection \(head.number) comes from port \(client.port); its PROXY header says \(port)")
             }
+            if board.plan.header == .v2, board.plan.proxy == .v2,
+                Array(end.pending[28..<length]) != ProxyForm.fields(head.number)
+            {
+                board.fault(\.headers, "connection \(head.number) has not the fields that its client sent")
+            }
             take(end, head.number, length)
             return true
         }

@@ -15,6 +15,8 @@ final class ClientLoop: EndLoop {
     private var questionsOwed = 0.0
     private var talkers: [End] = []
     private var nextTalker = 0
+    /// Those whose header is not out yet.
+    private var hesitant: [End] = []
 
     /// - Parameter rate: questions per second, over all `talk` connections.
     init(_ board: Board, rate: Int) throws {
@@ -25,6 +27,7 @@ final class ClientLoop: EndLoop {
     override var isFinished: Bool { board.stopping && liveCount == 0 }
 
     override func ticked(_ elapsed: UInt64) {
+        introduce()
         if board.stopping { return }
         let targets = board.targets.with { $0 }
         if targets.isEmpty { return }
@@ -85,6 +88,10 @@ final class ClientLoop: EndLoop {
         side.pointee.host = host
         side.pointee.port = StreamSocket.localEndpoint(descriptor)?.port ?? 0
         side.pointee.target = targets[target].port
+        if board.plan.header != .none {
+            (side.pointee.host, side.pointee.port) = ProxyForm.source(number)
+            end.preamble = board.plan.header.write(number, target: targets[target].port)
+        }
         end.isConnecting = true
         connecting += 1
     }
@@ -106,12 +113,31 @@ final class ClientLoop: EndLoop {
             return
         }
         end.side?.pointee.isConnected = true
+        if !end.preamble.isEmpty, !sayPreamble(end) { hesitant.append(end) }
         guard let script = end.script, script.kind != .churn else { return }
         standing.append(end)
         if script.kind == .talk { talkers.append(end) }
         // One question each shows that it works.
         end.goal = script.kind == .talk ? script.message : 64
         end.asked = now
+    }
+
+    /// Sends all of the header, or some bytes of it. True: it is out.
+    private func sayPreamble(_ end: End) -> Bool {
+        let count = end.dice.chance(50) ? end.preamble.count : end.dice.below(end.preamble.count + 1)
+        let sent = send(end.descriptor, end.preamble, count, Int32(MSG_NOSIGNAL))
+        if sent > 0 { end.preamble.removeFirst(sent) }
+        // Whoever is reset finds out by itself.
+        if sent < 0 && errno != EAGAIN { end.preamble = [] }
+        return end.preamble.isEmpty
+    }
+
+    private func introduce() {
+        let waiting = hesitant
+        hesitant = []
+        for end in waiting where !end.isOver {
+            if sayPreamble(end) { proceed(end) } else { hesitant.append(end) }
+        }
     }
 
     // MARK: Answers

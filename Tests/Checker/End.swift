@@ -28,6 +28,8 @@ final class End {
     var goal: UInt64 = 0
     /// There will be no more than `goal`: finish after that.
     var isFinal = false
+    /// What comes before the first byte of the stream, as far as it was not sent.
+    var preamble: [UInt8] = []
     var ended = StreamEnd.none
     var seen = StreamEnd.none
     var isConnecting = false

@@ -161,6 +161,7 @@ class EndLoop {
     /// Says and does what is due, and watches for the rest.
     func proceed(_ end: End) {
         if end.isConnecting || end.isOver { return }
+        if !end.preamble.isEmpty && end.seen == .none { return }
         if end.script == nil && end.seen == .fin { end.isFinal = true }
         if end.seen != .reset {
             let resetBefore = end.plan(stopping: board.stopping)

@@ -47,6 +47,9 @@ struct LimpetChecker: ParsableCommand {
     @Option(help: "The PROXY header that the backends expect: none, v1 or v2.")
     var proxy = ProxyForm.none
 
+    @Option(help: "The PROXY header that the clients begin with: none, v1 or v2.")
+    var header = ProxyForm.none
+
     @Option(help: "What the random choices follow from.")
     var seed: UInt64 = 1
 
@@ -72,7 +75,7 @@ struct LimpetChecker: ParsableCommand {
         _ = Descriptor.raiseLimit()
         var plan = Plan()
         (plan.talk, plan.bulk, plan.slow) = (talk, bulk, slow)
-        (plan.bulkRate, plan.seed, plan.proxy) = (bulkRate, seed, proxy)
+        (plan.bulkRate, plan.seed, plan.proxy, plan.header) = (bulkRate, seed, proxy, header)
         plan.hasUnixSockets = listen.contains { $0.hasPrefix(UnixPath.prefix) }
         let board = Board(plan: plan, churn: churn)
         let listeners = try listen.map { try Target($0).listen() }

@@ -39,11 +39,45 @@ enum ProxyForm: String, CaseIterable, Sendable {
         let bytes = Array(bytes)
         guard bytes.prefix(12) == ProxyForm.signature.prefix(bytes.count) else { return .malformed }
         guard bytes.count >= 28 else { return .incomplete }
-        guard bytes[12...15] == [0x21, 0x11, 0, 12] else { return .malformed }
         func word(_ at: Int) -> UInt32 { UInt32(bytes[at]) << 8 | UInt32(bytes[at + 1]) }
+        let length = 16 + Int(word(14))
+        guard bytes[12...13] == [0x21, 0x11], (28...3000).contains(length) else { return .malformed }
+        guard bytes.count >= length else { return .incomplete }
         return .header(
-            28, source: word(16) << 16 | word(18), target: word(20) << 16 | word(22),
+            length, source: word(16) << 16 | word(18), target: word(20) << 16 | word(22),
             sourcePort: UInt16(word(24)), targetPort: UInt16(word(26)))
+    }
+
+    /// The header of a client that stands for another, whose address and port follow from its number.
+    /// - Parameter target: a port of 127.0.0.1.
+    func write(_ number: UInt32, target: UInt16) -> [UInt8] {
+        let (source, port) = ProxyForm.source(number)
+        let address = (0..<4).map { UInt8(truncatingIfNeeded: source >> UInt32(24 - 8 * $0)) }
+        switch self {
+        case .none: return []
+        case .v1:
+            let text = address.map(String.init).joined(separator: ".")
+            return Array("PROXY TCP4 \(text) 127.0.0.1 \(port) \(target)\r\n".utf8)
+        case .v2:
+            let fields = ProxyForm.fields(number)
+            let length = 12 + fields.count
+            return ProxyForm.signature + [0x21, 0x11, UInt8(length >> 8), UInt8(length & 255)] + address + [
+                127, 0, 0, 1,
+            ]
+                + [UInt8(port >> 8), UInt8(port & 255), UInt8(target >> 8), UInt8(target & 255)] + fields
+        }
+    }
+
+    static func source(_ number: UInt32) -> (address: UInt32, port: UInt16) {
+        (0xc633_0000 | number & 0xffff, UInt16(1 + number % 60_000))
+    }
+
+    /// What such a header of version 2 says beside the addresses: of one in two nothing, of the other more than a byte can count.
+    static func fields(_ number: UInt32) -> [UInt8] {
+        if number % 2 == 0 { return [] }
+        let count = 300 + Int(number % 500)
+        return [0xe5, UInt8(count >> 8), UInt8(count & 255)]
+            + [UInt8](repeating: UInt8(truncatingIfNeeded: number), count: count)
     }
 
     private static func address(_ text: String) -> UInt32? {

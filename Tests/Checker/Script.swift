@@ -9,6 +9,8 @@ struct Plan: Sendable {
     var bulkRate = 4 << 20
     var seed: UInt64 = 1
     var proxy = ProxyForm.none
+    /// What clients begin with, as a proxy before the daemon would.
+    var header = ProxyForm.none
     /// Some ends are Unix sockets, which know no reset: where one side resets, the other may see an end.
     var hasUnixSockets = false
 

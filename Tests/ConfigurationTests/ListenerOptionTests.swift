@@ -106,6 +106,66 @@ import Testing
             try ConfigurationLoader.parse(configuration.canonicalText, source: "").configuration == configuration)
     }
 
+    // MARK: Ranges of ports
+
+    @Test func aRangeIsAsManyListeners() throws {
+        let all = try listeners(#"["0.0.0.0:8000-8002", { address = "[::1]:9-10", freebind = true }, "127.0.0.1:5-5"]"#)
+        let names = ["0.0.0.0:8000", "0.0.0.0:8001", "0.0.0.0:8002", "[::1]:9", "[::1]:10", "127.0.0.1:5"]
+        #expect(all.map(\.name) == names)
+        #expect(all.map(\.isFree) == [false, false, false, true, true, false])
+        #expect(try listeners(#""0.0.0.0:1-1024""#).count == 1024)
+    }
+
+    private static let ranges: [Refusal<String>] = [
+        Refusal("8099-8000", #""0.0.0.0:8099-8000": the range ends before it begins: write 8000-8099"#),
+        Refusal("0-10", #""0.0.0.0:0-10": ports of a range are 1 to 65535"#),
+        Refusal("65000-65536", #""0.0.0.0:65000-65536": ports of a range are 1 to 65535"#),
+        Refusal("1-1025", #""0.0.0.0:1-1025": 1025 ports, and one limpetd takes 1024 listeners"#),
+        Refusal("1-65535", #""0.0.0.0:1-65535": 65535 ports, and one limpetd takes 1024 listeners"#),
+        Refusal("1-", #""0.0.0.0:1-": ports of a range are 1 to 65535"#),
+        Refusal("1-2-3", #""0.0.0.0:1-2-3": port "1-2-3" is not a number from 0 to 65535"#),
+        Refusal("-3", #""0.0.0.0:-3": port "-3" is not a number from 0 to 65535"#),
+    ]
+
+    @Test(arguments: ranges)
+    func refusesRangesInTheseWords(refusal: Refusal<String>) {
+        #expect(
+            complaints(listening(on: "\"0.0.0.0:\(refusal.input)\"")) == [
+                #"limpet.toml: service "chat": listen: "# + refusal.line
+            ])
+    }
+
+    /// What is wrong with one port of a range is said once.
+    @Test func aWrongAddressOfARangeIsSaidOnce() {
+        #expect(
+            complaints(listening(on: #""10.0.0.256:1-1000""#)) == [
+                #"limpet.toml: service "chat": listen: "10.0.0.256:1": "10.0.0.256" is not an IP address"#
+            ])
+        let huge = (0..<3000).map { _ in #""10.0.0.9:1-1024""# }.joined(separator: ", ")
+        #expect(complaints(listening(on: "[\(huge)]")).only?.contains("one limpetd takes 1024") == true)
+    }
+
+    // MARK: Links
+
+    @Test func linkLocalAddressesNeedTheirLink() throws {
+        #expect(
+            complaints(listening(on: #""[fe80::1]:80""#)) == [
+                #"limpet.toml: service "chat": listen: "[fe80::1]:80": a link-local address needs its network interface: "#
+                    + "write [fe80::1%eth0]:80"
+            ])
+        #expect(
+            complaints(document().replacing("10.0.0.1:80", with: "[fe80::1]:80")) == [
+                #"limpet.toml: service "chat": backend "ws1": address: "[fe80::1]:80": a link-local address needs its "#
+                    + "network interface: write [fe80::1%eth0]:80"
+            ])
+        let names = try listeners(#"["[fe80::1%eth0]:80", "[fe80::1%eth1]:80"]"#).map(\.name)
+        #expect(names == ["[fe80::1%eth0]:80", "[fe80::1%eth1]:80"])
+        let text = document().replacing("10.0.0.1:80", with: "[fe80::1%eth0]:80")
+        let configuration = try ConfigurationLoader.parse(text, source: "").configuration
+        #expect(
+            try ConfigurationLoader.parse(configuration.canonicalText, source: "").configuration == configuration)
+    }
+
     // MARK: The command line
 
     @Test func optionsOfAFlag() throws {
@@ -213,4 +273,9 @@ import Testing
                 "added listener 192.0.2.1%lo:80 of chat: 192.0.2.1:80,device=lo,freebind",
             ])
     }
+}
+
+extension Array {
+    /// The one element; nil where there are none or several.
+    fileprivate var only: Element? { count == 1 ? self[0] : nil }
 }

@@ -20,6 +20,9 @@ import Testing
 
     /// Each key with a value that is not its default: a key that were read and forgotten would show here.
     static let settings: [(key: ConfigurationKey, text: String)] = [
+        (ConfigurationKeys.affinityEntries, "2048"), (ConfigurationKeys.allow, "[\"10.0.0.0/8\", \"@/etc/allow\"]"),
+        (ConfigurationKeys.deny, "[\"2001:db8::/32\"]"), (ConfigurationKeys.affinity, "\"30m\""),
+        (ConfigurationKeys.listenerAllow, "[\"10.0.0.0/8\"]"), (ConfigurationKeys.listenerDeny, "[\"@/etc/deny\"]"),
         (ConfigurationKeys.workers, "3"), (ConfigurationKeys.maxConnections, "1000"),
         (ConfigurationKeys.shutdownDelay, "\"5s\""),
         (ConfigurationKeys.shutdownDrain, "\"30s\""), (ConfigurationKeys.removedDeadline, "\"0s\""),
@@ -34,6 +37,9 @@ import Testing
         (ConfigurationKeys.hashOn, "\"source-port\""), (ConfigurationKeys.ipv4Prefix, "24"),
         (ConfigurationKeys.ipv6Prefix, "56"), (ConfigurationKeys.connectTimeout, "\"250ms\""),
         (ConfigurationKeys.connectAttempts, "5"), (ConfigurationKeys.passiveFall, "\"off\""),
+        (ConfigurationKeys.source, "[\"192.0.2.1\", \"2001:db8::/126\"]"),
+        (ConfigurationKeys.sourceDevice, "\"eth1\""), (ConfigurationKeys.mark, "17"),
+        (ConfigurationKeys.transparent, "true"),
         (ConfigurationKeys.whenDown, "\"shed\""),
         (ConfigurationKeys.slowStart, "\"90s\""),
         (ConfigurationKeys.whenAllDown, "\"refuse\""), (ConfigurationKeys.serviceMaxConnections, "40"),
@@ -42,6 +48,7 @@ import Testing
         (ConfigurationKeys.idleTimeout, "\"2h\""),
         (ConfigurationKeys.halfCloseTimeout, "\"off\""), (ConfigurationKeys.userTimeout, "\"90s\""),
         (ConfigurationKeys.keepalive, "\"off\""), (ConfigurationKeys.sendProxy, "\"v2\""),
+        (ConfigurationKeys.clientFirst, "true"),
         (ConfigurationKeys.acceptProxy, "[\"10.0.0.0/8\", \"2001:db8::/32\", \"192.0.2.1\"]"),
         (ConfigurationKeys.acceptProxyTimeout, "\"700ms\""),
         (ConfigurationKeys.sendProxyFields, "[\"received\", \"unique-id\"]"),
@@ -60,10 +67,13 @@ import Testing
         (ConfigurationKeys.checkInterval, "\"4s\""), (ConfigurationKeys.fastInterval, "\"1s\""),
         (ConfigurationKeys.downInterval, "\"9s\""), (ConfigurationKeys.checkTimeout, "\"1s\""),
         (ConfigurationKeys.device, "\"eth0\""), (ConfigurationKeys.freebind, "true"),
-        (ConfigurationKeys.v6only, "false"),
+        (ConfigurationKeys.v6only, "false"), (ConfigurationKeys.intercept, "true"),
         (ConfigurationKeys.mode, "\"0600\""), (ConfigurationKeys.listenerOwner, "\"www\""),
         (ConfigurationKeys.listenerGroup, "\"www\""),
         (ConfigurationKeys.rise, "7"), (ConfigurationKeys.fall, "8"),
+        (ConfigurationKeys.resolvers, "[\"192.0.2.53\", \"[2001:db8::53]:5353\"]"),
+        (ConfigurationKeys.resolveInterval, "\"10s\""), (ConfigurationKeys.resolveTimeout, "\"1s\""),
+        (ConfigurationKeys.expand, "true"), (ConfigurationKeys.srv, "\"_ws._tcp.example.net\""),
     ]
 
     /// What a key of a check needs beside it.
@@ -92,6 +102,10 @@ import Testing
             document().replacing(
                 "\"127.0.0.1:8080\"", with: "{ address = \"\(address(for: setting.key))\", \(line) }")
         case .service, .behaviour: document(service: serviceCompany(of: setting.key) + line)
+        case .backend where setting.key == ConfigurationKeys.srv:
+            document().replacing("address = \"10.0.0.1:80\"", with: line)
+        case .backend where setting.key == ConfigurationKeys.expand:
+            document(backend: line).replacing("10.0.0.1:80", with: "pool.example.net:80")
         case .backend: document(backend: line)
         case .keepalive: document(service: "keepalive = { \(line) }")
         case .health: document(service: "health = { \(company(of: setting.key))\(line) }")
@@ -99,7 +113,7 @@ import Testing
     }
 
     /// A listener that has a place for the key.
-    private static func address(for key: ConfigurationKey) -> String {
+    static func address(for key: ConfigurationKey) -> String {
         let isOfFile = [ConfigurationKeys.mode, ConfigurationKeys.listenerOwner, ConfigurationKeys.listenerGroup]
             .contains(key)
         return isOfFile ? "unix:/run/x" : "[::]:8080"
@@ -107,15 +121,18 @@ import Testing
 
     /// The same without the setting.
     static func plain(_ key: ConfigurationKey) -> String {
-        key.section == .listener
+        if key == ConfigurationKeys.expand { return document().replacing("10.0.0.1:80", with: "pool.example.net:80") }
+        return key.section == .listener
             ? document().replacing("127.0.0.1:8080", with: address(for: key))
             : document(service: serviceCompany(of: key))
     }
 
     @Test func everyKeyTakesEffectByItselfAndIsWrittenBack() throws {
         let plain = try read(document())
-        var seen: [DaemonConfiguration] =
-            [plain] + (try [ConfigurationKeys.device, ConfigurationKeys.mode].map { try read(ReadingTests.plain($0)) })
+        var seen: [DaemonConfiguration] = [plain]
+        for key in [ConfigurationKeys.device, ConfigurationKeys.mode, ConfigurationKeys.expand] {
+            seen.append(try read(ReadingTests.plain(key)))
+        }
         for setting in ReadingTests.settings {
             let configuration = try read(ReadingTests.text(with: setting))
             #expect(!seen.contains(configuration), "\(setting.key.name) changes nothing")
@@ -203,6 +220,10 @@ import Testing
                 status-page = false
                 status-page-clients = false
                 status-page-hosts = []
+                affinity-entries = 65536
+                resolvers = []
+                resolve-interval = "ttl"
+                resolve-timeout = "5s"
 
                 [[service]]
                 name = "chat"
@@ -212,6 +233,10 @@ import Testing
                 ipv6-prefix = 64
                 connect-timeout = "3s"
                 connect-attempts = 3
+                source = "auto"
+                source-device = "any"
+                mark = "off"
+                transparent = false
                 passive-fall = 3
                 slow-start = "off"
                 when-down = "keep"
@@ -226,6 +251,7 @@ import Testing
                 user-timeout = "5m"
                 keepalive = { idle = "1m", interval = "10s", count = 6 }
                 send-proxy = "off"
+                client-first = false
                 health = { type = "tcp", fast-interval = "auto", down-interval = "auto", timeout = "2s", rise = 2, fall = 3 }
                 health-interval = "2s"
                 receive-buffer = "65537"
@@ -233,6 +259,9 @@ import Testing
                 accept-proxy = []
                 accept-proxy-timeout = "3s"
                 send-proxy-tlvs = []
+                allow = []
+                deny = []
+                affinity = "off"
 
                 [[service.backend]]
                 name = "ws1"
@@ -246,7 +275,7 @@ import Testing
 
     @Test func theHashIsFNVOfTheText() throws {
         // The hash of this very text by another implementation of FNV-1a (64 bits).
-        #expect(try read(document()).configHash == "153500af1a02ef98")
+        #expect(try read(document()).configHash == "7062de6bbc560d6b")
     }
 }
 
@@ -254,7 +283,7 @@ extension ConfigurationKey {
     /// False where the default is told in words that are not a value.
     fileprivate var isDefaultWritable: Bool {
         switch kind {
-        case .path, .table, .account, .text, .ipAddress, .hosts, .interface: false
+        case .path, .table, .account, .text, .ipAddress, .hosts, .servers, .interface: false
         case .check, .choice, .integer, .duration:
             // Of those of a check, the ones that hold for every type.
             section != .health && self != ConfigurationKeys.backendHealth

@@ -185,7 +185,7 @@ import Testing
         Refusal(document().replacing("name = \"chat\"", with: ""), #"limpet.toml: service 1: "name" is missing"#),
         Refusal(
             document().replacing("address = \"10.0.0.1:80\"", with: ""),
-            #"limpet.toml: service "chat": backend "ws1": "address" is missing"#
+            #"limpet.toml: service "chat": backend "ws1": "address" (or "srv") is missing"#
         ),
         // What is not there.
         Refusal("", "limpet.toml: no services: add a [[service]] with name, listen and backends"),
@@ -275,8 +275,8 @@ import Testing
                 #"limpet.toml: unknown key "colour""#,
                 #"limpet.toml: "workers" must be an integer from 1 to 64, or "auto", not 0"#,
                 #"limpet.toml: defaults: "ipv4-prefix" must be an integer from 0 to 32, not a string"#,
-                #"limpet.toml: service "chat": listen: "localhost:80": "localhost" is not an address; "#
-                    + "names are not supported yet: give an address",
+                #"limpet.toml: service "chat": listen: "localhost:80": "localhost" is not an address, "#
+                    + "and a name will not do here: give an address",
                 #"limpet.toml: service "chat": backend "ws1": "weight" must be an integer from 1 to 256, not 0"#,
                 #"limpet.toml: service 2: "name" is missing"#,
                 "limpet.toml: service 2: no backends: add a [[service.backend]] with name and address",

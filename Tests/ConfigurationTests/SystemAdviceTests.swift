@@ -28,7 +28,8 @@ import Testing
                     + "(sysctl -w net.core.somaxconn=4096)",
                 "net.ipv4.ip_local_port_range is 32768 to 60999: 28232 connections to each of 2 backend addresses, "
                     + "56464 in all, but max-connections is 100000 (sysctl -w net.ipv4.ip_local_port_range="
-                    + "\"1024 65535\", more backend addresses, or a lower max-connections)",
+                    + "\"1024 65535\", several addresses in \"source\", more backend addresses, or a lower "
+                    + "max-connections)",
                 "net.ipv4.tcp_max_orphans is 8192: when more connections than that are closed together, the kernel "
                     + "resets some and their last bytes are lost (sysctl -w net.ipv4.tcp_max_orphans=100000)",
                 "fs.pipe-user-pages-soft is 16384: past 1024 pipes of 64 KiB new ones hold 8 KiB, and bulk transfer "

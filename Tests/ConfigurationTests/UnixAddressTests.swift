@@ -43,9 +43,6 @@ import Testing
             "/run/app.sock", place,
             #"address: "/run/app.sock" has no port: write ADDRESS:PORT, such as 192.0.2.1:80 or [2001:db8::1]:80"#),
         Refusal(
-            "app:80", place,
-            #"address: "app:80": "app" is not an address; names are not supported yet: give an address"#),
-        Refusal(
             "-app:80", place,
             #"address: "-app:80": "-app" is not an address and cannot be a host's name (labels of 1 to 63 of "#,
             "A-Z a-z 0-9 - _, no hyphen at their ends, 253 characters in all)"),

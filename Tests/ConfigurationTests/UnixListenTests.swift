@@ -82,7 +82,7 @@ import Testing
         let diff = ConfigurationDiff(
             from: configurations[0], to: configurations[1],
             settled: ConfigurationDiff.Settled(workers: 1, automaticWorkers: 1, largestLimit: 10))
-        #expect(diff.changes.map(\.description) == ["changed listener app/unix:/run/a: mode from 0660 to 0666"])
+        #expect(diff.changes.map(\.description) == ["changed listener unix:/run/a of app: mode from 0660 to 0666"])
         #expect(diff.needingRestart == diff.changes)
     }
 

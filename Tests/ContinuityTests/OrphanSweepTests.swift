@@ -211,4 +211,30 @@ import Testing
         for descriptor in descriptors { close(descriptor) }
         done()
     }
+
+    /// A client of IPv4 that has come by [::], where that takes both families; and one of a listener with a device.
+    @Test func whoHasComeByAListenerOfBothFamiliesIsTakenIn() throws {
+        var both = BindingOptions()
+        both.isV6Only = false
+        both.device = geteuid() == 0 ? "lo" : nil
+        let dual = Self.raise(
+            try StreamSocket.listen(on: try Endpoint(parsing: "[::]:0"), shared: true, binding: both))
+        let address = try #require(StreamSocket.localEndpoint(dual))
+        region.setBinding(both, ofListener: 2)
+        region.nameListener(2, service: 0, address: address, descriptors: [dual, -1])
+        let one = try connect(dual)
+        #expect(sweep() == [AcceptedSocket(descriptor: one.accepted, listener: 2)])
+        // Where it is another device's, or of IPv6 alone, it is nobody's.
+        for (device, isV6Only) in [("other", false), (both.device, true)] {
+            var foreign = both
+            foreign.device = device
+            foreign.isV6Only = isV6Only
+            region.setBinding(foreign, ofListener: 2)
+            let stranger = try connect(dual)
+            #expect(sweep(keeping: [one.accepted]).isEmpty && !isOpen(stranger.accepted))
+            close(stranger.client)
+        }
+        close(one.client)
+        done()
+    }
 }

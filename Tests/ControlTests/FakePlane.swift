@@ -94,6 +94,31 @@ final class FakePlane: ControlPlane, Sendable {
             preference: names.map { WhereReport.Preference(backend: $0, eligible: true, reason: nil) })
     }
 
+    func affinity(_ request: AffinityRequest) -> AffinityReport {
+        let rows = [("10.0.0.1", "ws1", 2, nil), ("10.0.0.2", "ws2", 0, 12.5)].filter { row in
+            request.address.map { "\($0)" == row.0 } ?? true
+        }
+        return AffinityReport(
+            entries: rows.count, limit: 65536, hits: 5, moves: 1, evictions: 0,
+            clients: rows.prefix(request.limit).map { client, backend, connections, left in
+                AffinityReport.Client(
+                    service: request.service ?? "chat", client: client, backend: backend, home: "ws1",
+                    connections: connections, secondsLeft: left)
+            })
+    }
+
+    func forgetAffinity(
+        _ request: AffinityRequest, by caller: Caller
+    ) throws(ControlError) -> AffinityClearReport {
+        if request.address == nil, !request.force {
+            throw ControlError(.needsForce, "2 clients would be forgotten")
+        }
+        return with { state in
+            state.changes.append("affinity \(request.address.map { "\($0)" } ?? "all") \(request.service ?? "-")")
+            return AffinityClearReport(cleared: request.address == nil ? 2 : 1)
+        }
+    }
+
     func plan(_ request: PlanRequest) throws(ControlError) -> EventLoopFuture<PlanReport> {
         let (action, weight): (String, Int?) =
             switch request.action {

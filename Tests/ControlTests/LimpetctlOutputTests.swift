@@ -41,7 +41,7 @@ extension LimpetctlTests {
             #expect(all.allSatisfy { $0.status == 0 })
             #expect(
                 all[0].output.hasPrefix(
-                    "chat\tws1\t127.0.0.1:9001\tup\tready\tup\t1\t1\t2\t0\t0\t17\t1288490189\t999\t3\t2\t2023-11-14T22:13:20.000Z\t-\t-\t-\toff\t-\t-\t-\t-\t-\t-\n"
+                    "chat\tws1\t127.0.0.1:9001\tup\tready\tup\t1\t1\t2\t0\t0\t17\t1288490189\t999\t3\t2\t2023-11-14T22:13:20.000Z\t-\t-\t-\toff\t-\t-\t-\t-\t-\t-\t-\t-\t-\n"
                 ))
         }
     }

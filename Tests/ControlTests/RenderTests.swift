@@ -58,10 +58,10 @@ import Testing
         #expect(
             table(nil, isWide: true, [row]) == [
                 "BACKEND   ADDRESS         STATE  INTENT  HEALTH  WEIGHT  CONFIGURED  CONNS  CONNECTING  AWAY  TOTAL"
-                    + "       IN    OUT  FAILURES  FALLBACKS   SINCE  CLOSES-IN  DRAIN  CHECK  NEXT-CHECK"
+                    + "       IN    OUT  FAILURES  FALLBACKS   SINCE  CLOSES-IN  DRAIN  NAME  RESOLVED  CHECK  NEXT-CHECK"
                     + "  LAST-CHECK",
                 "chat/ws1  127.0.0.1:9001  up     ready   up           1           1      1           0     0     17"
-                    + "  1.2 GiB  999 B         3          2  12m05s          -  -      off             -"
+                    + "  1.2 GiB  999 B         3          2  12m05s          -  -      -     -         off             -"
                     + "  -",
             ])
     }

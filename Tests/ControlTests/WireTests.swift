@@ -21,7 +21,13 @@ import Testing
                 "service", "name", "address", "state", "intent", "health", "weight", "weight_configured", "connections",
                 "connecting", "away", "total", "bytes_in", "bytes_out", "connect_failures", "fallbacks", "since",
                 "intent_since", "closes_at", "weight_since", "check", "check_result", "checked_at", "next_check",
-                "ramp", "drain",
+                "ramp", "drain", "resolution",
+            ])
+        let resolution = BackendRow.Resolution(
+            name: "a.example", addresses: [], records: 0, leftOut: 0, answeredAt: nil, error: nil, template: nil)
+        #expect(
+            try fields(resolution) == [
+                "name", "addresses", "records", "left_out", "answered_at", "error", "template",
             ])
         #expect(
             try fields(plane.with { $0.rows[1] }) == [
@@ -34,7 +40,7 @@ import Testing
                 "schema", "version", "time", "pid", "engine_pid", "engine_generation", "uptime_seconds", "ready",
                 "workers", "connections", "max_connections", "descriptor_limit", "descriptor_failures",
                 "local_failures", "pipes", "max_pipes", "pipes_refused", "capabilities", "user", "config_hash",
-                "services", "differences", "metrics", "unsaved", "last_death",
+                "services", "differences", "metrics", "unsaved", "source_ports", "last_death",
             ])
         #expect(
             try fields(plane.listeners()[0]) == [

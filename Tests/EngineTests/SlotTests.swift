@@ -195,7 +195,7 @@ import Testing
         #expect(next.tables.listeners.map(\.binding) == [nil, "v6only=false"])
         #expect(next.opened.map(\.slot) == [1] && next.opened.map(\.former) == [0])
         // It is the same listener all the same.
-        #expect(!next.tables.isGone(listener: 0) && next.tables.successor(of: 0) == 1)
+        #expect(next.tables.goneListeners == [] && next.tables.successors == [1, nil])
         // Back: its old slot.
         let back = try SlotAssigner.assign(one, after: two, next.tables, limits: limits)
         #expect(back.tables.listeners.map(\.use) == [.live, .retired])
@@ -206,6 +206,6 @@ import Testing
         #expect(try SlotAssigner.assign(two, after: one, tables, limits: limits).opened == [])
         // Gone is gone.
         let gone = try SlotAssigner.assign(try configuration("chat@81|a"), after: two, next.tables, limits: limits)
-        #expect(gone.tables.isGone(listener: 0) && gone.tables.isGone(listener: 1))
+        #expect(gone.tables.goneListeners == [0, 1])
     }
 }

@@ -59,5 +59,6 @@ import Testing
         #expect(Set(EndReason.allCases.map(\.word)).count == EndReason.allCases.count)
         #expect(EndReason.allCases.prefix(25).map(\.rawValue) == Array(1...25))
         #expect(EndReason.proxyHeader.rawValue == 27 && EndReason.proxyUntrusted.rawValue == 28)
+        #expect(EndReason.sourcePorts.rawValue == 29)
     }
 }

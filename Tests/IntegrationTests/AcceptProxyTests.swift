@@ -266,8 +266,10 @@ struct AcceptProxyTests {
                 if isSlow {
                     client.set(IPPROTO_TCP, TCP_NODELAY, 1)
                     let served = try backend.accept()
-                    for byte in header { _ = try? client.send([byte]) }
+                    // Whoever learns of the reset by sending is not told again by reading.
+                    let isCut = header.contains { (try? client.send([$0])) == nil }
                     #expect(try served.receiveToEnd().bytes == [])
+                    if isCut { continue }
                 } else {
                     try client.send(header)
                 }
@@ -368,6 +370,7 @@ struct AcceptProxyTests {
         let waiting = try daemon.connect(from: Self.proxy)
         try waiting.send("PROXY TCP4 1.2.3.4 ")
         _ = try daemon.connections(1)
+        #expect(try daemon.ctl.listeners()[0].options == ["accept-proxy=127.0.0.2/32"])
         reloadable.services[0].settings = ["accept-proxy = [\"127.0.0.3\"]"]
         #expect(try reloadable.reload().changes.contains { $0.key == "accept-proxy" })
         let former = try daemon.connect(from: Self.proxy)
@@ -383,6 +386,7 @@ struct AcceptProxyTests {
         #expect(try served.receiveText(4) == "late")
         #expect(try daemon.ctl.connections("--client", "1.2.3.4/32").count == 1)
         // Nobody looks any more.
+        #expect(try daemon.ctl.listeners()[0].options == [])
         let plain = try daemon.connect(from: Self.proxy)
         try plain.send("PROXY TCP4 9.8.7.6 1.2.3.4 5 6\r\n")
         #expect(try backend.accept().receiveText(7) == "PROXY T")

@@ -130,4 +130,81 @@ struct ListenerOptionTests {
         #expect(reaches("127.0.0.1", port))
         try daemon.daemon.stop()
     }
+
+    /// A range is as many listeners, which come and go one by one.
+    @Test func aRangeOfPorts() throws {
+        let backend = try BackendServer(.greet("b1"))
+        // Ports that nobody else is given meanwhile: they lie below those that the kernel chooses.
+        var first = UInt16(20_100) + UInt16(getpid() % 40) * 100
+        var daemon: Reloadable?
+        while daemon == nil, first < 30_000 {
+            do {
+                daemon = try self.daemon("127.0.0.9:\(first)-\(first + 49)", backend)
+            } catch let error as Daemon.DidNotStart where error.description.contains("EADDRINUSE") {
+                first += 100
+            }
+        }
+        let running = try #require(daemon)
+        #expect(try running.ctl.listeners().map(\.name) == (first..<first + 50).map { "127.0.0.9:\($0)" })
+        let clients = try [first, first + 49].map { try TCPSocket.connect(to: SocketAddress("127.0.0.9", $0)) }
+        for client in clients { #expect(try client.receiveLine().hasPrefix("b1")) }
+        running.services[0].listen = ["127.0.0.9:\(first + 40)-\(first + 59)"]
+        let report = try running.reload()
+        #expect(report.changes.filter { $0.description.hasPrefix("removed listener") }.count == 40)
+        #expect(report.changes.filter { $0.description.hasPrefix("added listener") }.count == 10)
+        #expect(report.changes.count == 50 && report.removedConnections == 1)
+        #expect(!reaches("127.0.0.9", first) && reaches("127.0.0.9", first + 59))
+        for client in clients { try expectEcho(client) }
+        // Each is paused by itself.
+        try running.ctl.expect("pause", "127.0.0.9:\(first + 41)")
+        #expect(try running.ctl.listeners().filter { $0.state == "paused" }.count == 1)
+        try running.daemon.stop()
+    }
+
+    /// Who has said nothing yet has not arrived. The kernel sees to that, and lets a silent client in after a while.
+    @Test func clientsThatSpeakFirst() throws {
+        let backend = try BackendServer(.greet("b1"))
+        let daemon = try Reloadable(
+            [backend], service: ["client-first = true", "connect-timeout = \"1s\""])
+        let silent = try daemon.daemon.connect()
+        let talker = try daemon.daemon.connect()
+        try talker.send("x")
+        _ = try talker.receiveLine()
+        #expect(try talker.receiveText(1) == "x")
+        #expect(try daemon.ctl.connections().map(\.client) == [talker.local.description])
+        // A reload switches it off and on for those who come from then on.
+        daemon.services[0].settings = []
+        try daemon.reload()
+        let greeted = try daemon.daemon.connect()
+        #expect(try greeted.receiveLine().hasPrefix("b1"))
+        daemon.services[0].settings = ["client-first = true", "connect-timeout = \"1s\""]
+        try daemon.reload()
+        let late = try daemon.daemon.connect()
+        #expect(try daemon.ctl.connections().map(\.client).contains(late.local.description) == false)
+        for client in [silent, late] { #expect(try client.receiveLine().hasPrefix("b1")) }
+        for client in [silent, talker, greeted, late] { try expectEcho(client) }
+        try daemon.daemon.stop()
+    }
+
+    /// What root has bound is the daemon's user's: other sockets can stand beside it later.
+    @Test(.enabled(if: isRoot)) func rootsSocketsGiveWayToAnOrdinaryUsers() throws {
+        let backend = try BackendServer(.greet("b1"))
+        let free = try Listener("::1", backlog: nil)
+        let port = free.address.port
+        free.close()
+        let service = Reloadable.Service(
+            listen: ["[::]:\(port)", "127.0.0.1:0"], backends: Reloadable.backends([backend]))
+        let daemon = try Reloadable([service]) { setup in
+            setup.user = "nobody"
+            setup.wrapper = ["env"]
+        }
+        let other = try #require(SocketAddress(try daemon.ctl.listeners()[1].address)).port
+        let client = try TCPSocket.connect(to: SocketAddress("::1", port))
+        _ = try client.receiveLine()
+        daemon.services[0].listen = ["{ address = \"[::]:\(port)\", v6only = false }", "0.0.0.0:\(other)"]
+        try daemon.reload()
+        #expect(reaches("127.0.0.1", port) && reaches("::1", port) && reaches("127.0.0.2", other))
+        try expectEcho(client)
+        try daemon.daemon.stop()
+    }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import Testing
 
 /// A daemon that is given its listening sockets.
@@ -105,6 +106,51 @@ struct SocketActivationTests {
         for client in clients { client.close() }
         try daemon.waitUntilIdle()
         try daemon.stop()
+    }
+
+    /// Engines die and reloads come while clients connect to the one socket: none is refused, none waits in vain.
+    @Test func nobodyIsLostAtASharedSocket() throws {
+        let server = try BackendServer(.greet("b1"))
+        let daemon = try Reloadable(
+            [Reloadable.Service(listen: ["fd:web"], backends: Reloadable.backends([server]))]
+        ) { setup in
+            setup.wrapper = SocketPassing.wrapper("web=tcp:127.0.0.1:0")
+            setup.environment = ["LIMPET_BACKOFF": "off"]
+        }
+        let address = daemon.daemon.address
+        let stop = Flag()
+        let served = Atomic(0)
+        let swarm = (0..<3).map { thread in
+            Background("clients \(thread)") {
+                var failures: [String] = []
+                while !stop.isSet {
+                    do {
+                        let client = try TCPSocket.connect(to: address, from: clientHost(thread))
+                        if try !client.receiveLine().hasPrefix("b1") { failures.append("no greeting") }
+                        served.add(1, ordering: .relaxed)
+                    } catch {
+                        failures.append("\(error)")
+                    }
+                }
+                return failures
+            }
+        }
+        for round in 0..<12 {
+            let goal = served.load(ordering: .relaxed) + 20
+            if round % 3 == 2 {
+                daemon.services[0].settings = [
+                    "idle-timeout = \"\(round + 10)s\"", "send-buffer = \"\(64 + round)KiB\"",
+                ]
+                try daemon.reload()
+            } else {
+                kill(try daemon.daemon.enginePID, SIGKILL)
+            }
+            try eventually("more are served") { served.load(ordering: .relaxed) >= goal }
+        }
+        stop.set()
+        for clients in swarm { #expect(try clients.value() == []) }
+        try daemon.daemon.waitUntilIdle()
+        try daemon.daemon.stop()
     }
 
     /// A port below 1024, bound by root, for a daemon that has no right at all.

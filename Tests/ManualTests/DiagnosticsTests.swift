@@ -71,6 +71,9 @@ struct DiagnosticsTests {
         service + "health = { port = 1 }\n"
             + backend.replacingOccurrences(of: "127.0.0.1:81", with: "unix:/run/app.sock"),
         service + "health = { fast-interval = \"3s\" }\n" + backend,
+        service + "source = \"192.0.2.17/28\"\n" + backend, service + "source = \"0.0.0.0\"\n" + backend,
+        service + "source = [\"10.0.0.0/26\", \"10.1.0.1\"]\n" + backend,
+        service + "source = \"192.0.2.1\"\ntransparent = true\n" + backend,
         service.replacingOccurrences(
             of: "\"127.0.0.1:80\"", with: "{ address = \"0.0.0.0:80\", v6only = false }") + backend,
         service.replacingOccurrences(

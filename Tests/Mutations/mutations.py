@@ -13,7 +13,8 @@ with lines of what it is about:
     Deaths: N               how many deaths are enough (30)
     Seconds: N              run for so long at least
     Load: ...               options of limpet-checker
-    Proxy: v1 or v2         with this header
+    Proxy: v1 or v2         with this header to the backends
+    Header: v1 or v2        with this header from the clients
     Environment: NAME=VALUE...
     Expect: KIND...         faults of which one must be found; any where the line is missing
     Never: KIND...          faults that must not be among them
@@ -85,7 +86,8 @@ class Mutation:
 
     @property
     def scenario(self):
-        return tuple(self.fields.get(field, "") for field in ["Inject", "Kills", "Deaths", "Seconds", "Load", "Proxy", "Environment"])
+        return tuple(self.fields.get(field, "") for field in ["Inject", "Kills", "Deaths", "Seconds", "Load", "Proxy", "Header",
+                                                           "Environment"])
 
 
 def points(source):
@@ -95,18 +97,22 @@ def points(source):
 
 def play(binaries, names, scenario, seed):
     """Runs a build once. Returns the faults that were found, by kind, and how many engines died."""
-    inject, kills, deaths, seconds, load, proxy, settings = scenario
+    inject, kills, deaths, seconds, load, proxy, header, settings = scenario
     environment = {"LIMPET_BACKOFF": "off", **dict(setting.split("=", 1) for setting in settings.split())}
     if inject:
         point, rate = inject.split("/")
         environment["LIMPET_INJECT"] = f"{names.index(point)}/{rate}"
     options = ["--talk", "12", "--bulk", "2", "--slow", "4", "--churn", "150", "--rate", "300", "--bulk-rate", "2000000",
                "--seed", str(seed), "--patience", "8", *load.split()]
-    checker = Checker(binaries, options + ["--proxy", proxy or "none"])
+    checker = Checker(binaries, options + ["--proxy", proxy or "none", "--header", header or "none"])
     daemon = None
     try:
         services = {"wide": checker.backends, "narrow": checker.backends}
-        daemon = Daemon(binaries, services, LINES, proxy or "off", environment)
+        lines = LINES
+        if header:
+            accept = 'accept-proxy = ["127.0.0.0/8"]\n' + ('send-proxy-tlvs = ["received"]\n' if proxy == "v2" else "")
+            lines = {name: accept + LINES.get(name, "") for name in services}
+        daemon = Daemon(binaries, services, lines, proxy or "off", environment)
         checker.start(daemon.addresses)
         begun = time.monotonic()
         count = play_deaths(daemon, checker, int(kills or 0), int(deaths or 30), random.Random(seed))

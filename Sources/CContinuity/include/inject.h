@@ -94,6 +94,13 @@ enum {
     LIMPET_AT_PROXY_UNWATCHED,  /* no more */
     LIMPET_AT_PROXY_TAKEN,      /* it is out of the socket, and the record does not say so yet */
     LIMPET_AT_PROXY_RELEASED,   /* the client's bytes can be taken */
+    /* Where a connection to a backend comes from. */
+    LIMPET_AT_SOURCE_BOUND,     /* its address is chosen; nothing was sent */
+    /* What is remembered of a client. */
+    LIMPET_AT_AFFINITY_CLAIMED, /* an entry is taken and not filled */
+    LIMPET_AT_AFFINITY_JOINED,  /* it counts the connection, and the record does not say so yet */
+    LIMPET_AT_AFFINITY_LINKED,
+    LIMPET_AT_AFFINITY_LEFT,    /* it counts the connection no more, and the record still says so */
     LIMPET_POINTS
 };
 

@@ -70,6 +70,12 @@ static inline uint64_t *_Nonnull limpet_backend_failures(limpet_backend_counters
 static inline int32_t *_Nonnull limpet_listener_descriptor(limpet_listener_state *_Nonnull listener, int worker) {
     return &listener->descriptor[worker];
 }
+static inline uint64_t *_Nonnull limpet_source_word(limpet_source_row *_Nonnull row, uint32_t position) {
+    return &row->source[position % LIMPET_SOURCES];
+}
+static inline uint64_t *_Nonnull limpet_source_all(limpet_source_row *_Nonnull row, uint32_t target) {
+    return &row->all[target % LIMPET_SOURCE_TARGETS];
+}
 static inline char *_Nonnull limpet_event_text(limpet_event *_Nonnull event) { return event->text; }
 /* Cut to what there is room for. */
 static inline void limpet_text_set(char *_Nonnull place, unsigned long size, const char *_Nonnull text) {

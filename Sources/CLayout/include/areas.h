@@ -21,6 +21,8 @@ enum {
     LIMPET_AREA_HISTORY = 6,   /* limpet_backend_history by slot */
     LIMPET_AREA_EVENTS = 7,    /* limpet_event[LIMPET_EVENTS] */
     LIMPET_AREA_PROXY = 8,     /* limpet_proxy by worker and record */
+    LIMPET_AREA_AFFINITY = 9,  /* limpet_affinity_header, its sets, then a link by record, see affinity.h */
+    LIMPET_AREA_SOURCES = 11,  /* limpet_source_row by slot of the backend */
     LIMPET_AREA_PIPED = 12,    /* limpet_piped by worker and record */
     LIMPET_AREA_UNIX_LISTENERS = 13, /* limpet_unix_listener by slot */
     LIMPET_AREAS = 32
@@ -116,7 +118,8 @@ typedef struct {
     uint64_t upgrades[3]; /* served, refused, rolled back */
     uint64_t events_dropped;
     uint64_t events;      /* number of the last event that was begun to be written */
-    uint64_t reserved[25];
+    uint64_t resolutions[3]; /* questions about names: answered, empty, failed */
+    uint64_t reserved[22];
 } limpet_control_counters;
 
 /* The same. */
@@ -124,6 +127,17 @@ typedef struct {
     uint64_t state_changes[8]; /* by BackendState.rawValue: how often it came to that */
     uint64_t reserved[8];
 } limpet_backend_history;
+
+/* Which local addresses had no port left for connections to a backend, for a second or so: the kernel's search through ports
+ * that are all taken is long, and the workers share what one of them has found. Each word is a time, CLOCK_BOOTTIME in
+ * milliseconds, above 16 bits that say what it is about; what it was about before a reload it is not about any more. 0 or
+ * past: nothing is known. Any worker writes any word, and every one of them is true by itself. */
+#define LIMPET_SOURCES 64u
+#define LIMPET_SOURCE_TARGETS 8u
+typedef struct {
+    uint64_t all[LIMPET_SOURCE_TARGETS]; /* no address of the service's list has one; by the backend's address */
+    uint64_t source[LIMPET_SOURCES];     /* by position in the list; of a transparent service: by the client's address */
+} limpet_source_row;
 
 /* The last events as they are told, a ring by number: so many, each of so many bytes. Written by the control event loop. */
 #define LIMPET_EVENTS 1024u

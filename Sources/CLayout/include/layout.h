@@ -248,6 +248,7 @@ enum {
 enum {
     LIMPET_LISTENER_DUAL = 1 << 0,     /* [::], and it takes IPv4 clients as well */
     LIMPET_LISTENER_SHARED = 1 << 1,   /* one socket for all workers: their descriptors are duplicates of one */
+    LIMPET_LISTENER_INTERCEPT = 1 << 2, /* it may take clients that were on their way to another address */
     LIMPET_LISTENER_INHERITED = 1 << 4 /* the socket was passed to the daemon when it was started */
 };
 

@@ -141,6 +141,20 @@ struct limpet_tcp_path {
 /* 0, or -1 with errno. Changes nothing, whatever the descriptor is. */
 int limpet_tcp_path(int fd, struct limpet_tcp_path *_Nonnull path);
 
+/* A TCP socket of this network namespace, whoever has it: what its ports say. */
+typedef struct {
+    uint8_t family; /* AF_x */
+    uint8_t state;  /* LIMPET_TCP_x */
+    uint16_t local_port;
+    uint16_t peer_port;
+    uint8_t local[16]; /* network order; IPv4 in the first four bytes */
+    uint8_t peer[16];
+} limpet_tcp_socket;
+typedef void (*limpet_socket_visitor)(const limpet_tcp_socket *_Nonnull socket, void *_Nullable context);
+/* Calls `visit` with each TCP socket of a family that has a peer, those in TIME_WAIT included (sock_diag(7)). 0, or -1 with
+ * errno: then not all were visited. Takes as long as there are sockets: about a microsecond each. */
+int limpet_visit_tcp_sockets(int family, limpet_socket_visitor _Nonnull visit, void *_Nullable context);
+
 /* Looks at an ended child without taking its end out of the kernel (waitid(2) with WNOWAIT): `child`, or any where that
  * is 0. Its id, 0 where none has ended, or -1 with errno. status: its exit status, or the number of the signal that ended
  * it where is_signal says so. */

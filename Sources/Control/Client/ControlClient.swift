@@ -64,6 +64,22 @@ public final class ControlClient {
     }
 
     /// - Parameters:
+    ///   - address, service: nil: all.
+    ///   - limit: rows.
+    public func affinity(
+        _ address: String?, service: String?, limit: Int?
+    ) throws(ControlError) -> Reply<AffinityReport> {
+        let query = [("address", address), ("service", service), ("limit", limit.map { String($0) })]
+        return try get("affinity", query.compactMap { name, value in value.map { (name, $0) } })
+    }
+
+    public func forgetAffinity(
+        _ address: String?, service: String?, force: Bool
+    ) throws(ControlError) -> Reply<AffinityClearReport> {
+        try post("affinity", AffinityBody(address: address, service: service, force: force))
+    }
+
+    /// - Parameters:
     ///   - action: drain, disable or weight.
     ///   - weight: with the action weight: a number, or `file`.
     public func plan(

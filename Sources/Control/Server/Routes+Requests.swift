@@ -54,6 +54,9 @@ extension Routes {
         return matches.map(\.name)
     }
 
+    /// An address may bear its zone, which plays no part in where it belongs.
+    static func withoutZone(_ text: String) -> Substring { text.prefix { $0 != "%" } }
+
     func planRequest(_ request: Request) throws(ControlError) -> PlanRequest {
         try request.allow(["action", "backend", "service", "weight"])
         let words = ["drain", "disable", "weight"]

@@ -20,12 +20,12 @@ struct Routes {
     /// What POST takes, by the first part of the path.
     static let changes = [
         "drain", "undrain", "disable", "enable", "weight", "check", "pause", "resume", "close", "rehome", "reload",
-        "upgrade", "shutdown", "log",
+        "upgrade", "shutdown", "log", "affinity",
     ]
     /// What GET takes, by the first part of the path, where that is all of it.
     static let shows = [
         "status", "backends", "connections", "listeners", "where", "config", "ready", "version", "events", "metrics",
-        "top", "log", "plan",
+        "top", "log", "plan", "affinity",
     ]
 
     let plane: any ControlPlane
@@ -122,6 +122,8 @@ struct Routes {
             return .events(try EventReading(plane.events, since: try request.value("since"), waits: waits))
         case "where":
             return reply(try plane.locate(try whereRequest(request)))
+        case "affinity":
+            return reply(plane.affinity(try affinityRequest(request)))
         case "plan":
             return later(try plane.plan(try planRequest(request)))
         case "config":
@@ -188,6 +190,9 @@ struct Routes {
                 throw ControlError(.badRequest, "rate: \(rate) is not a whole number from 0 to 100000")
             }
             return reply(try plane.rehome(RehomeRequest(service: service, rate: body.rate), by: caller))
+        case "affinity":
+            let body = try request.json(AffinityBody.self, fields: AffinityBody.CodingKeys.self)
+            return reply(try plane.forgetAffinity(try affinityRequest(body), by: caller))
         case "log":
             let body = try request.json(LogBody.self, fields: LogBody.CodingKeys.self)
             let level = try Request.choice("level", body.level, among: LogReport.Level.allCases)
@@ -231,16 +236,7 @@ struct Routes {
     private func whereRequest(_ request: Request) throws(ControlError) -> WhereRequest {
         try request.allow(["address", "service", "without"])
         guard let text = try request.value("address") else { throw ControlError(.badRequest, "address is missing") }
-        let (address, port): (IPAddress, UInt16?)
-        if let alone = IPAddress(client: text) {
-            (address, port) = (alone, nil)
-        } else if let endpoint = try? Endpoint(parsing: text) {
-            (address, port) = (endpoint.address, endpoint.port)
-        } else {
-            throw ControlError(
-                .badRequest,
-                "\"\(text)\" is not an address such as 203.0.113.7, 203.0.113.7:40000 or [2001:db8::7]:40000")
-        }
+        let (address, port) = try clientAddress(text)
         let names = NameDirectory(plane.backends())
         let service = try names.service(try request.value("service"))
         var without: [String] = []

@@ -18,6 +18,43 @@ public struct BackendRow: Codable, Sendable, Equatable {
         case up, checking, draining, drained, maintenance, down, full, removed
     }
 
+    /// How it stands with the name that a backend is given by.
+    public struct Resolution: Codable, Sendable, Equatable {
+        /// What is asked for: `ws1.example.net`, or `SRV _ws._tcp.example.net`.
+        public var name: String
+        /// Where the backend is, in the order in which it is tried; empty where ``BackendRow/address`` is an address.
+        public var addresses: [String]
+        /// Records of the last good answer; 0: there has been none.
+        public var records: Int
+        /// Records of the last answer that were left out: too many, or none that could be used.
+        public var leftOut: Int
+        /// When the last good answer came; null: not since the engine began.
+        @Nullable public var answeredAt: Timestamp?
+        /// What was wrong with the last answer; null: nothing.
+        @Nullable public var error: String?
+        /// The backend in the configuration that this one was made of; null: it stands there itself.
+        @Nullable public var template: String?
+
+        public init(
+            name: String, addresses: [String], records: Int, leftOut: Int, answeredAt: Timestamp?, error: String?,
+            template: String?
+        ) {
+            self.name = name
+            self.addresses = addresses
+            self.records = records
+            self.leftOut = leftOut
+            self.answeredAt = answeredAt
+            self.error = error
+            self.template = template
+        }
+
+        enum CodingKeys: String, CodingKey {
+            case name, addresses, records, error, template
+            case leftOut = "left_out"
+            case answeredAt = "answered_at"
+        }
+    }
+
     public var service: String
     public var name: String
     public var address: BackendAddress
@@ -63,6 +100,8 @@ public struct BackendRow: Codable, Sendable, Equatable {
     @Nullable public var ramp: Double?
     /// How its drain stands; null where the ``intent`` is ready.
     @Nullable public var drain: DrainRow?
+    /// How it stands with its name; null where it is given by none.
+    @Nullable public var resolution: Resolution?
 
     public init(
         service: String, name: String, address: BackendAddress, state: State, intent: Intent, health: Health,
@@ -71,7 +110,7 @@ public struct BackendRow: Codable, Sendable, Equatable {
         bytesOut: UInt64, connectFailures: UInt64, fallbacks: UInt64, since: Timestamp,
         intentSince: Timestamp? = nil, closesAt: Timestamp? = nil, weightSince: Timestamp? = nil, check: String = "off",
         checkResult: String? = nil, checkedAt: Timestamp? = nil, nextCheck: Timestamp? = nil, ramp: Double? = nil,
-        drain: DrainRow? = nil
+        drain: DrainRow? = nil, resolution: Resolution? = nil
     ) {
         self.service = service
         self.name = name
@@ -99,6 +138,7 @@ public struct BackendRow: Codable, Sendable, Equatable {
         self.nextCheck = nextCheck
         self.ramp = ramp
         self.drain = drain
+        self.resolution = resolution
     }
 
     /// `service/backend`.
@@ -106,7 +146,7 @@ public struct BackendRow: Codable, Sendable, Equatable {
 
     enum CodingKeys: String, CodingKey {
         case service, name, address, state, intent, health, weight, connections, connecting, away, total, fallbacks
-        case since, ramp, drain
+        case since, ramp, drain, resolution
         case weightConfigured = "weight_configured"
         case bytesIn = "bytes_in"
         case bytesOut = "bytes_out"

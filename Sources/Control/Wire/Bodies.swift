@@ -119,6 +119,16 @@ struct RehomeBody: Codable {
     }
 }
 
+struct AffinityBody: Codable {
+    var address: String?
+    var service: String?
+    var force: Bool?
+
+    enum CodingKeys: String, CodingKey, CaseIterable {
+        case address, service, force
+    }
+}
+
 struct ReloadBody: Codable {
     var dryRun: Bool?
 

@@ -34,6 +34,9 @@ public struct ControlEvent: Codable, Sendable, Equatable {
         /// An upgrade has ended: `old` and `new` version, `cause` where it was refused or taken back, `count` connections
         /// kept.
         case upgrade
+        /// A name of backends is answered otherwise, begins to fail, or is answered again: `cause` says which, `old` and
+        /// `new` records, or `new` alone (failing, answered).
+        case name
         /// The log level was set: `old`, `new`, `uid`.
         case log
         /// The daemon is going to end: `count` connections, `uid`; none for a signal.

@@ -33,6 +33,24 @@ public struct WhereReport: Codable, Sendable, Equatable {
     /// All backends of the service in the client's order.
     public var preference: [Preference]
 
+    /// The backend that is remembered as the client's; null: none is.
+    @Nullable public var remembered: String?
+    /// The access lists that do not let the client in; empty: all do.
+    public var denials: [Denial]
+
+    /// An access list that does not let the client in.
+    public struct Denial: Codable, Sendable, Equatable {
+        /// The listener whose list it is; null: the service's own.
+        @Nullable public var listener: String?
+        /// What decides: `deny 10.0.0.0/8`, or that no network of allow has the client.
+        public var rule: String
+
+        public init(listener: String?, rule: String) {
+            self.listener = listener
+            self.rule = rule
+        }
+    }
+
     /// A backend in the order of preference.
     public struct Preference: Codable, Sendable, Equatable {
         public var backend: String
@@ -48,8 +66,11 @@ public struct WhereReport: Codable, Sendable, Equatable {
     }
 
     public init(
-        address: String, key: String, service: String, chosen: String?, reason: String, preference: [Preference]
+        address: String, key: String, service: String, chosen: String?, reason: String, preference: [Preference],
+        remembered: String? = nil, denials: [Denial] = []
     ) {
+        self.remembered = remembered
+        self.denials = denials
         self.address = address
         self.key = key
         self.service = service

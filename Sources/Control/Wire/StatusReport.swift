@@ -39,6 +39,8 @@ public struct StatusReport: Codable, Sendable, Equatable {
     @Nullable public var metrics: String?
     /// Why what operators have set would not survive a restart; null where it would.
     @Nullable public var unsaved: String?
+    /// Local ports of connections to backends, nearest to the end first; null where they were not counted in time.
+    @Nullable public var sourcePorts: [SourcePortsRow]?
     /// The last death of an engine; null: none since the keeper started.
     @Nullable public var lastDeath: EngineDeath?
 
@@ -47,7 +49,7 @@ public struct StatusReport: Codable, Sendable, Equatable {
         connections: Int, maxConnections: Int, descriptorLimit: Int, descriptorFailures: UInt64,
         localFailures: UInt64, pipes: Int, maxPipes: Int, pipesRefused: UInt64, capabilities: [String], user: String,
         configHash: String, services: [ServiceStatus], differences: [Difference] = [], metrics: String? = nil,
-        unsaved: String? = nil,
+        unsaved: String? = nil, sourcePorts: [SourcePortsRow]? = nil,
         lastDeath: EngineDeath?
     ) {
         self.pid = pid
@@ -71,6 +73,7 @@ public struct StatusReport: Codable, Sendable, Equatable {
         self.differences = differences
         self.metrics = metrics
         self.unsaved = unsaved
+        self.sourcePorts = sourcePorts
         self.lastDeath = lastDeath
     }
 
@@ -87,6 +90,7 @@ public struct StatusReport: Codable, Sendable, Equatable {
         case maxPipes = "max_pipes"
         case pipesRefused = "pipes_refused"
         case configHash = "config_hash"
+        case sourcePorts = "source_ports"
         case lastDeath = "last_death"
     }
 }

@@ -14,6 +14,8 @@ public struct TopReport: Codable, Sendable, Equatable {
     public var workers: [Worker]
     public var backends: [BackendRow]
     public var listeners: [ListenerRow]
+    /// Of the local ports of connections to backends, those that are nearest to their end; null where none were counted.
+    @Nullable public var sourcePorts: SourcePortsRow?
 
     public struct Worker: Codable, Sendable, Equatable {
         /// From 0.
@@ -36,7 +38,8 @@ public struct TopReport: Codable, Sendable, Equatable {
 
     public init(
         uptimeSeconds: Double, connections: Int, maxConnections: Int, descriptors: Int, descriptorLimit: Int,
-        pipes: Int, pipesHeld: Int, maxPipes: Int, workers: [Worker], backends: [BackendRow], listeners: [ListenerRow]
+        pipes: Int, pipesHeld: Int, maxPipes: Int, workers: [Worker], backends: [BackendRow], listeners: [ListenerRow],
+        sourcePorts: SourcePortsRow? = nil
     ) {
         self.uptimeSeconds = uptimeSeconds
         self.connections = connections
@@ -49,6 +52,7 @@ public struct TopReport: Codable, Sendable, Equatable {
         self.workers = workers
         self.backends = backends
         self.listeners = listeners
+        self.sourcePorts = sourcePorts
     }
 
     enum CodingKeys: String, CodingKey {
@@ -58,5 +62,6 @@ public struct TopReport: Codable, Sendable, Equatable {
         case descriptorLimit = "descriptor_limit"
         case pipesHeld = "pipes_held"
         case maxPipes = "max_pipes"
+        case sourcePorts = "source_ports"
     }
 }

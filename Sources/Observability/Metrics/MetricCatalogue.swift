@@ -55,6 +55,14 @@ public enum MetricCatalogue {
         "limpet_access_log_dropped_total", .counter, "Lines of the access log for which there was no room.")
     public static let logDropped = MetricFamily(
         "limpet_log_dropped_total", .counter, "Lines of the log that nobody read in time.")
+    public static let nameResolutions = MetricFamily(
+        "limpet_name_resolutions_total", .counter, ["result"],
+        "Questions to name servers: answered, empty where they are sure that there is nothing, or failed.")
+    public static let nameAge = MetricFamily(
+        "limpet_name_age_seconds", .gauge, ["name"],
+        "Time since the last good answer about a name of backends; none since this engine began, no sample.")
+    public static let nameRecords = MetricFamily(
+        "limpet_name_records", .gauge, ["name"], "Records of the last good answer about a name of backends.")
     public static let eventsDropped = MetricFamily(
         "limpet_events_dropped_total", .counter,
         "Events that were not sent to one who follows them because it did not read.")
@@ -80,6 +88,21 @@ public enum MetricCatalogue {
     public static let servicePanic = MetricFamily(
         "limpet_service_panic", .gauge, ["service"],
         "1 while no backend of the service is up: new clients are refused, or given to a backend that is down.")
+
+    public static let affinityEntries = MetricFamily(
+        "limpet_affinity_entries", .gauge, ["service"],
+        "Clients of the service that are remembered; left out where it has no affinity.")
+    public static let affinityLimit = MetricFamily(
+        "limpet_affinity_limit", .gauge, "Clients that can be remembered, over all services.")
+    public static let affinityHits = MetricFamily(
+        "limpet_affinity_hits_total", .counter,
+        "Connections that went to the backend that was remembered as the client's.")
+    public static let affinityMoves = MetricFamily(
+        "limpet_affinity_moves_total", .counter,
+        "Connections of remembered clients that went to another backend, which is remembered from then on.")
+    public static let affinityEvictions = MetricFamily(
+        "limpet_affinity_evictions_total", .counter,
+        "Clients that were forgotten before their time, to make room for others.")
 
     // MARK: Backends
 
@@ -130,7 +153,8 @@ public enum MetricCatalogue {
         "Connections that a backend in drain has left; 0 where it is not in drain.")
     public static let sourcePorts = MetricFamily(
         "limpet_source_ports", .gauge, ["source"] + backend,
-        "Local ports taken by connections to the backend, by the local address they come from.")
+        "Local ports taken by connections to the backend, by the local address they come from; TIME_WAIT is counted in."
+    )
     public static let sourcePortsLimit = MetricFamily(
         "limpet_source_ports_limit", .gauge, ["source"] + backend,
         "Local ports that the kernel has for connections from this address to the backend.")
@@ -156,8 +180,10 @@ public enum MetricCatalogue {
     public static let all: [MetricFamily] = [
         buildInfo, startTime, ready, configHash, mappingHash, reloads, upgrades, crashes, workers, connections,
         connectionsLimit, connectionsClosed, connectionDuration, descriptorFailures, localFailures, pipePool,
-        pipePoolLimit, pipesRefused, spliceCalls, eventLoopLag, workerCPU, accessLogDropped, logDropped, eventsDropped,
+        pipePoolLimit, pipesRefused, spliceCalls, eventLoopLag, workerCPU, accessLogDropped, logDropped,
+        nameResolutions, nameAge, nameRecords, eventsDropped,
         listenerConnections, listenerAccepted, listenerRefused, listenerAccepting, serviceBackendsUp, servicePanic,
+        affinityEntries, affinityLimit, affinityHits, affinityMoves, affinityEvictions,
         backendUp,
         backendState, backendStateChanges, backendWeight, backendConnections, backendConnecting, backendAway,
         backendConnectionsLimit, backendConnectionsTotal, backendBytesIn, backendBytesOut, backendConnectFailures,

@@ -28,6 +28,12 @@ extension Column where Row == BackendRow {
                 row.closesAt.map { Units.age(from: now, to: $0) } ?? "-"
             },
             Column(title: "DRAIN", cut: .end, isWideOnly: true) { $0.drain?.sentence ?? "-" },
+            Column(title: "NAME", cut: .end, isWideOnly: true) { $0.resolution?.name ?? "-" },
+            Column(title: "RESOLVED", cut: .end, isWideOnly: true) { row in
+                guard let resolution = row.resolution else { return "-" }
+                return resolution.error
+                    ?? (resolution.addresses.isEmpty ? "-" : resolution.addresses.joined(separator: " "))
+            },
             Column(title: "CHECK", isWideOnly: true) { $0.check },
             Column(title: "NEXT-CHECK", alignment: .right, isWideOnly: true) { row in
                 row.nextCheck.map { Units.age(from: now, to: $0) } ?? "-"

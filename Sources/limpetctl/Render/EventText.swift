@@ -26,6 +26,9 @@ enum EventText {
         case .crash:
             return "an engine has died\(cause); engine \(new) goes on with \(Units.connections(event.count ?? 0))"
         case .upgrade: return "upgrade \(change)\(counted(event))\(cause)"
+        case .name:
+            let cause = event.cause ?? "a name of backends"
+            return event.count == nil ? cause : "\(cause): \(change)"
         case .log: return "log level \(change)\(asker)"
         case .shutdown: return "limpetd is ending\(counted(event))\(cause)\(asker)"
         case .missed: return "\(event.count.map { "\($0)" } ?? "an unknown number of") events were missed"

@@ -15,6 +15,7 @@ extension BackendRow: PlainRow {
             intentSince?.description ?? "", closesAt?.description ?? "", weightSince?.description ?? "",
             check, checkResult ?? "", checkedAt?.description ?? "", nextCheck?.description ?? "",
             ramp.map { "\($0)" } ?? "", drain?.phase.rawValue ?? "", drain?.reason ?? "",
+            resolution?.name ?? "", resolution?.addresses.joined(separator: ",") ?? "", resolution?.error ?? "",
         ]
     }
 }

@@ -50,7 +50,7 @@ struct TopPage {
             "workers busy \(busy)",
             "descriptors  \(rates.descriptors) of at most \(rates.descriptorLimit); pipes \(rates.pipes),"
                 + " \(rates.pipesHeld) in use, of at most \(rates.maxPipes)",
-        ]
+        ] + (rates.sourcePorts.flatMap { $0.share < 0.5 ? nil : $0 }.map { ["source ports \($0.text)"] } ?? [])
     }
 
     private func add<Row>(_ rows: [Row], _ columns: [Column<Row>], to lines: inout [String]) {

@@ -17,6 +17,7 @@ struct TopRates: Codable, Sendable {
     var workers: [Worker]
     var backends: [Backend]
     var listeners: [Listener]
+    @Nullable var sourcePorts: SourcePortsRow?
 
     struct Worker: Codable, Sendable {
         var worker: Int
@@ -71,6 +72,7 @@ struct TopRates: Codable, Sendable {
         case descriptorLimit = "descriptor_limit"
         case pipesHeld = "pipes_held"
         case maxPipes = "max_pipes"
+        case sourcePorts = "source_ports"
     }
 
     init(from before: TopReport, to now: TopReport) {
@@ -91,6 +93,7 @@ struct TopRates: Codable, Sendable {
         pipes = now.pipes
         pipesHeld = now.pipesHeld
         maxPipes = now.maxPipes
+        sourcePorts = now.sourcePorts
         self.workers = now.workers.map { worker in
             let used = worker.processorSeconds - (workers[worker.worker]?.processorSeconds ?? worker.processorSeconds)
             return Worker(

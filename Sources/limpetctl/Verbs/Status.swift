@@ -32,6 +32,10 @@ struct Status: ShowingVerb {
                 + " connects impossible \(times(status.localFailures))")
         output.line(
             "pipes          \(status.pipes) of at most \(status.maxPipes), refused \(times(status.pipesRefused))")
+        // Those that are far from their end say nothing that anybody needs.
+        for row in (status.sourcePorts ?? []).filter({ $0.share >= 0.5 }).prefix(Status.listed) {
+            output.line("source ports   \(output.style.paint(row.text, row.share < 0.9 ? .none : .warning))")
+        }
         output.line("configuration  \(status.configHash)")
         if let metrics = status.metrics { output.line("metrics        http://\(metrics)/metrics") }
         for service in status.services { output.line("service        \(service.name), mapping \(service.mappingHash)") }
@@ -86,6 +90,12 @@ struct Status: ShowingVerb {
         return lines + status.services.map { ("mapping_hash/\($0.name)", $0.mappingHash) }
             + status.differences.map {
                 ("\($0.field.rawValue)/\($0.service)/\($0.backend)", "\($0.value) \($0.configured) \($0.since)")
+            }
+            + (status.sourcePorts ?? []).map {
+                (
+                    "source_ports/\($0.service)/\($0.backend)/\($0.source)",
+                    "\($0.used) \($0.limit.map(String.init) ?? "")"
+                )
             }
     }
 }

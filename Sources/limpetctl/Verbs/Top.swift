@@ -49,6 +49,15 @@ struct Top: ParsableCommand {
 }
 
 extension TopRates {
+    /// Backend, source, ports used and their limit; empty where none were counted.
+    private var portFields: [String] {
+        guard let ports = sourcePorts else { return ["", "", "", ""] }
+        return [
+            "\(ports.service)/\(ports.backend)", ports.source, String(ports.used),
+            ports.limit.map { String($0) } ?? "",
+        ]
+    }
+
     /// In the order that limpetctl(8) documents.
     fileprivate var plainRows: [[String]] {
         [
@@ -56,7 +65,7 @@ extension TopRates {
                 "daemon", Units.seconds(uptimeSeconds), String(connections), String(maxConnections),
                 Units.seconds(acceptsPerSecond), String(descriptors), String(descriptorLimit), String(pipes),
                 String(pipesHeld), String(maxPipes),
-            ]
+            ] + portFields
         ]
             + workers.map { ["worker", String($0.worker), String($0.connections), Units.seconds($0.busy)] }
             + backends.map {

@@ -24,6 +24,7 @@ final class Scene {
     let toClient: Int32
     let toServer: Int32
     var sendProxy: ProxyHeader.Version?
+    var acceptProxy: AcceptedProxies?
     var idleTimeout: UInt64 = 0
     var options = SocketOptions()
     var maximumPipes = 8
@@ -224,7 +225,8 @@ final class Scene {
                 rendezvous: Rendezvous(key: key, members: [Rendezvous.Member(name: "b1")]),
                 members: [ForwardingTable.Member(slot: 0, address: backendAddress)],
                 options: options, connectTimeout: 5_000_000_000, idleTimeout: idleTimeout,
-                halfCloseTimeout: 0, connectAttempts: 3, sendProxy: sendProxy)
+                halfCloseTimeout: 0, connectAttempts: 3, sendProxy: sendProxy,
+                acceptProxy: acceptProxy)
         ])
     }
 

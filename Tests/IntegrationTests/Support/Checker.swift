@@ -25,6 +25,8 @@ final class Checker: Sendable {
         /// Bytes per second and direction of a bulk connection.
         var bulkRate = 2 << 20
         var proxy = "none"
+        /// What clients begin with, as a proxy before the daemon would.
+        var header = "none"
         var seed: UInt64 = 1
         /// Whether the backends are Unix sockets, and the listeners.
         var isUnix = false
@@ -41,7 +43,7 @@ final class Checker: Sendable {
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else { throw SocketFailure(call: "pipe", code: errno) }
         commands = ends[1]
-        var command = [Programs.checker, "--proxy", load.proxy, "--seed", String(load.seed)]
+        var command = [Programs.checker, "--proxy", load.proxy, "--header", load.header, "--seed", String(load.seed)]
         for (option, value) in [
             ("talk", load.talk), ("bulk", load.bulk), ("slow", load.slow), ("churn", load.churn), ("rate", load.rate),
             ("bulk-rate", load.bulkRate),

@@ -78,6 +78,18 @@ struct BackendRow: Decodable, Sendable {
     var nextCheck: String?
     var ramp: Double?
     var drain: DrainDocument?
+    /// Null where it is given by no name.
+    var resolution: Resolution?
+
+    struct Resolution: Decodable, Sendable {
+        var name: String
+        var addresses: [String]
+        var records: Int
+        var leftOut: Int
+        var answeredAt: String?
+        var error: String?
+        var template: String?
+    }
 }
 
 /// How a drain stands.
@@ -137,6 +149,8 @@ struct ConnectionRow: Decodable, Sendable {
     var bytesIn: Int
     var bytesOut: Int
     var worker: Int
+    /// Null where it is at home.
+    var awayReason: String?
 }
 
 struct WhereDocument: Decodable {

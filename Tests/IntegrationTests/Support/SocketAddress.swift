@@ -1,9 +1,10 @@
 import Foundation
 
-/// A numeric address and a TCP port, or the path of a Unix socket, with its `sockaddr`. Of the tests' own, so that a mistake in the code under test is
-/// not made twice.
+/// A numeric address and a TCP port, or the path of a Unix socket, with its `sockaddr`. Of the tests' own, so that a mistake
+/// in the code under test is not made twice.
 struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
-    /// Numeric, without brackets; of a Unix socket `unix:` and its path, or `unix:@` and an abstract name.
+    /// Numeric, without brackets; a link-local IPv6 address with its zone, `fe80::1%eth0`; of a Unix socket `unix:` and its
+    /// path, or `unix:@` and an abstract name.
     var host: String
     var port: UInt16
 
@@ -45,7 +46,9 @@ struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
             var raw = sockaddr_in6()
             raw.sin6_family = sa_family_t(AF_INET6)
             raw.sin6_port = port.bigEndian
-            precondition(inet_pton(AF_INET6, host, &raw.sin6_addr) == 1, "not an address: \(host)")
+            let parts = host.split(separator: "%")
+            precondition(inet_pton(AF_INET6, String(parts[0]), &raw.sin6_addr) == 1, "not an address: \(host)")
+            if parts.count == 2 { raw.sin6_scope_id = if_nametoindex(String(parts[1])) }
             return try withUnsafeBytes(of: &raw) {
                 try body($0.baseAddress!.assumingMemoryBound(to: sockaddr.self), socklen_t($0.count))
             }
@@ -82,7 +85,12 @@ struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
                 return pointer.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) {
                     var address = $0.pointee.sin6_addr
                     guard inet_ntop(AF_INET6, &address, &text, 64) != nil else { return nil }
-                    return SocketAddress(textOf(text), UInt16(bigEndian: $0.pointee.sin6_port))
+                    var host = textOf(text)
+                    var name = [CChar](repeating: 0, count: 16)
+                    if $0.pointee.sin6_scope_id != 0, if_indextoname($0.pointee.sin6_scope_id, &name) != nil {
+                        host += "%" + textOf(name)
+                    }
+                    return SocketAddress(host, UInt16(bigEndian: $0.pointee.sin6_port))
                 }
             }
             return pointer.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {

@@ -1,0 +1,141 @@
+import Addressing
+import Configuration
+import Names
+
+/// The last good answers as the document keeps them: an engine that takes over goes on with them. The document that names
+/// the slots has them, so that the one always fits the other.
+struct KeptName: Codable, Sendable, Equatable {
+    enum Kind: String, Codable, Sendable {
+        case addresses, services
+    }
+
+    var kind: Kind
+    /// As configured, with its dot at the end where it has one.
+    var name: String
+    /// Addresses, or SRV records as a zone file has them.
+    var records: [String]
+}
+
+extension NameFacts {
+    /// In the order of their names, so that the same facts make the same text.
+    var kept: [KeptName] {
+        let hosts = addresses.sorted { "\($0.key)" < "\($1.key)" }.map {
+            KeptName(kind: .addresses, name: "\($0.key)", records: $0.value.map(\.description))
+        }
+        return hosts
+            + services.sorted { "\($0.key)" < "\($1.key)" }.map {
+                KeptName(kind: .services, name: "\($0.key)", records: $0.value.map(\.description))
+            }
+    }
+
+    /// What cannot be read is not known: it is asked for again at once.
+    init(_ kept: [KeptName]) {
+        self.init()
+        for entry in kept {
+            guard let name = HostName(entry.name) else { continue }
+            switch entry.kind {
+            case .addresses: addresses[name] = entry.records.compactMap { IPAddress($0) }.nonEmpty
+            case .services: services[name] = entry.records.compactMap { ServiceRecord(zoneText: $0) }.nonEmpty
+            }
+        }
+    }
+
+    /// What is known of a question; nil: nothing.
+    func records(_ question: NameQuestion) -> [String]? {
+        switch question {
+        case .addresses(let name): addresses[name]?.map(\.description)
+        case .services(let name): services[name]?.map(\.description)
+        }
+    }
+
+    /// Takes over what an answer says. What it has nothing good to say about stays as it was: a family whose servers did
+    /// not answer, and everything where there is no record at all.
+    /// - Returns: what is wrong with it, as the end of a sentence; nil: nothing.
+    mutating func take(_ answer: NameAnswer, to question: NameQuestion) -> String? {
+        switch question {
+        case .addresses(let name):
+            let known = addresses[name] ?? []
+            var found: [IPAddress] = []
+            var failure: String?
+            for (part, family) in [(answer.v4, IPAddress.Family.v4), (answer.v6, .v6)] {
+                switch part {
+                case .found(let records, _): found += records
+                case .nothing: break
+                case .failed(let text):
+                    found += known.filter { $0.family == family }
+                    failure = text
+                }
+            }
+            // An IPv4-mapped address comes as IPv6 and is IPv4.
+            let sorted = Set(found).sorted()
+            guard !answer.v4.records.isEmpty || !answer.v6.records.isEmpty else {
+                return failure ?? NameFacts.sentence(answer.v4, answer.v6)
+            }
+            addresses[name] = Array(sorted.prefix(NameAnswer.mostRecords))
+            return failure
+        case .services(let name):
+            switch answer.services {
+            case .found(let records, _): services[name] = records
+            case .nothing(let absence): return NameFacts.sentence(absence, "SRV records")
+            case .failed(let text): return text
+            }
+            return nil
+        }
+    }
+
+    private static func sentence(
+        _ v4: NameAnswer.Part<IPAddress>, _ v6: NameAnswer.Part<IPAddress>
+    ) -> String {
+        let isMissing = [v4, v6].contains(.nothing(.noName))
+        return sentence(isMissing ? .noName : .noRecords, "addresses")
+    }
+
+    private static func sentence(_ absence: NameAnswer.Absence, _ what: String) -> String {
+        switch absence {
+        case .noName: "there is no such name (NXDOMAIN)"
+        case .noRecords: "the name has no \(what)"
+        }
+    }
+}
+
+extension NameAnswer {
+    /// Seconds for which it counts; nil: nothing in it counts.
+    var ttl: UInt32? {
+        func ttl<Record>(_ part: Part<Record>) -> UInt32? { if case .found(_, let ttl) = part { ttl } else { nil } }
+        return [ttl(v4), ttl(v6), ttl(services)].compactMap { $0 }.min()
+    }
+
+    /// Whether some server could not be asked, or did not say.
+    var isFailure: Bool {
+        func failed<Record>(_ part: Part<Record>) -> Bool { if case .failed = part { true } else { false } }
+        return failed(v4) || failed(v6) || failed(services)
+    }
+}
+
+extension Array {
+    fileprivate var nonEmpty: [Element]? { isEmpty ? nil : self }
+}
+
+extension ServiceRecord {
+    /// Reads what ``description`` writes.
+    fileprivate init?(zoneText: String) {
+        let parts = zoneText.split(separator: " ")
+        guard parts.count == 4, let priority = UInt16(parts[0]), let weight = UInt16(parts[1]),
+            let port = UInt16(parts[2]), let target = HostName(parts[3] + ".")
+        else { return nil }
+        self.init(target: target, port: port, priority: priority, weight: weight)
+    }
+}
+
+extension DaemonConfiguration {
+    /// What has to be asked.
+    func questions(_ facts: NameFacts) -> Set<NameQuestion> {
+        let wanted = wantedNames(facts)
+        return Set(wanted.addresses.map { .addresses($0) } + wanted.services.map { .services($0) })
+    }
+
+    /// How it is asked.
+    var resolverSettings: ResolverSettings { ResolverSettings(servers: resolvers, timeout: resolveTimeout) }
+
+    var namePace: NamePace { NamePace(interval: resolveInterval) }
+}
