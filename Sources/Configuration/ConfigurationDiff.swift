@@ -220,8 +220,10 @@ public struct ConfigurationDiff: Sendable, Equatable {
         return ConfigurationKeys.all.compactMap { key in
             guard let one = before[key.name] ?? after[key.name], one.key == key else { return nil }
             let values = (before[key.name], after[key.name])
-            guard values.0 != values.1 else { return nil }
-            return (key, values.0?.value ?? key.defaultText, values.1?.value ?? key.defaultText)
+            let shown = (values.0?.value ?? key.defaultText, values.1?.value ?? key.defaultText)
+            // What is not written for want of a meaning is no change from its default.
+            guard values.0 != values.1, shown.0 != shown.1 else { return nil }
+            return (key, shown.0, shown.1)
         }
     }
 }

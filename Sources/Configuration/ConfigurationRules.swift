@@ -14,6 +14,7 @@ struct ConfigurationRules {
             checkMask(service, place)
             checkSource(service, place)
             checkProxy(service, place)
+            checkNetworks(service, place)
         }
         checkListeners(configuration.services)
         checkMetrics(configuration)

@@ -59,6 +59,13 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
         self.user = user
     }
 
+    /// Goes over to what is known of names by now. The text of the configuration stays as it is, byte for byte: after an
+    /// upgrade the version before has written it, and must be able to read it again.
+    mutating func take(_ names: NameFacts, _ slots: SlotTables) {
+        self.names = names.kept
+        self.slots = slots
+    }
+
     /// Goes over to another configuration. What belongs to the daemon stays.
     mutating func take(_ configuration: DaemonConfiguration, _ slots: SlotTables, _ names: NameFacts) {
         self.names = names.kept

@@ -159,7 +159,11 @@ extension Controller {
     ) throws(ControlError) {
         let former = topology
         var document = active
-        document.take(plan.configuration, change.assignment.tables, change.names)
+        if purpose == .names {
+            document.take(change.names, change.assignment.tables)
+        } else {
+            document.take(plan.configuration, change.assignment.tables, change.names)
+        }
         clearRecycled(change.assignment)
         beginAdded(change.assignment.tables, plan.configuration)
         let next: Topology

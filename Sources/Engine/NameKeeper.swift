@@ -53,11 +53,14 @@ final class NameKeeper: @unchecked Sendable {
     }
 
     private(set) var facts: NameFacts
-    /// Called when other facts count, and all names that these speak of have been asked for.
+    /// Called when other facts count, and all names that these speak of have been asked for, or some time has passed.
     var changed: () -> Void = {}
     private var configuration: DaemonConfiguration
     private var entries: [NameQuestion: Entry] = [:]
     private var isDirty = false
+    /// Ends the waiting for names that were not heard of yet.
+    private var settling: Scheduled<Void>?
+    private static let longestSettling = TimeAmount.seconds(5)
     private let resolver: LazyResolver
     private let counts: ControlCounts
     private let events: EventHub
@@ -126,7 +129,9 @@ final class NameKeeper: @unchecked Sendable {
         do throws(SystemError) {
             let resolver = try resolver.get()
             entry.isUnderWay = true
-            resolver.resolve(question, configuration.resolverSettings) { [weak self] answer in
+            let prospect: NameResolver.Prospect =
+                entry.failures > 0 ? .failing : entry.standing.answered == nil ? .new : .known
+            resolver.resolve(question, configuration.resolverSettings, prospect) { [weak self] answer in
                 guard let self else { return }
                 eventLoop.execute { self.take(answer, to: question) }
             }
@@ -178,7 +183,20 @@ final class NameKeeper: @unchecked Sendable {
     }
 
     private func noteSettled() {
-        guard isDirty, entries.values.allSatisfy(\.isHeard) else { return }
+        guard isDirty else { return }
+        guard entries.values.allSatisfy(\.isHeard) else {
+            // Some are to be waited for, as one change is better than two; but not for long.
+            settling =
+                settling
+                ?? eventLoop.scheduleTask(in: NameKeeper.longestSettling) { [weak self] in self?.settle() }
+            return
+        }
+        settle()
+    }
+
+    private func settle() {
+        settling?.cancel()
+        settling = nil
         isDirty = false
         changed()
     }

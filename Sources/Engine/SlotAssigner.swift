@@ -106,13 +106,17 @@ struct SlotAssigner {
             }
         }
         // Only now is it known which of the old ones are retired.
+        var retired = new.isEmpty ? 0 : result.tables.backends.count { $0.use == .retired }
         for entry in new {
-            if result.tables.backends.count < limits.backends {
+            let isFull = result.tables.backends.count >= limits.backends
+            let idle =
+                isFull || retired > SlotAssigner.mostRetiredBackends
+                ? takeIdle(\.backends) { tables, slot in tables.backends[slot].use == .retired } : nil
+            if idle == nil, !isFull {
                 result.tables.backends.append(entry)
             } else {
-                let slot = try recycle("backends", limits.backends, \.backends) { tables, slot in
-                    tables.backends[slot].use == .retired
-                }
+                guard let slot = idle else { throw SlotAssigner.shortage("backends", limits.backends) }
+                retired -= 1
                 result.tables.backends[slot] = entry
                 result.recycledBackends.append(slot)
             }
@@ -200,18 +204,32 @@ struct SlotAssigner {
         result.tables.listeners[slot] = wanted.entry
     }
 
-    /// A slot that nobody wants back and no connection bears; the lowest.
+    /// Backends that name servers tell of come and go all day: beyond so many that are gone, slots are used again.
+    static let mostRetiredBackends = 256
+
+    /// A slot that nobody wants back and no connection bears.
     private mutating func recycle(
-        _ what: String, _ limit: Int, _ kind: KeyPath<IdleSlots, Set<Int>>,
+        _ what: String, _ limit: Int, _ kind: WritableKeyPath<IdleSlots, Set<Int>>,
         _ isFree: (SlotTables, Int) -> Bool
     ) throws(StartError) -> Int {
-        let idle = self.idle ?? findIdle()
-        self.idle = idle
-        guard let slot = idle[keyPath: kind].sorted().first(where: { isFree(result.tables, $0) }) else {
-            throw StartError(
-                "more \(what) than one limpetd takes, which is \(limit) with those that were removed and still have"
-                    + " connections; divide them among several, or wait until these have ended")
-        }
+        guard let slot = takeIdle(kind, isFree) else { throw SlotAssigner.shortage(what, limit) }
         return slot
+    }
+
+    /// nil: there is none.
+    private mutating func takeIdle(
+        _ kind: WritableKeyPath<IdleSlots, Set<Int>>, _ isFree: (SlotTables, Int) -> Bool
+    ) -> Int? {
+        var idle = self.idle ?? findIdle()
+        let slot = idle[keyPath: kind].first { isFree(result.tables, $0) }
+        if let slot { idle[keyPath: kind].remove(slot) }
+        self.idle = idle
+        return slot
+    }
+
+    private static func shortage(_ what: String, _ limit: Int) -> StartError {
+        StartError(
+            "more \(what) than one limpetd takes, which is \(limit) with those that were removed and still have"
+                + " connections; divide them among several, or wait until these have ended")
     }
 }

@@ -110,15 +110,20 @@ extension Worker {
     /// Whether it is known that no connection to the backend can be started now. Of one that has several addresses each is
     /// asked about by itself, when it is its turn.
     @inline(__always)
-    func isSpent(
-        _ record: UnsafeMutablePointer<limpet_record>, _ source: ConnectionSource, _ member: ForwardingTable.Member
+    static func isSpent(
+        _ record: UnsafeMutablePointer<limpet_record>, _ source: ConnectionSource, _ member: ForwardingTable.Member,
+        _ region: SharedRegion, now: UInt64
     ) -> Bool {
-        member.others.isEmpty && isSpentThere(record, source, member)
+        member.others.isEmpty && isSpentThere(record, source, member, region, now: now)
     }
 
+    /// Backends for which ports are looked for in vain before a client is reset: each may take some milliseconds.
+    static let mostSearches = 8
+
     /// The same of the address that the member has first.
-    private func isSpentThere(
-        _ record: UnsafeMutablePointer<limpet_record>, _ source: ConnectionSource, _ member: ForwardingTable.Member
+    private static func isSpentThere(
+        _ record: UnsafeMutablePointer<limpet_record>, _ source: ConnectionSource, _ member: ForwardingTable.Member,
+        _ region: SharedRegion, now: UInt64
     ) -> Bool {
         let ports = SourcePorts(region, member, now: now)
         guard source.isTransparent else { return ports.areAllSpent(source.tag) }
@@ -137,10 +142,12 @@ extension Worker {
     }
 
     /// Whether connections to the backend can have the client's address, where they are to have it.
-    func isReachable(
+    static func isReachable(
         _ record: UnsafeMutablePointer<limpet_record>, _ source: ConnectionSource, _ member: ForwardingTable.Member
     ) -> Bool {
         guard source.isTransparent, member.address.isInternet, let client = Worker.client(record) else { return true }
+        // One that is link-local means something on one link alone.
+        if client.address.family == .v6, client.address.high >> 54 == 0x3fa { return false }
         let family = SocketAddress(client).family
         return family == member.address.family || member.others.contains { $0.family == family }
     }
@@ -151,7 +158,7 @@ extension Worker {
     ) -> NoSource? {
         let descriptor = record.pointee.descriptor.1
         guard member.address.isInternet else { return start(descriptor, member).map { .failed($0) } }
-        if !member.others.isEmpty, isSpentThere(record, source, member) { return .ports }
+        if !member.others.isEmpty, Worker.isSpentThere(record, source, member, region, now: now) { return .ports }
         if source.mark != 0, let failure = StreamSocket.setMark(descriptor, source.mark) { return .failed(failure) }
         if !source.device.isEmpty, let failure = StreamSocket.bindDevice(descriptor, source.device) {
             return .failed(failure)

@@ -50,8 +50,12 @@ extension Worker {
         let bound = loadBound(service)
         let remembered = rememberedMember(record, service)
         var past = triedBackends(slot)
-        // Backends for which no local address has a port left. Nobody but this machine is to blame.
-        var isSpentFor = false
+        let (source, now) = (service.source, now)
+        // The first backend, if any, for which no local address has a port left, and the first that has no way from the
+        // client's address. Told once for each client, however many there are.
+        var (spent, unreachable): (UInt16?, UInt16?)
+        var (isSpentTold, isUnreachableTold) = (false, false)
+        var searches = 0
         while Int(record.pointee.attempt) < service.connectAttempts {
             let position = Selection.choose(order, remembered: remembered, of: service.rendezvous) { member in
                 let backend = service.members[member].slot
@@ -62,21 +66,27 @@ extension Worker {
                 {
                     return nil
                 }
-                return Worker.tier(state, service.whenAllDown)
+                guard let tier = Worker.tier(state, service.whenAllDown) else { return nil }
+                if !Worker.isReachable(record, source, service.members[member]) {
+                    unreachable = unreachable ?? backend
+                    return nil
+                }
+                if Worker.isSpent(record, source, service.members[member], region, now: now) {
+                    spent = spent ?? backend
+                    return nil
+                }
+                return tier
+            }
+            if let unreachable, !isUnreachableTold {
+                isUnreachableTold = true
+                noWayFromClient(record, unreachable)
+            }
+            if let spent, !isSpentTold {
+                isSpentTold = true
+                outOfPorts(record, spent)
             }
             guard let position else { break }
             let member = service.members[position]
-            if !isReachable(record, service.source, member) {
-                noWayFromClient(record, member.slot)
-                past.append(member.slot)
-                continue
-            }
-            if isSpent(record, service.source, member) {
-                outOfPorts(record, member.slot)
-                past.append(member.slot)
-                isSpentFor = true
-                continue
-            }
             if !mayDial(member.slot, service.limits) || waiting.isWaiting(for: member.slot) && served != member.slot {
                 wait(slot, for: member)
                 return
@@ -116,17 +126,21 @@ extension Worker {
                     // No connect was made.
                     record.pointee.attempt -= 1
                     outOfPorts(record, member.slot)
-                    isSpentFor = true
+                    (spent, isSpentTold) = (spent ?? member.slot, true)
+                    searches += 1
                 case .family:
                     record.pointee.attempt -= 1
                     noWayFromClient(record, member.slot)
+                    searches += 1
                 }
+                // Each of these may have taken long, and does not count as an attempt.
+                if searches == Worker.mostSearches { break }
                 continue
             }
             if let failed = triedBackends(slot).last { limpet_bump64(&counters(failed).pointee.fallbacks, 1) }
             return
         }
-        exhausted(slot, spent: isSpentFor)
+        exhausted(slot, spent: spent != nil)
     }
 
     /// What the loads of the service's backends allow; nil: they do not count.

@@ -63,7 +63,11 @@ extension Worker {
         else { return true }
         releaseLoad(backend)
         // One of its addresses was connected to, and that failed.
-        if case .failed(let errno) = last { connectFailed(slot, backend, errno) } else { connectFailed(slot, backend, error) }
+        if case .failed(let errno) = last {
+            connectFailed(slot, backend, errno)
+        } else {
+            connectFailed(slot, backend, error)
+        }
         noteAway(record, backend, .connectFailed)
         dialNext(slot)
         return true

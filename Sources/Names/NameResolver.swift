@@ -8,7 +8,28 @@ public final class NameResolver: @unchecked Sendable {
     /// Questions that are under way at once; each may have a socket for each server, twice where an answer needs TCP.
     public static let mostUnderWay = 16
 
+    /// What is to be expected of a question. Those of which less is to be expected have fewer of the places, so that names
+    /// whose servers are silent, each of which holds its place for the whole time-out, hold up no name that is well.
+    public enum Prospect: Int, Sendable, CaseIterable {
+        /// The name was answered before.
+        case known
+        /// Nobody has asked for it yet.
+        case new
+        /// It was not answered last time.
+        case failing
+
+        /// Of ``mostUnderWay``.
+        var places: Int {
+            switch self {
+            case .known: NameResolver.mostUnderWay
+            case .new: 8
+            case .failing: 4
+            }
+        }
+    }
+
     private struct Request {
+        let prospect: Prospect
         let question: NameQuestion
         let settings: ResolverSettings
         let done: @Sendable (NameAnswer) -> Void
@@ -37,9 +58,12 @@ public final class NameResolver: @unchecked Sendable {
     /// - Parameter done: called once, on the resolver's thread, after ``ResolverSettings/timeout`` at the latest, counted
     ///   from when its turn comes.
     public func resolve(
-        _ question: NameQuestion, _ settings: ResolverSettings, done: @escaping @Sendable (NameAnswer) -> Void
+        _ question: NameQuestion, _ settings: ResolverSettings, _ prospect: Prospect = .new,
+        done: @escaping @Sendable (NameAnswer) -> Void
     ) {
-        mail.with { $0.requests.append(Request(question: question, settings: settings, done: done)) }
+        mail.with {
+            $0.requests.append(Request(prospect: prospect, question: question, settings: settings, done: done))
+        }
         wakeUp.signal()
     }
 
@@ -60,7 +84,7 @@ public final class NameResolver: @unchecked Sendable {
         /// Whose a socket is. Sockets come and go while c-ares works, so an event's may be another's by now; that one finds
         /// nothing there.
         var owners: [Int32: NameLookup] = [:]
-        var underWay: [(lookup: NameLookup, done: @Sendable (NameAnswer) -> Void)] = []
+        var underWay: [(lookup: NameLookup, prospect: Prospect, done: @Sendable (NameAnswer) -> Void)] = []
         var waiting: [Request] = []
         while true {
             let isStopped = mail.with { mail in
@@ -69,8 +93,7 @@ public final class NameResolver: @unchecked Sendable {
                 return mail.isStopped
             }
             if isStopped { break }
-            while underWay.count < NameResolver.mostUnderWay, !waiting.isEmpty {
-                let request = waiting.removeFirst()
+            while let request = NameResolver.takeNext(&waiting, besides: underWay.map(\.prospect)) {
                 let lookup = NameLookup(request.question, request.settings, now: Clock.now()) {
                     descriptor, lookup, reading, writing in
                     guard reading || writing else {
@@ -82,7 +105,7 @@ public final class NameResolver: @unchecked Sendable {
                     let interest: Poller.Interest = [reading ? .read : [], writing ? .write : []]
                     _ = poller.ensure(descriptor, token: UInt64(descriptor), interest: interest)
                 }
-                underWay.append((lookup, request.done))
+                underWay.append((lookup, request.prospect, request.done))
             }
             let now = Clock.now()
             let wait = underWay.map { $0.lookup.wait(now: now) }.min() ?? -1
@@ -109,5 +132,14 @@ public final class NameResolver: @unchecked Sendable {
         for entry in underWay { entry.lookup.close() }
         Descriptor.close(wakeUp.descriptor)
         Descriptor.close(set)
+    }
+
+    /// The first that waits, of the best prospect that has a place. nil: none has.
+    private static func takeNext(_ waiting: inout [Request], besides underWay: [Prospect]) -> Request? {
+        guard underWay.count < mostUnderWay else { return nil }
+        for prospect in Prospect.allCases where underWay.count(where: { $0 == prospect }) < prospect.places {
+            if let index = waiting.firstIndex(where: { $0.prospect == prospect }) { return waiting.remove(at: index) }
+        }
+        return nil
     }
 }

@@ -127,8 +127,11 @@ struct NameKeyTests {
         let after = try load("", "srv = \"_a._tcp.b\"")
         let settled = ConfigurationDiff.Settled(workers: 2, automaticWorkers: 2, largestLimit: 1000)
         let changes = ConfigurationDiff(from: before, to: after, settled: settled).changes.map(\.description)
-        #expect(changes.contains("changed backend chat/a: srv from none to _a._tcp.b."), "\(changes)")
-        #expect(changes.count == 3)
+        #expect(
+            changes == [
+                "changed backend chat/a: address from 192.0.2.1:80 to none",
+                "changed backend chat/a: srv from none to _a._tcp.b",
+            ])
     }
 
     @Test("a flag takes a name too")

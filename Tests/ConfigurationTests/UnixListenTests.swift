@@ -36,6 +36,12 @@ import Testing
             #"{ address = "unix:/x", device = "eth0" }"#, place,
             #"listen "unix:/x": "device" has no place here: it is for IP addresses"#),
         Refusal(
+            #"{ address = "unix:/x", intercept = true }"#, place,
+            #"listen "unix:/x": "intercept" has no place here: it is for IP addresses"#),
+        Refusal(
+            #"{ address = "unix:/x", deny = ["10.0.0.0/8"] }"#, place,
+            #"listen "unix:/x": "deny" has no place here: it is for IP addresses"#),
+        Refusal(
             #"{ address = "unix:@x", mode = "0600" }"#, place,
             #"listen "unix:@x": "mode" has no place here: an abstract name has no file"#),
         Refusal(
@@ -58,6 +64,17 @@ import Testing
                 UnixListenTests.place
                     + #"backend "a1": unix:/run/x is where the service itself listens: connections would go round in a circle"#
             ])
+    }
+
+    @Test(arguments: ["accept-proxy", "allow", "deny"]) func networksHaveNoUsers(key: String) {
+        let settings = "\n\(key) = [\"10.0.0.0/8\"]"
+        #expect(
+            complaints(UnixListenTests.file(#""unix:/run/x""# + settings)) == [
+                "accepted",
+                UnixListenTests.place
+                    + "\"\(key)\" counts for nobody: all listeners are Unix sockets, and who comes by one is in no network",
+            ])
+        #expect(complaints(UnixListenTests.file(#"["unix:/run/x", "127.0.0.1:80"]"# + settings)) == ["accepted"])
     }
 
     @Test func readsBackAsItWas() throws {

@@ -163,15 +163,8 @@ private final class Stage: Sendable {
         setup.environment["LIMPET_BACKOFF"] = "off"
         // A machine that is busy with other things may take longer than an upgrade is given.
         setup.environment["LIMPET_UPGRADE_PATIENCE"] = "20000"
-        let daemon = try Daemon(setup)
-        self.daemon = daemon
-        // What asking the kernel for the ports takes is closed again, and not asked for soon.
-        if !load.isUnix {
-            try eventually("the ports are counted") {
-                try daemon.ctl.expect("--plain", "status").contains("\nsource_ports/")
-            }
-        }
-        descriptors = try Stage.descriptors(daemon)
+        daemon = try Daemon(setup)
+        descriptors = try Stage.settled(daemon)
         try checker.start(on: daemon.listeners)
     }
 
@@ -227,6 +220,16 @@ private final class Stage: Sendable {
         return links.filter { $0 != "pipe:" && !$0.hasSuffix("/limpetd") }.sorted()
             + [String](repeating: "limpetd", count: max(1, executables - 1))
             + [String](repeating: "pipe:", count: max(0, pipes - 2 * status.pipes))
+    }
+
+    /// The same once nothing passing is among them: what was asked at the start may still be being answered, or looked up.
+    private static func settled(_ daemon: Daemon) throws -> [String] {
+        var last: [[String]] = []
+        try eventually("the descriptors stay what they are") {
+            last.append(try descriptors(daemon))
+            return last.count >= 4 && Set(last.suffix(4)).count == 1
+        }
+        return last[last.count - 1]
     }
 
     /// Ends the engine, whatever it is doing, and returns when there is another.

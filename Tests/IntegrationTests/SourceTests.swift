@@ -83,7 +83,9 @@ struct SourceTests {
             let metrics = try daemon.ctl.metrics()
             #expect(metrics[Self.refused.replacing("ADDRESS", with: daemon.address.description)] == 11)
             // One line for all of them, and another for each ten seconds that this may take.
-            #expect((1...4).contains(daemon.logLines(containing: "error", "no local port is left", "source").count))
+            try eventually("it is said") {
+                (1...4).contains(daemon.logLines(containing: "error", "no local port is left", "source").count)
+            }
             #expect(daemon.logLines(containing: "no backend could take a client").isEmpty)
             for source in ["127.0.0.2", "127.0.0.4", "127.0.0.5"] {
                 try Self.expectPorts(daemon, "source=\"\(source)\",service=\"chat\",backend=\"b1\"")
@@ -201,14 +203,17 @@ struct SourceTests {
             let server = try BackendServer(.greet("b1"), port: 7001)
             let lane = try Self.lane([server], "source = \"127.0.0.2\"")
             let clients = try Self.fill(lane.daemon)
+            #expect(clients.count == Self.ports)
             // Those that end first keep the port.
             for (client, _) in clients { client.close() }
             try lane.daemon.waitUntilIdle()
             #expect(try Self.isRefused(lane.daemon))
-            try eventually("the ports are those of connections that are over") {
-                let text = try lane.ctl.expect("status")
+            var text = ""
+            let areCounted = try becomes(within: patience) {
+                text = try lane.ctl.expect("status")
                 return text.contains("connections    0 of") && text.contains("chat/b1 from 127.0.0.2: 20 of 20")
             }
+            #expect(areCounted, "\(text)\n\(lane.daemon.log)")
             try lane.daemon.stop()
         }
     }

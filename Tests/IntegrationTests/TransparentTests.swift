@@ -139,12 +139,28 @@ struct TransparentTests {
                 settings: ["transparent = true", "passive-fall = 1"])
             let four = try #require(lane.daemon.listeners.first { !$0.isIPv6 })
             let six = try #require(lane.daemon.listeners.first { $0.isIPv6 })
-            #expect(try Self.client(network, from: Self.source(1, 5), to: six).seen.host == Self.source(1, 5))
+            let served = try Self.client(network, from: Self.source(1, 5), to: six)
+            #expect(served.seen.host == Self.source(1, 5))
             let client = try network.clients.inside { try TCPSocket.connect(to: four, from: Self.source(0, 5)) }
             #expect(try client.receiveToEnd() == ([], .reset))
             try eventually("it is said") {
                 lane.daemon.logLines(containing: "a client's address is of another family").count == 1
             }
+            // Of however many backends, one is named for each client.
+            let address = lane.services[0].backends[0].address
+            for number in 2...40 {
+                let backend = Reloadable.Service.Backend(
+                    name: "b\(number)", address: SocketAddress(address.host, UInt16(9000 + number)))
+                lane.services[0].backends.append(backend)
+            }
+            try lane.reload()
+            let another = try network.clients.inside { try TCPSocket.connect(to: four, from: Self.source(0, 5)) }
+            #expect(try another.receiveToEnd() == ([], .reset))
+            try eventually("the reset one is gone") {
+                try lane.ctl.status().connections == 1
+            }
+            try expectEcho(served.client)
+            #expect(lane.daemon.logLines(containing: "a client's address is of another family").count <= 2)
             let row = try lane.ctl.backend("b1")
             #expect(row.state == "up" && row.connectFailures == 0)
             try lane.daemon.stop()
@@ -259,8 +275,9 @@ struct TransparentTests {
                 #expect(try client.receiveToEnd() == ([], .reset))
             }
             #expect(try Self.client(network, from: Self.source(0, 5), to: address).seen.host == Self.source(0, 5))
-            #expect(
-                !lane.daemon.logLines(containing: "no local port is left", "max-connections-per-client").isEmpty)
+            try eventually("it is said") {
+                !lane.daemon.logLines(containing: "no local port is left", "max-connections-per-client").isEmpty
+            }
             let row = try lane.ctl.backend("b1")
             #expect(row.state == "up" && row.connectFailures == 0)
             try eventually("the most that one client has") {
