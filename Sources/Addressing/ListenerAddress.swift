@@ -8,6 +8,11 @@ public enum ListenerAddress: Hashable, Sendable {
     /// A Unix socket.
     case unix(UnixPath)
 
+    /// Whether it is a Unix socket's, as far as it is known.
+    public var isUnix: Bool {
+        if case .unix = self { true } else { false }
+    }
+
     /// nil: it is not known as a TCP port.
     public var endpoint: Endpoint? {
         switch self {

@@ -1,9 +1,10 @@
+import Addressing
+
 extension ConfigurationRules {
     /// Who comes by a Unix socket is a user, and in no network: what networks decide counts for nobody where there are no
     /// other listeners.
     func checkNetworks(_ service: ServiceConfiguration, _ place: [String]) {
-        let areUnix = service.listeners.allSatisfy { if case .unix = $0.address { true } else { false } }
-        guard areUnix, !service.listeners.isEmpty else { return }
+        guard !service.listeners.isEmpty, service.listeners.allSatisfy(\.address.isUnix) else { return }
         let given = [
             (ConfigurationKeys.acceptProxy, service.acceptProxy.isEmpty),
             (ConfigurationKeys.allow, service.access.allow.isEmpty),

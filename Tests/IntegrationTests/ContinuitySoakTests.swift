@@ -90,7 +90,7 @@ struct UnixSoakTests {
     private static func times(_ long: Int, short: Int) -> Int { isLong ? long : short }
 
     @Test func killedAtRandomMoments() throws {
-        let stage = try Stage(Checker.Load(proxy: "v2", seed: 21, isUnix: true))
+        let stage = try Stage(Checker.Load(proxy: "v2", header: "v2", seed: 21, isUnix: true))
         var dice = Dice(seed: 21)
         for _ in 0..<Self.times(200, short: 15) {
             usleep(UInt32(dice.below(60_000)))
@@ -99,11 +99,11 @@ struct UnixSoakTests {
         #expect(try stage.finish().connections > 50)
     }
 
-    @Test func diesAtLabelledPoints() throws {
+    @Test(arguments: [("v1", "none"), ("v2", "v1")]) func diesAtLabelledPoints(_ proxy: String, _ header: String) throws {
         let wanted = Self.times(500, short: 40)
         var setup = Daemon.Setup()
         setup.environment["LIMPET_INJECT"] = "400"
-        let stage = try Stage(Checker.Load(proxy: "v1", seed: 22, isUnix: true), setup)
+        let stage = try Stage(Checker.Load(proxy: proxy, header: header, seed: 22, isUnix: true), setup)
         try eventually("\(wanted) injected deaths", within: .seconds(300)) { stage.injectedDeaths.count >= wanted }
         try stage.finish()
         let points = Set(stage.injectedDeaths)
