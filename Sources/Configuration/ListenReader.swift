@@ -146,7 +146,8 @@ struct ListenReader {
 
     /// What a Unix socket has, and what it has not. False: something has no place there.
     private func readUnix(_ listener: inout ListenerConfiguration, _ path: UnixPath) -> Bool {
-        let foreign = ListenReader.addressKeys + ListenReader.networkKeys + (path.isAbstract ? ListenReader.fileKeys : [])
+        let forFiles = path.isAbstract ? ListenReader.fileKeys : []
+        let foreign = ListenReader.addressKeys + ListenReader.networkKeys + forFiles
         if let key = foreign.first(where: { reader.nodes[$0.name] != nil }) {
             let why = ListenReader.fileKeys.contains(key) ? "an abstract name has no file" : "it is for IP addresses"
             reader.findings.report(reader.place, "\(reader.label(key)) has no place here: \(why)")

@@ -13,7 +13,8 @@ extension ConfigurationRules {
         for (key, isEmpty) in given where !isEmpty {
             findings.warn(
                 place,
-                "\"\(key.name)\" counts for nobody: all listeners are Unix sockets, and who comes by one is in no network")
+                "\"\(key.name)\" counts for nobody: all listeners are Unix sockets, and who comes by one is in no network"
+            )
         }
     }
 }

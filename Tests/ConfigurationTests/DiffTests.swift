@@ -53,7 +53,9 @@ import Testing
             case .daemon: #expect(there.subject == .daemon && there.service == nil && there.name == nil)
             case .service, .behaviour, .keepalive, .health:
                 #expect(there.subject == .service && there.service == "chat" && there.name == nil)
-            case .listener: #expect(there.subject == .listener && there.fullName == "\(ReadingTests.address(for: setting.key)) of chat")
+            case .listener:
+                let name = ReadingTests.address(for: setting.key)
+                #expect(there.subject == .listener && there.fullName == "\(name) of chat")
             case .backend: #expect(there.subject == .backend && there.fullName == "chat/ws1")
             }
             let back = try #require(try diff(changed, plain).changes.only, "\(setting.key.name)")

@@ -99,7 +99,8 @@ struct UnixSoakTests {
         #expect(try stage.finish().connections > 50)
     }
 
-    @Test(arguments: [("v1", "none"), ("v2", "v1")]) func diesAtLabelledPoints(_ proxy: String, _ header: String) throws {
+    @Test(arguments: [("v1", "none"), ("v2", "v1")])
+    func diesAtLabelledPoints(_ proxy: String, _ header: String) throws {
         let wanted = Self.times(500, short: 40)
         var setup = Daemon.Setup()
         setup.environment["LIMPET_INJECT"] = "400"

@@ -185,8 +185,9 @@ struct TimeoutTests {
 
     private func forBothSides(of daemon: Daemon, _ pair: Pair, _ body: (TCPSocket) throws -> Void) throws {
         let row = try daemon.connections(1)[0]
-        for (local, peer) in [(row.clientLocal ?? "-", pair.client.local), (row.backendLocal ?? "-", pair.backend.local)] {
-            let local = try #require(SocketAddress(local))
+        let ends = [(row.clientLocal, pair.client.local), (row.backendLocal, pair.backend.local)]
+        for (local, peer) in ends {
+            let local = try #require(SocketAddress(local ?? "-"))
             try ForeignSockets.withSocket(of: daemon.pid, between: local, and: peer, body)
         }
     }

@@ -124,6 +124,117 @@ struct UnixListenerTests {
         try daemon.stop()
     }
 
+    /// A user is in no network: lists do not count, and nobody is trusted to say who it is.
+    @Test func networksSayNothingOfUsers() throws {
+        let place = try Place()
+        let server = try Listener()
+        var setup = setup(
+            "[\"\(place.socket())\", \"127.0.0.1:0\"]", server.address,
+            """
+            allow = ["192.0.2.0/24"]
+            accept-proxy = ["0.0.0.0/0", "::/0"]
+            affinity = "1h"
+            """)
+        setup.file = "access-log = \"end\"\n" + (setup.file ?? "")
+        let daemon = try Daemon(setup)
+        let user = "unix:uid=\(getuid())"
+        let client = try daemon.connect()
+        let served = try server.accept()
+        let text = "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nhello"
+        for byte in text { try client.send("\(byte)") }
+        #expect(try served.receiveText(text.utf8.count) == text)
+        let row = try daemon.connections(1)[0]
+        #expect(row.client == user && row.peer == user)
+        let remembered = try daemon.ctl.expect("affinity", user)
+        #expect(remembered.contains(user) && remembered.contains("b1"), "\(remembered)")
+        #expect(try daemon.ctl.expect("affinity", "unix:uid=54321").contains(user) == false)
+        #expect(try daemon.ctl.locate(user).chosen == "b1")
+        // By TCP the list counts.
+        let stranger = try TCPSocket.connect(to: daemon.listeners[1])
+        try stranger.send("PROXY TCP4 127.0.0.1 127.0.0.1 1 2\r\n")
+        #expect(try stranger.receiveToEnd() == ([], .reset))
+        client.close()
+        #expect(try served.receiveToEnd() == ([], .fin))
+        served.close()
+        try eventually("its end is told") { !daemon.logLines(containing: "client=\(user) peer=\(user)").isEmpty }
+        let line = daemon.logLines(containing: "client=\(user)")[0]
+        #expect(line.contains("listener=\(place.socket()) "), "\(line)")
+        #expect(line.contains("bytes_in=\(text.utf8.count) "), "\(line)")
+        try daemon.waitUntilIdle()
+        try daemon.stop()
+    }
+
+    /// Backends are told that nothing is known of the client.
+    @Test(arguments: [
+        ("v1", Array("PROXY UNKNOWN\r\n".utf8)),
+        ("v2", Array("\r\n\r\n\0\r\nQUIT\n".utf8) + [0x20, 0, 0, 0]),
+    ])
+    func headersNameNoUser(_ version: String, _ header: [UInt8]) throws {
+        let place = try Place()
+        let server = try Listener(place.socket("back"))
+        let daemon = try Daemon(setup("\"\(place.socket())\"", server.address, "send-proxy = \"\(version)\""))
+        let client = try daemon.connect()
+        let served = try server.accept()
+        try client.send("hello")
+        #expect(try served.receive(exactly: header.count) == header)
+        #expect(try served.receiveText(5) == "hello")
+        client.close()
+        served.close()
+        try daemon.waitUntilIdle()
+        try daemon.stop()
+    }
+
+    /// Sockets that are passed, by name and by path; their files are not the daemon's to remove.
+    @Test func takesSocketsThatArePassed() throws {
+        let place = try Place()
+        let server = try BackendServer(.greet("b1"))
+        let paths = [place.socket("a"), place.socket("b")]
+        let daemon = try Reloadable(
+            [
+                .init(listen: ["fd:web", paths[1]], backends: Reloadable.backends([server]))
+            ]
+        ) { setup in
+            setup.wrapper = SocketPassing.wrapper("web=\(paths[0]):0", "other=\(paths[1]):0")
+        }
+        #expect(try daemon.ctl.listeners().map(\.options) == [["fd:web"], ["inherited"]])
+        #expect(try daemon.ctl.listeners().map(\.address) == paths)
+        func areServed() throws {
+            for address in daemon.daemon.listeners {
+                let client = try TCPSocket.connect(to: address)
+                #expect(try client.receiveLine().hasPrefix("b1"))
+            }
+        }
+        try areServed()
+        kill(try daemon.daemon.enginePID, SIGKILL)
+        try areServed()
+        try daemon.ctl.expect("upgrade")
+        try areServed()
+        daemon.services[0].settings = ["idle-timeout = \"1h\"", "send-buffer = \"64KiB\""]
+        try daemon.reload()
+        try areServed()
+        daemon.services[0].listen.removeLast()
+        try daemon.reload()
+        #expect(place.exists("b"))
+        #expect(throws: SocketFailure.self) { try TCPSocket.connect(to: daemon.daemon.listeners[1]) }
+        try daemon.daemon.waitUntilIdle()
+        try daemon.daemon.stop()
+        #expect(place.exists("a"))
+    }
+
+    /// What has no place at a socket that is passed.
+    @Test(arguments: [
+        ("{ address = \"fd:web\", allow = [\"10.0.0.0/8\"] }", "allow is for IP addresses"),
+        ("{ address = \"PATH\", mode = \"0600\" }", "leave mode, owner and group out"),
+    ])
+    func refusesOptionsOfSocketsThatArePassed(_ listen: String, _ problem: String) throws {
+        let place = try Place()
+        var setup = setup(
+            listen.replacingOccurrences(of: "PATH", with: place.socket()), SocketAddress("127.0.0.1", 9))
+        setup.wrapper = SocketPassing.wrapper("web=\(place.socket()):0")
+        let refused = try Daemon.refuses(setup)
+        #expect(refused.status == 1 && refused.stderr.contains(problem), "\(refused)")
+    }
+
     // MARK: The file
 
     @Test(.enabled(if: isRoot)) func hasItsModeAndItsOwner() throws {
