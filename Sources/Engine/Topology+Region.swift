@@ -52,6 +52,8 @@ extension Topology {
             } else if state.pointee.used == UInt8(LIMPET_SLOT_LIVE) || state.pointee.removed_deadline == .max {
                 // One that has only got other sockets, in another slot, is not removed before that one is.
                 state.pointee.removed_deadline = gone.contains(slot) ? end : .max
+                // Nobody is to come there any more; who waits is taken in.
+                region.removeFile(ofListener: slot)
                 limpet_publish8(&state.pointee.used, UInt8(LIMPET_SLOT_RETIRED))
             }
         }
@@ -72,6 +74,7 @@ extension Topology {
                 ListenerSet.close(slot, in: region)
             } else if state.pointee.used != UInt8(LIMPET_SLOT_FREE) {
                 // Bound for a change that a death came before.
+                region.removeFile(ofListener: slot)
                 ListenerSet.close(slot, in: region)
                 limpet_publish8(&state.pointee.used, UInt8(LIMPET_SLOT_FREE))
             }

@@ -73,7 +73,7 @@ extension Worker {
     private mutating func admit(_ descriptor: Int32, _ listener: WorkerListener) {
         noteHighest(descriptor)
         let counters = region.counters(index, listener: Int(listener.listener))
-        guard let peer = peerAddress.endpoint else {
+        guard let peer = peerAddress.isUnix ? welcome(descriptor, listener.service) : peerAddress.endpoint else {
             // It is gone already.
             turnAway(descriptor, listener, nil, .clientReset)
             releasePlace()
@@ -182,6 +182,8 @@ extension Worker {
 
     /// Whether an access list speaks against a client. Both lists have to let it in: its listener's and its service's.
     private func isDenied(_ client: IPAddress, service: UInt16, listener: UInt16) -> Bool {
+        // A user of this machine is in no network: the rights of the socket's file say who may come.
+        if client.family == .user { return false }
         let own = Int(listener) < table.listenerRules.count ? table.listenerRules[Int(listener)] : nil
         if let own, !own.letsIn(client) { return true }
         guard let rules = table.services[Int(service)].rules else { return false }

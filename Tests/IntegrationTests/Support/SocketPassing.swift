@@ -1,6 +1,6 @@
 /// Starts a daemon with sockets, as systemd does (sd_listen_fds(3)).
 enum SocketPassing {
-    /// Reads `NAME=KIND:HOST:PORT`, … before `--` and executes what follows. The process id stays.
+    /// Reads `NAME=KIND:HOST:PORT`, or `NAME=unix:PATH:0`, … before `--` and executes what follows. The process id stays.
     private static let script = """
         import os, socket, sys
         end = sys.argv.index("--")
@@ -9,11 +9,11 @@ enum SocketPassing {
             name, rest = text.split("=", 1)
             kind, rest = rest.split(":", 1)
             host, port = rest.rsplit(":", 1)
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            family = socket.AF_UNIX if kind == "unix" else socket.AF_INET6 if ":" in host else socket.AF_INET
             file = socket.socket(family, socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM)
             file.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            file.bind((host, int(port)))
-            if kind == "tcp":
+            file.bind(host if kind == "unix" else (host, int(port)))
+            if kind in ("tcp", "unix"):
                 file.listen(4096)
             files.append(file)
             names.append(name)
