@@ -93,6 +93,8 @@ extension Worker {
             releasePlace()
             return
         }
+        // The kernel copies a listener's options when a handshake ends, and this one may have ended before there were any.
+        if listener.isInherited { table.services[Int(listener.service)].options.applyAccepted(to: descriptor) }
         let record = records + slot
         let generation = record.pointee.generation % 0x7fff_ffff + 1
         let known = region.isIntercepting(listener: Int(listener.listener)) ? nil : listener.local?.endpoint

@@ -95,6 +95,45 @@ struct SocketActivationTests {
         try daemon.daemon.stop()
     }
 
+    /// Whoever has started the daemon by connecting waits in the queue when the socket gets its options, and has them all
+    /// the same.
+    @Test(arguments: [nil, "ACCEPTED", "CLIENT_NAMED"])
+    func whoCameBeforeTheDaemon(death: String?) throws {
+        if death != nil, !Programs.isDebug { return }
+        let server = try BackendServer(.greet("b1"))
+        let address = SocketAddress("127.0.0.1", try freePort())
+        var setup = setup(["fd:web"], [server], SocketPassing.wrapper("web=tcp:\(address)"))
+        setup.environment["TEST_CLIENTS_FIRST"] = "1"
+        setup.environment["LIMPET_INJECT"] = try death.map { "\(try Injection.point("LIMPET_AT_" + $0)):1" }
+        let early = Background("a client connects before the daemon runs") {
+            while true {
+                do { return try TCPSocket.connect(to: address) } catch let error as SocketFailure {
+                    guard error.code == ECONNREFUSED else { throw error }
+                    usleep(1000)
+                }
+            }
+        }
+        let daemon = try Daemon(setup)
+        let client = try early.value()
+        #expect(try client.receiveLine().hasPrefix("b1"))
+        try client.send("before ")
+        try client.sendUrgent(UInt8(ascii: "!"))
+        try client.send(" after")
+        #expect(try client.receiveText(14) == "before ! after")
+        // Its keepalive runs, as it does for the one who comes now.
+        let late = try TCPSocket.connect(to: address)
+        _ = try late.receiveLine()
+        for client in [late, client] {
+            try eventually("keepalive runs") { KernelSocket.between(address, client.local)?.timer == 2 }
+        }
+        // A death knows how many bytes there were.
+        kill(try daemon.enginePID, SIGKILL)
+        for client in [late, client] { try expectEcho(client) }
+        for client in [late, client] { client.close() }
+        try daemon.waitUntilIdle()
+        try daemon.stop()
+    }
+
     /// A burst of clients at one socket: each is served, by whichever worker.
     @Test func aBurstAtOneSocket() throws {
         let server = try BackendServer(.greet("b1"))
