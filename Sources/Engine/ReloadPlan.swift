@@ -138,7 +138,7 @@ struct ReloadPreparation: Sendable {
         }
         let assignment = try SlotAssigner.assign(
             expansion.configuration, after: former.configuration, topology.tables, limits: SlotLimits(region),
-            bound: boundNames, idle: { IdleSlots(topology.tables, region) })
+            bound: region.boundListeners(topology.tables), idle: { IdleSlots(topology.tables, region) })
         let next = try Topology(
             new, assignment.tables, names: names, after: topology, weight: region.effectiveWeight)
         try checkBuffers(new)
@@ -192,11 +192,6 @@ struct ReloadPreparation: Sendable {
             return "\(key) from \(change.old ?? "none") to \(change.new ?? "none")\(why)"
         }
         return StartError("a reload cannot change \(texts.joined(separator: ", nor ")): restart limpetd for that")
-    }
-
-    /// By slot.
-    private var boundNames: [String?] {
-        topology.tables.listeners.indices.map { region.listenerName($0) }
     }
 
     /// A kernel before Linux 5.16 keeps the size of a listener's buffers once one was set.

@@ -190,9 +190,9 @@ private struct EngineRun {
         for text in expansion.omissions { log.warning("names: \(text)") }
         do throws(StartError) {
             try DaemonPreparation.checkCounts(expansion.configuration)
-            let bound = active.slots.listeners.indices.map { region.listenerName($0) }
             let assignment = try SlotAssigner.assign(
-                expansion.configuration, after: configuration, active.slots, limits: SlotLimits(region), bound: bound)
+                expansion.configuration, after: configuration, active.slots, limits: SlotLimits(region),
+                bound: region.boundListeners(active.slots))
             var document = active
             document.take(configuration, assignment.tables, facts)
             try document.publish(in: SharedDocument(region: region))

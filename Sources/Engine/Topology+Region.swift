@@ -116,6 +116,17 @@ extension SlotLimits {
 }
 
 extension SharedRegion {
+    /// What the sockets of listeners are, with the ports that they have, by slot; nil where there never were any.
+    func boundListeners(_ tables: SlotTables) -> [ListenerConfiguration?] {
+        tables.listeners.indices.map { slot in
+            guard let address = listenerAddress(slot) else { return nil }
+            var listener = ListenerConfiguration(address)
+            listener.device = listenerDevice(slot)
+            listener.isV6Only = !isDual(listener: slot)
+            return listener
+        }
+    }
+
     /// The weight of a backend: the operator's, unless the file has had another since, else the file's; of either, the share
     /// that its agent asks for.
     func wholeWeight(_ slot: Int, configured: Int) -> Int {
