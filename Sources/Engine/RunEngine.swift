@@ -84,9 +84,8 @@ private struct EngineRun {
         let named = try Topology(
             request.configuration, active.slots, names: facts, weight: region.effectiveWeight)
         named.settle(in: region, removedDeadline: request.configuration.removedDeadline)
-        accepted += named.closeRetiredListeners(in: region)
+        accepted += named.exchangeListeners(in: region, log)
         let listeners = ListenerSet(region)
-        listeners.listen(log)
         if region.continuity.pointee.options_due != 0 {
             listeners.setOptions(of: request.configuration.services, tables: active.slots, unlessAsIn: nil)
             listeners.setInterception(named, in: region, log)

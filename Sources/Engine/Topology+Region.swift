@@ -4,6 +4,7 @@ import Configuration
 import Forwarding
 import Health
 import Linux
+import Logging
 
 /// What the shared region has to say of each slot, brought in line with what the slots mean. Everything here may be done
 /// again at any time and then changes nothing: so a change of the configuration that a death has cut short is either
@@ -56,6 +57,14 @@ extension Topology {
             }
         }
         return beaten
+    }
+
+    /// What a reload does with listeners whose sockets give way to others, where a death has cut it short: these listen before
+    /// those are closed, so that at every moment somebody listens.
+    /// - Returns: see ``closeRetiredListeners(in:)``.
+    func exchangeListeners(in region: SharedRegion, _ log: Logger) -> [AcceptedSocket] {
+        ListenerSet(region).listen(log, below: tables.listeners.count)
+        return closeRetiredListeners(in: region)
     }
 
     /// Closes the sockets of listeners that are not live. Where workers serve, they have done it already: then this finds
