@@ -70,3 +70,13 @@ extension ListenerSet {
         return accepted
     }
 }
+
+extension SlotAssignment {
+    /// What an operator wants of who arrives holds for a listener whatever its sockets. On the thread on which operators are
+    /// served, and before the tables count: a `pause` comes before this, and is kept, or after, and is of the new slot.
+    func keepAdmission(in region: SharedRegion) {
+        for listener in opened {
+            if let former = listener.former { region.setAdmission(region.admission(of: former), of: listener.slot) }
+        }
+    }
+}

@@ -146,6 +146,32 @@ import Testing
         }
     }
 
+    /// An operator may pause a listener after its new sockets were bound and before they count.
+    @Test func aPauseDuringAReloadIsKept() throws {
+        let region = try SharedRegion(workers: 1, records: 10, limit: 10)
+        defer {
+            close(region.memory.descriptor)
+            munmap(region.memory.base, region.memory.size)
+        }
+        let former = try StreamSocket.listen(on: try Endpoint(parsing: "127.0.0.1:0"), shared: true)
+        let address = try #require(StreamSocket.localEndpoint(former))
+        region.nameListener(0, service: 0, address: address, descriptors: [former])
+        let listener = ListenerConfiguration(address)
+        var assignment = SlotAssignment(tables: SlotTables())
+        assignment.opened = [
+            SlotAssignment.OpenedListener(slot: 1, configuration: listener, service: 0, serviceSlot: 0, former: 0)
+        ]
+        var none = InheritedSockets()
+        let services = try Self.chat("127.0.0.1:0").services
+        let bound = try ListenerSet.bind(
+            assignment.opened, of: services, in: region, besides: [listener], inherited: &none)
+        region.setAdmission(.paused, of: 0)
+        assignment.keepAdmission(in: region)
+        #expect(region.admission(of: 1) == .paused)
+        ListenerSet.unbind(bound, in: region)
+        ListenerSet.close(0, in: region)
+    }
+
     private static func chat(_ address: String) throws -> DaemonConfiguration {
         let backend = BackendConfiguration(name: "b", address: try Endpoint(parsing: "127.0.0.1:9"))
         let listener = ListenerConfiguration(try Endpoint(parsing: address))
