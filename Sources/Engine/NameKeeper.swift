@@ -186,7 +186,8 @@ final class NameKeeper: @unchecked Sendable {
         guard isDirty else { return }
         guard entries.values.allSatisfy(\.isHeard) else {
             // Some are to be waited for, as one change is better than two; but not for long.
-            settling = settling
+            settling =
+                settling
                 ?? eventLoop.scheduleTask(in: NameKeeper.longestSettling) { [weak self] in self?.settle() }
             return
         }
