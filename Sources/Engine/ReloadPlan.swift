@@ -182,8 +182,8 @@ struct ReloadPreparation: Sendable {
             guard entry.use == .live, next.listeners[slot].use == .retired, region.isInherited(listener: slot) else {
                 return nil
             }
-            return "listen \(entry.address): as long as whoever has passed this socket keeps it open, clients can connect"
-                + " there, and wait for nobody: stop its socket unit (systemctl stop)"
+            return "listen \(entry.address): as long as whoever has passed this socket keeps it open, clients can"
+                + " connect there, and wait for nobody: stop its socket unit (systemctl stop)"
         }
     }
 
