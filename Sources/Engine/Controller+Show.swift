@@ -120,9 +120,11 @@ extension Controller {
             let reason =
                 !isAccepting
                 ? "shutting down"
-                : admission != .open
-                    ? "an operator wants it so"
-                    : atLimit ? "at the connection limit" : lacksDescriptors ? "no descriptor is left" : nil
+                : !listener.isListening
+                    ? "its socket does not listen"
+                    : admission != .open
+                        ? "an operator wants it so"
+                        : atLimit ? "at the connection limit" : lacksDescriptors ? "no descriptor is left" : nil
             return ListenerRow(
                 service: topology.services[listener.service].configuration.name, name: listener.name,
                 address: listener.address.description, connections: Int(clamping: totals.open),

@@ -112,6 +112,12 @@ final class IncidentLog: @unchecked Sendable {
             metadata["service"] = "\(topology.tables.listeners[slot].service)"
             metadata["client"] = incident.peer.map { "\($0)" }
             log.warning("a client was reset: an access list does not let it in (allow, deny)", metadata: metadata)
+        case .notListening:
+            metadata["listener"] = "\(topology.tables.listeners[slot].address)"
+            metadata["service"] = "\(topology.tables.listeners[slot].service)"
+            log.error(
+                "a listener's socket does not listen: restart limpetd, and its socket unit if that has passed it",
+                metadata: metadata)
         case .proxyHeader(let flaw):
             metadata["service"] = "\(topology.services[slot].configuration.name)"
             metadata["peer"] = incident.peer.map { "\($0)" }
@@ -170,8 +176,8 @@ final class IncidentLog: @unchecked Sendable {
             event.service = topology.backends[slot].serviceName
             event.backend = topology.backends[slot].configuration.name
         case .exhausted: (event.new, event.cause) = ("backends", "no backend could take a client: it was reset")
-        case .connect, .resetAtOnce, .denied, .quarantined, .unrecoverable, .proxyHeader, .proxyUntrusted,
-            .clientFamily:
+        case .connect, .resetAtOnce, .denied, .notListening, .quarantined, .unrecoverable, .proxyHeader,
+            .proxyUntrusted, .clientFamily:
             return
         }
         switch incident.kind {

@@ -242,8 +242,7 @@ extension ListenerSet {
         let state = region.listener(listener.slot)
         for worker in 0..<Int32(LIMPET_MAXIMUM_WORKERS) { limpet_listener_descriptor(state, worker).pointee = -1 }
         state.pointee.service = UInt16(listener.serviceSlot)
-        // What an operator wants of who arrives holds for the listener, whatever its sockets.
-        region.setAdmission(listener.former.map { region.admission(of: $0) } ?? .open, of: listener.slot)
+        region.setAdmission(.open, of: listener.slot)
         if case .unix(let path) = address {
             region.setPath(path, ofListener: listener.slot)
         } else {

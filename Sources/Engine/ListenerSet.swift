@@ -21,6 +21,9 @@ struct ListenerSet: Sendable {
 
         var name: String { address.name(on: device) }
 
+        /// Whether clients can connect: one of its sockets is enough for the kernel.
+        var isListening: Bool { descriptors.contains { $0 >= 0 && StreamSocket.isListening($0) } }
+
         /// What it collides with.
         var configuration: ListenerConfiguration {
             var configuration = ListenerConfiguration(address)

@@ -263,7 +263,7 @@ public struct SharedRegion: @unchecked Sendable {
             descriptor: limpet_listener_descriptor(state, Int32(worker)).pointee, listener: UInt16(slot),
             service: state.pointee.service,
             local: address.flatMap { $0.address.isUnspecified ? nil : SocketAddress($0) },
-            isShared: isShared(listener: slot))
+            isShared: isShared(listener: slot), isInherited: isInherited(listener: slot))
     }
 
     @inline(__always)

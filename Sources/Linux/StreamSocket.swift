@@ -221,6 +221,13 @@ public enum StreamSocket {
         StreamSocket.set(descriptor, SOL_SOCKET, SO_OOBINLINE, 1)
     }
 
+    /// Sets everything, on a socket that may have inherited none of it from its listener. Bytes that are there already are
+    /// read under these options all the same.
+    public func applyAccepted(to descriptor: Int32) {
+        applyBuffers(to: descriptor)
+        apply(to: descriptor)
+    }
+
     /// Sets what is a listener's alone. The kernel lets a silent client in all the same, after about that time.
     public func applyListening(to descriptor: Int32) {
         if deferAccept > 0 { StreamSocket.set(descriptor, Int32(IPPROTO_TCP), TCP_DEFER_ACCEPT, deferAccept) }
