@@ -40,7 +40,9 @@ struct Options: ParsableCommand {
 
 /// Flags that make a service; they have no place beside a file.
 struct ServiceOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Where clients arrive; may be repeated.", valueName: "addr:port[-port]|unix:path|fd:name[,option]"))
+    @Option(
+        help: ArgumentHelp(
+            "Where clients arrive; may be repeated.", valueName: "addr:port[-port]|unix:path|fd:name[,option]"))
     var listen: [String] = []
 
     @Option(
