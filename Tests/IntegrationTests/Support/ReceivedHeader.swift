@@ -1,4 +1,5 @@
 import Foundation
+import Testing
 
 /// Headers as a proxy before the daemon sends them, made here by hand.
 struct ReceivedHeader: Sendable, CustomTestStringConvertible {
