@@ -275,6 +275,8 @@ extension Worker {
         return short == .max ? Int(proxy(slot).pointee.header) : Int(short)
     }
 
+        // Where nothing is carried on any more the header goes the way of what is behind it.
+        if has(way, LIMPET_DIRECTION_DISCARD) || has(way, LIMPET_DIRECTION_DEAD) { return true }
     /// Of these, bytes that are still in the pipe.
     func headerLeft(_ slot: Int) -> Int {
         let record = records + slot
