@@ -237,12 +237,17 @@ extension Worker {
     mutating func finish(_ slot: Int, resetting: Sides, because reason: EndReason? = nil) {
         let record = records + slot
         if let reason { note(reason, slot) }
+        beginFinish(slot, resetting: resetting, because: reason)
+        completeFinish(slot)
+    }
+
+    /// Says that the connection ends, and how: from here on there is no way back. ``completeFinish(_:)`` follows.
+    func beginFinish(_ slot: Int, resetting: Sides, because reason: EndReason?) {
         var flags = record.pointee.flags | UInt8(LIMPET_FINISHING)
         if resetting.contains(.client) { flags |= UInt8(LIMPET_FINISH_RESET_CLIENT) }
         if resetting.contains(.backend) { flags |= UInt8(LIMPET_FINISH_RESET_BACKEND) }
         limpet_publish8(&record.pointee.flags, flags)
         inject(LIMPET_AT_FINISHING)
-        completeFinish(slot)
     }
 
     /// Does what the flags of a finishing connection say. Whoever died in the middle of it is followed by one who does it

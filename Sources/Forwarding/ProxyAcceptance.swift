@@ -159,6 +159,7 @@ extension Worker {
     mutating func refuse(_ slot: Int, _ reason: EndReason) {
         let listener = Int(records[slot].listener)
         limpet_bump64(&region.counters(index, listener: listener).pointee.refused, 1)
+        beginFinish(slot, resetting: .both, because: reason)
         limpet_bump64(limpet_refused(region.metrics(index, listener: listener), Int32(reason.rawValue)), 1)
         finish(slot, resetting: .both, because: reason)
     }
