@@ -130,7 +130,8 @@ let package = Package(
         .testTarget(
             name: "ConfigurationTests", dependencies: ["Configuration", "Addressing", "Stickiness"],
             swiftSettings: common),
-        .testTarget(name: "NamesTests", dependencies: ["Names", "Addressing", "Linux", "CCares"], swiftSettings: common),
+        .testTarget(
+            name: "NamesTests", dependencies: ["Names", "Addressing", "Linux", "CCares"], swiftSettings: common),
         .testTarget(
             name: "ForwardingTests",
             dependencies: ["Forwarding", "Linux", "CLayout", "Addressing", "Stickiness", "Backends"],
