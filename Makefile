@@ -168,7 +168,7 @@ bench-health: $(STAMPS)/release
 # The unit tests once more, watched by each sanitizer. Those that start limpetctl are left out: a process that exits at
 # once leaks what it holds, and says so in place of its exit status. ThreadSanitizer makes a fork of every vfork, and the
 # canary's failures come by the memory that a vfork shares.
-UNIT_TESTS = --filter '^(Addressing|Stickiness|Backends|Configuration|Forwarding|Continuity|Health|Observability|Engine|Control)Tests[.]' \
+UNIT_TESTS = --filter '^(Addressing|Stickiness|Backends|Configuration|Forwarding|Continuity|Health|Observability|Engine|Control|Names)Tests[.]' \
     --skip LimpetctlTests
 sanitize: $(STAMPS)/deps-build
 	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path .build-asan $(UNIT_TESTS) $(SWIFTFLAGS)
@@ -231,7 +231,7 @@ install: all
 	$(INSTALL_DATA) $(STAMPS)/limpet.toml "$(DESTDIR)$(docdir)/examples/limpet.toml"
 	test -e "$(DESTDIR)$(sysconfdir)/limpet/limpet.toml" || \
 	    $(INSTALL_DATA) $(STAMPS)/limpet.toml "$(DESTDIR)$(sysconfdir)/limpet/limpet.toml"
-	$(INSTALL_DATA) README.md CHANGELOG.md LICENSE "$(DESTDIR)$(docdir)"
+	$(INSTALL_DATA) README.md CHANGELOG.md LICENSE docs/third-party.md "$(DESTDIR)$(docdir)"
 	for shell in bash zsh fish; do \
 	    $(BIN)/limpetctl --generate-completion-script $$shell > $(STAMPS)/completion.$$shell || exit 1; done
 	$(INSTALL_DATA) $(STAMPS)/completion.bash "$(DESTDIR)$(bashcompdir)/limpetctl"
@@ -252,7 +252,7 @@ uninstall:
 	    rm -f "$(DESTDIR)$(sysconfdir)/limpet/limpet.toml"; fi
 	rm -f "$(DESTDIR)$(docdir)/examples/limpet.toml" "$(DESTDIR)$(bashcompdir)/limpetctl" \
 	    "$(DESTDIR)$(zshcompdir)/_limpetctl" "$(DESTDIR)$(fishcompdir)/limpetctl.fish"
-	for file in README.md CHANGELOG.md LICENSE; do rm -f "$(DESTDIR)$(docdir)/$$file"; done
+	for file in README.md CHANGELOG.md LICENSE third-party.md; do rm -f "$(DESTDIR)$(docdir)/$$file"; done
 	for directory in "$(docdir)/examples" "$(docdir)" "$(sysconfdir)/limpet"; do \
 	    rmdir "$(DESTDIR)$$directory" 2>/dev/null || :; done
 	if test -n "$(DESTDIR)" && cd "$(DESTDIR)" 2>/dev/null; then \

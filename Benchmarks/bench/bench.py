@@ -35,7 +35,8 @@ def arguments():
     parser.add_argument("--seconds", type=float, default=2, help="of one measurement (2)")
     parser.add_argument("--warmup", type=float, help="seconds before each that do not count (a quarter of --seconds)")
     parser.add_argument("--only", default="", help=f"workloads, or patterns of them: {', '.join(catalogue.ALL)}")
-    parser.add_argument("--proxies", default="", help="those to compare: direct, limpetd, haproxy, haproxy-auto, "
+    parser.add_argument("--proxies", default="", help="those to compare: direct, limpetd, limpetd-lists, limpetd-affinity, "
+                        "limpetd-source, haproxy, haproxy-auto, "
                         "haproxy-splice, haproxy-tuned, nginx, or patterns")
     parser.add_argument("--workers", default="1,2", help="numbers of workers (1,2)")
     parser.add_argument("--direction", choices=["down", "up"], default="down",
@@ -68,6 +69,7 @@ def settings(workload, chosen, workers):
     """(proxy, workers) for each measurement of a round."""
     chosen = [proxy for proxy in chosen if (workload.is_direct or proxy.has_workers)
               and (workload.is_bulk or not proxy.is_for_bulk)
+              and (workload.name == "churn" or not proxy.is_for_churn)
               and (workload.only is None or proxy.name in workload.only)]
     return [(proxy, number) for number in workers for proxy in chosen
             if number == 1 or (workload.scales and proxy.has_workers)]

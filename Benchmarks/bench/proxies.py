@@ -38,6 +38,8 @@ class Proxy:
     has_workers = True
     # Whether it differs from the others in bulk only, and need not be measured elsewhere.
     is_for_bulk = False
+    # The same of what connections cost.
+    is_for_churn = False
 
     def __init__(self, name, title):
         self.name, self.title = name, title
@@ -182,9 +184,12 @@ class Nginx(Proxy):
 
 
 class Limpet(Proxy):
-    def __init__(self, limpetd):
-        super().__init__("limpetd", "limpetd")
-        self.limpetd = limpetd
+    """With `networks`, it has an access list of so many, none of which is the client's."""
+
+    def __init__(self, limpetd, name="limpetd", title="limpetd", settings=(), networks=0):
+        super().__init__(name, title)
+        self.limpetd, self.settings, self.networks = limpetd, settings, networks
+        self.is_for_churn = name != "limpetd"
 
     def available(self):
         return None if os.access(self.limpetd, os.X_OK) else f"{self.limpetd} is not built"
@@ -193,9 +198,14 @@ class Limpet(Proxy):
         return [self.limpetd]
 
     def command(self, directory, workers, services, addresses):
+        settings = list(self.settings)
+        if self.networks:
+            denied = pathlib.Path(directory, "denied.txt")
+            denied.write_text("".join(f"{1 + n % 120}.{n // 120 % 256}.{n // 30720}.0/24\n" for n in range(self.networks)))
+            settings.append(f'deny = ["@{denied}"]')
         lines = []
         for service, backends in services.items():
-            lines += ["[[service]]", f'name = "{service}"', f'listen = "{addresses[service]}"']
+            lines += ["[[service]]", f'name = "{service}"', f'listen = "{addresses[service]}"', *settings]
             for number, backend in enumerate(backends, 1):
                 lines += ["[[service.backend]]", f'name = "b{number}"', f'address = "{backend}"']
         file = pathlib.Path(directory, "limpet.toml")
@@ -209,6 +219,9 @@ def all_proxies(limpetd):
     return [
         Direct(),
         Limpet(limpetd),
+        Limpet(limpetd, "limpetd-lists", "limpetd, 100,000 networks denied", networks=100_000),
+        Limpet(limpetd, "limpetd-affinity", "limpetd, affinity", ['affinity = "30m"']),
+        Limpet(limpetd, "limpetd-source", "limpetd, from an address of its own", ['source = "127.0.0.9"']),
         HAProxy("haproxy", "HAProxy, default", []),
         HAProxy("haproxy-auto", "HAProxy, splice-auto", ["splice-auto"]),
         HAProxy("haproxy-splice", "HAProxy, splice forced", ["splice-request", "splice-response"]),

@@ -219,8 +219,7 @@ extension Worker {
         // Named before the connect, so that a connect that is under way at a death goes on.
         limpet_write_begin(&record.pointee.sequence)
         record.pointee.backend = member.slot
-        record.pointee.backend_address.set(member.address.endpoint)
-        record.pointee.backend_local.set(nil)
+        nameBackend(slot, member.address)
         record.pointee.deadline = service.connectTimeout == 0 ? 0 : now + timeToConnect(slot, service, member)
         record.pointee.active = now
         limpet_order()
@@ -228,8 +227,14 @@ extension Worker {
         limpet_write_end(&record.pointee.sequence)
         inject(LIMPET_AT_BACKEND_NAMED)
         service.options.applyBuffers(to: descriptor)
-        service.options.applyFirst(to: descriptor)
+        service.options.applyFirst(to: descriptor, isUnix: member.address.isUnix)
         if let failure = connect(record, service.source, member) {
+            if failure == .failed(.wouldBlock), member.address.isUnix {
+                // Its queue is full: see retryConnect.
+                armDialTimer(slot)
+                limpet_bump64(&counters(member.slot).pointee.connecting, 1)
+                return nil
+            }
             closeBackend(record)
             return failure
         }
@@ -306,9 +311,10 @@ extension Worker {
     mutating func armDialTimer(_ slot: Int) {
         let record = records + slot
         let isWatched = record.pointee.flags & absentFlag(0) == 0
-        let watch = isWatched ? UInt64.max : now + Worker.watchAfter
+        let watch = isWatched ? UInt64.max : max(now, record.pointee.active + Worker.watchAfter)
         let deadline = record.pointee.deadline == 0 ? UInt64.max : record.pointee.deadline
-        if min(watch, deadline) != .max { wheel.arm(slot, at: min(watch, deadline), now: now) }
+        let next = min(watch, deadline, nextTry(record))
+        if next != .max { wheel.arm(slot, at: next, now: now) }
     }
 
     /// A connect has taken some time, or all that it may.
@@ -318,7 +324,8 @@ extension Worker {
             if isAwaitingHeader(slot) { refuseHeader(slot, .late) } else { connectEnded(slot, .timedOut) }
             return
         }
-        if record.pointee.flags & absentFlag(0) != 0 {
+        let hasWaited = now - min(now, record.pointee.active) >= Worker.watchAfter
+        if hasWaited, record.pointee.flags & absentFlag(0) != 0 {
             let token = Token.record(slot, side: 0, generation: record.pointee.generation)
             if let failure = poller.ensure(record.pointee.descriptor.0, token: token, interest: []) {
                 reportLocal(failure)
@@ -328,7 +335,11 @@ extension Worker {
             inject(LIMPET_AT_CLIENT_WATCHED)
             record.pointee.flags &= ~absentFlag(0)
         }
-        armDialTimer(slot)
+        if isWaitingForRoom(record) {
+            retryConnect(slot)
+        } else {
+            armDialTimer(slot)
+        }
     }
 
     /// The backend has accepted.
@@ -356,7 +367,9 @@ extension Worker {
                 return
             }
         }
-        let lasting = table.services[Int(record.pointee.service)].options.areLasting
+        let lasting =
+            table.services[Int(record.pointee.service)].options.areLasting
+            && record.pointee.backend_address.family != UInt8(LIMPET_FAMILY_PATH)
         let counters = counters(record.pointee.backend)
         let isAway = record.pointee.backend != record.pointee.home
         let began = record.pointee.active

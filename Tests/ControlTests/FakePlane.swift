@@ -382,7 +382,8 @@ final class FakePlane: ControlPlane, Sendable {
         ConnectionRow(
             id: ConnectionID(id), service: service, listener: "0.0.0.0:80", backend: backend, home: backend,
             client: endpoint(client), peer: endpoint(client), clientLocal: endpoint("192.0.2.1:80"),
-            backendAddress: endpoint("127.0.0.1:9001"), backendLocal: id == 2 ? nil : endpoint("127.0.0.1:50000"),
+            backendAddress: .endpoint(endpoint("127.0.0.1:9001")),
+            backendLocal: id == 2 ? nil : endpoint("127.0.0.1:50000"),
             state: id == 2 ? .halfClosed : .open, ageSeconds: age, idleSeconds: idle, bytesIn: id * 1000, bytesOut: 24,
             worker: 0)
     }
