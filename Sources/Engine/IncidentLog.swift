@@ -239,7 +239,7 @@ extension Incident {
         switch kind {
         case .connect, .resetAtOnce, .local, .sourcePorts, .sourceMissing, .clientFamily: true
         case .exhausted, .descriptors, .limit, .serviceLimit, .clientLimit, .clientRate, .quarantined, .unrecoverable,
-            .denied, .proxyHeader, .proxyUntrusted:
+            .denied, .notListening, .proxyHeader, .proxyUntrusted:
             false
         }
     }
