@@ -228,7 +228,11 @@ extension Controller {
             }
         }
         region.affinity.forget(backends: assignment.recycledBackends, services: assignment.recycledServices)
-        for slot in assignment.recycledBackends { region.clearMetrics(ofBackend: slot) }
+        for slot in assignment.recycledBackends {
+            region.clearMetrics(ofBackend: slot)
+            tally.setFailuresInARow(0, slot)
+        }
+        incidents.forget(backends: Set(assignment.recycledBackends))
         for slot in assignment.recycledListeners { region.clearMetrics(ofListener: slot) }
     }
 

@@ -42,6 +42,14 @@ final class IncidentLog: @unchecked Sendable {
         }
     }
 
+    /// Slots of backends are others' from now on: what is left to be said of those before is said now, by their names.
+    func forget(backends: Set<Int>) {
+        for (incident, count) in suppressed where incident.isOfBackend && backends.contains(Int(incident.slot)) {
+            suppressed[incident] = nil
+            if count > 0 { write(incident, count: count, isFirst: false) }
+        }
+    }
+
     private func scheduleFlush(_ incident: Incident) {
         let window =
             incident.kind == .descriptors || incident.kind == .limit ? IncidentLog.longWindow : IncidentLog.window
@@ -221,6 +229,18 @@ final class IncidentLog: @unchecked Sendable {
         case .noSpace: "raise fs.epoll.max_user_watches"
         case .noBufferSpace, .noMemory: "the kernel is short of memory"
         default: "check the routes and the firewall of this machine"
+        }
+    }
+}
+
+extension Incident {
+    /// Whether its slot is a backend's.
+    fileprivate var isOfBackend: Bool {
+        switch kind {
+        case .connect, .resetAtOnce, .local, .sourcePorts, .sourceMissing, .clientFamily: true
+        case .exhausted, .descriptors, .limit, .serviceLimit, .clientLimit, .clientRate, .quarantined, .unrecoverable,
+            .denied, .notListening, .proxyHeader, .proxyUntrusted:
+            false
         }
     }
 }

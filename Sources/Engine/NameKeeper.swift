@@ -50,6 +50,12 @@ final class NameKeeper: @unchecked Sendable {
         /// Whether an answer of whatever kind has come.
         var isHeard = false
         var planned: Scheduled<Void>?
+
+        /// A name that was well is no dead one for a name server's restart.
+        var prospect: NameResolver.Prospect {
+            if standing.answered == nil { return failures == 0 ? .new : .failing }
+            return failures < 3 ? .known : .failing
+        }
     }
 
     private(set) var facts: NameFacts
@@ -129,9 +135,7 @@ final class NameKeeper: @unchecked Sendable {
         do throws(SystemError) {
             let resolver = try resolver.get()
             entry.isUnderWay = true
-            let prospect: NameResolver.Prospect =
-                entry.failures > 0 ? .failing : entry.standing.answered == nil ? .new : .known
-            resolver.resolve(question, configuration.resolverSettings, prospect) { [weak self] answer in
+            resolver.resolve(question, configuration.resolverSettings, entry.prospect) { [weak self] answer in
                 guard let self else { return }
                 eventLoop.execute { self.take(answer, to: question) }
             }

@@ -44,7 +44,7 @@ struct NameRound {
         // Answers that come too late find the box, and nobody who listens.
         let isOver = Locked(false)
         for question in questions {
-            resolver.resolve(question, settings) { answer in
+            resolver.resolve(question, settings, latest: deadline) { answer in
                 answers.with { $0[question] = answer }
                 isOver.with { if !$0 { arrived.signal() } }
             }
@@ -63,7 +63,7 @@ struct NameRound {
             }
         }
         for question in questions where facts.records(question) == nil && failures[question] == nil {
-            failures[question] = "no name server answered in time"
+            failures[question] = "there was no answer in time"
         }
     }
 }

@@ -256,7 +256,8 @@ extension ReloadReport.Change {
 }
 
 extension IdleSlots {
-    /// Found by looking at every connection.
+    /// Found by looking at every connection, and then at what has ended and was not told of yet: an end is in the ring of
+    /// the access log before its record is free.
     init(_ tables: SlotTables, _ region: SharedRegion) {
         self.init()
         services = Set(tables.services.indices.filter { tables.services[$0].use == .retired })
@@ -265,8 +266,19 @@ extension IdleSlots {
         var busyServices: Set<Int> = []
         ConnectionTable(region: region).visit { snapshot in
             busyServices.insert(Int(snapshot.record.service))
-            backends.remove(Int(snapshot.record.backend))
-            listeners.remove(Int(snapshot.record.listener))
+            remove(snapshot.record.backend, snapshot.record.home, snapshot.record.listener)
+        }
+        for worker in 0..<region.workerCount {
+            let ring = region.accessRing(worker)
+            let head = limpet_load64_ordered(&ring.pointee.head)
+            let tail = limpet_load64(&ring.pointee.tail)
+            // What a damaged counter says is not believed; who writes the log does not write that either.
+            guard head &- tail <= UInt64(LIMPET_ACCESS_ENTRIES) else { continue }
+            for number in tail..<head {
+                let entry = limpet_entry(ring, number).pointee
+                busyServices.insert(Int(entry.service))
+                remove(entry.backend, entry.home, entry.listener)
+            }
         }
         services.subtract(busyServices)
         // A connection of a removed service that is still being dialled may yet go to any backend of it.
@@ -275,5 +287,12 @@ extension IdleSlots {
             let service = tables.services.first { $0.name == tables.backends[slot].service }
             return service?.use != .retired || !busyNames.contains(tables.backends[slot].service)
         }
+    }
+
+    /// - Parameter home: workers find out one after the other that it is another by now.
+    private mutating func remove(_ backend: UInt16, _ home: UInt16, _ listener: UInt16) {
+        backends.remove(Int(backend))
+        backends.remove(Int(home))
+        listeners.remove(Int(listener))
     }
 }

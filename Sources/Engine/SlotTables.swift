@@ -7,7 +7,8 @@ import Configuration
 /// A service, a backend and a listener keep their slot while they are configured. One that a reload removes is retired:
 /// its connections go on and are shown by its name, and should it be configured again, under its name and in the same
 /// service, it gets its slot back, and with it those connections. A slot that nobody has wanted back is given to somebody
-/// else only when all have been used, and only once no connection bears it any more.
+/// else only once nothing bears its number any more, and not before it has to be: when all have been used, or, of backends,
+/// which name servers may make come and go all day, when many are retired.
 struct SlotTables: Codable, Sendable, Equatable {
     enum Use: String, Codable, Sendable {
         case live, retired
@@ -92,7 +93,7 @@ struct SlotLimits: Sendable {
     var listeners: Int
 }
 
-/// Retired slots that no connection bears.
+/// Retired slots that no connection bears, and no line of the access log that is still to be written.
 struct IdleSlots: Sendable {
     var services: Set<Int> = []
     var backends: Set<Int> = []

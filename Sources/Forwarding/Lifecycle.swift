@@ -164,7 +164,8 @@ extension Worker {
         }
         let quiet = limit == 0 ? UInt64.max : record.pointee.active + limit
         let lasting = record.pointee.deadline == 0 ? UInt64.max : record.pointee.deadline
-        let next = min(quiet, lasting)
+        let held = suspicionEnd(slot).map { $0 > now ? $0 : .max } ?? .max
+        let next = min(quiet, lasting, held)
         if next == .max {
             wheel.cancel(slot)
         } else {
@@ -190,6 +191,7 @@ extension Worker {
             closingTimerFired(slot)
         case LIMPET_OPEN, LIMPET_HALF_CLOSED:
             if record.pointee.deadline != 0, now >= record.pointee.deadline { takeForLasting(record) }
+            guard endSuspicion(slot) else { return }
             let service = table.services[Int(record.pointee.service)]
             let quiet = now - min(now, record.pointee.active)
             let isHalfClosed = record.pointee.state == UInt8(LIMPET_HALF_CLOSED)
@@ -235,6 +237,12 @@ extension Worker {
     ///   - resetting: sides that get RST; the others get FIN unless they have had it.
     ///   - reason: why, where that has not been noted yet.
     mutating func finish(_ slot: Int, resetting: Sides, because reason: EndReason? = nil) {
+        beginFinish(slot, resetting: resetting, because: reason)
+        completeFinish(slot)
+    }
+
+    /// Says that the connection ends, and how: from here on there is no way back. ``completeFinish(_:)`` follows.
+    func beginFinish(_ slot: Int, resetting: Sides, because reason: EndReason?) {
         let record = records + slot
         if let reason { note(reason, slot) }
         var flags = record.pointee.flags | UInt8(LIMPET_FINISHING)
@@ -242,7 +250,6 @@ extension Worker {
         if resetting.contains(.backend) { flags |= UInt8(LIMPET_FINISH_RESET_BACKEND) }
         limpet_publish8(&record.pointee.flags, flags)
         inject(LIMPET_AT_FINISHING)
-        completeFinish(slot)
     }
 
     /// Does what the flags of a finishing connection say. Whoever died in the middle of it is followed by one who does it

@@ -156,12 +156,14 @@ extension Worker {
         refuse(slot, .proxyHeader)
     }
 
-    /// Resets a client that has a record and should have no backend.
+    /// Resets a client that has a record and should have no backend. It is counted once the record says that it ends: who
+    /// goes on with that after a death does not count it again.
     mutating func refuse(_ slot: Int, _ reason: EndReason) {
         let listener = Int(records[slot].listener)
+        beginFinish(slot, resetting: .both, because: reason)
         limpet_bump64(&region.counters(index, listener: listener).pointee.refused, 1)
         limpet_bump64(limpet_refused(region.metrics(index, listener: listener), Int32(reason.rawValue)), 1)
-        finish(slot, resetting: .both, because: reason)
+        completeFinish(slot)
     }
 
     // MARK: Held back
@@ -207,7 +209,7 @@ extension Worker {
             case .none: return release(way, client, count)
             case .certain: return refuseUntrusted(slot)
             case .possible:
-                if isLast { return release(way, client, count) }
+                if isLast || isPastSuspicion(slot) { return release(way, client, count) }
                 if StreamSocket.hasEnded(client) {
                     isLast = true
                 } else if StreamSocket.unread(client) > count {
@@ -221,6 +223,31 @@ extension Worker {
             }
             before = count
         }
+    }
+
+    /// Until when the first bytes of a client that should send no header are held back where they may be the beginning of
+    /// one; nil: until more of them tell. Behind a header of the daemon's own nothing that the client says can pass for
+    /// one, so no more time is given there than a header has: whoever begins with an empty line may wait for an answer.
+    func suspicionEnd(_ slot: Int) -> UInt64? {
+        let record = records + slot
+        guard has(limpet_direction_of(record, Int32(LIMPET_IN)), LIMPET_DIRECTION_HELD),
+            record.pointee.flags & UInt8(LIMPET_PROXIED) == 0, record.pointee.header != 0
+        else { return nil }
+        return record.pointee.opened + (table.services[Int(record.pointee.service)].acceptProxy?.timeout ?? 0)
+    }
+
+    private func isPastSuspicion(_ slot: Int) -> Bool { suspicionEnd(slot).map { now >= $0 } ?? false }
+
+    /// Lets go on what was held back for as long as it may be. True: the connection is still open.
+    mutating func endSuspicion(_ slot: Int) -> Bool {
+        let record = records + slot
+        guard isPastSuspicion(slot), wantsInput(limpet_direction_of(record, Int32(LIMPET_IN))) else { return true }
+        let generation = record.pointee.generation
+        defer { (readsOn, hasLeftover) = (false, false) }
+        pump(slot, LIMPET_IN)
+        if isFree(record) || record.pointee.generation != generation { return false }
+        updateInterest(slot)
+        return record.pointee.state == UInt8(LIMPET_OPEN) || record.pointee.state == UInt8(LIMPET_HALF_CLOSED)
     }
 
     /// - Parameter count: bytes that were looked at; where it was more than one the kernel may be telling of more alone.
@@ -249,6 +276,8 @@ extension Worker {
         let record = records + slot
         let way = limpet_direction_of(record, Int32(LIMPET_IN))
         guard has(way, LIMPET_DIRECTION_HELD), record.pointee.flags & UInt8(LIMPET_PROXIED) != 0 else { return true }
+        // Where nothing is carried on any more the header goes the way of what is behind it.
+        if has(way, LIMPET_DIRECTION_DISCARD) || has(way, LIMPET_DIRECTION_DEAD) { return true }
         let length = UInt64(proxy(slot).pointee.received)
         // The FIN counts as one, and no header is that short.
         guard length > 1, let counters = try? TCPCounters(record.pointee.descriptor.0) else { return false }

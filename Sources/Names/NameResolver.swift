@@ -8,8 +8,12 @@ public final class NameResolver: @unchecked Sendable {
     /// Questions that are under way at once; each may have a socket for each server, twice where an answer needs TCP.
     public static let mostUnderWay = 16
 
+    /// ns after which a question makes way for others that wait, and is asked again after them: silent servers hold their
+    /// places for the whole time-out.
+    static let patience: UInt64 = 500_000_000
+
     /// What is to be expected of a question. Those of which less is to be expected have fewer of the places, so that names
-    /// whose servers are silent, each of which holds its place for the whole time-out, hold up no name that is well.
+    /// whose servers are silent hold up no name that is well.
     public enum Prospect: Int, Sendable, CaseIterable {
         /// The name was answered before.
         case known
@@ -17,22 +21,33 @@ public final class NameResolver: @unchecked Sendable {
         case new
         /// It was not answered last time.
         case failing
+        /// It has made way for others: the resolver's own.
+        case silent
 
         /// Of ``mostUnderWay``.
         var places: Int {
             switch self {
             case .known: NameResolver.mostUnderWay
             case .new: 8
-            case .failing: 4
+            case .failing, .silent: 4
             }
         }
     }
 
     private struct Request {
-        let prospect: Prospect
+        var prospect: Prospect
         let question: NameQuestion
         let settings: ResolverSettings
+        let latest: UInt64
         let done: @Sendable (NameAnswer) -> Void
+    }
+
+    /// A question that is under way.
+    private struct Turn {
+        let request: Request
+        let lookup: NameLookup
+        /// ns of ``Clock``.
+        let began: UInt64
     }
 
     private struct Mail {
@@ -55,15 +70,17 @@ public final class NameResolver: @unchecked Sendable {
     }
 
     /// Asks.
-    /// - Parameter done: called once, on the resolver's thread, after ``ResolverSettings/timeout`` at the latest, counted
-    ///   from when its turn comes.
+    /// - Parameters:
+    ///   - latest: ns of ``Clock``: if its turn has not come by then, it is not asked any more.
+    ///   - done: called once, on the resolver's thread, after ``ResolverSettings/timeout`` at the latest, counted from when
+    ///     its last turn comes.
     public func resolve(
-        _ question: NameQuestion, _ settings: ResolverSettings, _ prospect: Prospect = .new,
+        _ question: NameQuestion, _ settings: ResolverSettings, _ prospect: Prospect = .new, latest: UInt64 = .max,
         done: @escaping @Sendable (NameAnswer) -> Void
     ) {
-        mail.with {
-            $0.requests.append(Request(prospect: prospect, question: question, settings: settings, done: done))
-        }
+        let request = Request(
+            prospect: prospect, question: question, settings: settings, latest: latest, done: done)
+        mail.with { $0.requests.append(request) }
         wakeUp.signal()
     }
 
@@ -84,7 +101,7 @@ public final class NameResolver: @unchecked Sendable {
         /// Whose a socket is. Sockets come and go while c-ares works, so an event's may be another's by now; that one finds
         /// nothing there.
         var owners: [Int32: NameLookup] = [:]
-        var underWay: [(lookup: NameLookup, prospect: Prospect, done: @Sendable (NameAnswer) -> Void)] = []
+        var underWay: [Turn] = []
         var waiting: [Request] = []
         while true {
             let isStopped = mail.with { mail in
@@ -93,7 +110,9 @@ public final class NameResolver: @unchecked Sendable {
                 return mail.isStopped
             }
             if isStopped { break }
-            while let request = NameResolver.takeNext(&waiting, besides: underWay.map(\.prospect)) {
+            NameResolver.dropLate(&waiting, now: Clock.now())
+            NameResolver.makeWay(&underWay, for: &waiting, now: Clock.now())
+            while let request = NameResolver.takeNext(&waiting, besides: underWay.map(\.request.prospect)) {
                 let lookup = NameLookup(request.question, request.settings, now: Clock.now()) {
                     descriptor, lookup, reading, writing in
                     guard reading || writing else {
@@ -105,10 +124,13 @@ public final class NameResolver: @unchecked Sendable {
                     let interest: Poller.Interest = [reading ? .read : [], writing ? .write : []]
                     _ = poller.ensure(descriptor, token: UInt64(descriptor), interest: interest)
                 }
-                underWay.append((lookup, request.prospect, request.done))
+                underWay.append(Turn(request: request, lookup: lookup, began: Clock.now()))
             }
             let now = Clock.now()
-            let wait = underWay.map { $0.lookup.wait(now: now) }.min() ?? -1
+            var wait = underWay.map { $0.lookup.wait(now: now) }.min() ?? -1
+            if let next = NameResolver.wayIsMade(underWay, for: waiting) {
+                wait = min(wait, Int32(clamping: (next - min(next, now)) / 1_000_000 + 1))
+            }
             for index in 0..<poller.wait(milliseconds: wait) {
                 let event = poller.event(index)
                 if event.token == wakeUpToken {
@@ -125,13 +147,42 @@ public final class NameResolver: @unchecked Sendable {
             underWay.removeAll { entry in
                 guard let answer = entry.lookup.answer else { return false }
                 entry.lookup.close()
-                entry.done(answer)
+                entry.request.done(answer)
                 return true
             }
         }
         for entry in underWay { entry.lookup.close() }
         Descriptor.close(wakeUp.descriptor)
         Descriptor.close(set)
+    }
+
+    /// What nobody waits for any more takes nobody's place.
+    private static func dropLate(_ waiting: inout [Request], now: UInt64) {
+        waiting.removeAll { request in
+            guard now >= request.latest else { return false }
+            request.done(NameAnswer(failed: "its turn did not come in time, as other names were not answered"))
+            return true
+        }
+    }
+
+    /// Those that have had their time make way for others that may be better. A slow server is heard all the same: the
+    /// question is asked again, and then has its whole time-out.
+    private static func makeWay(_ underWay: inout [Turn], for waiting: inout [Request], now: UInt64) {
+        guard let next = wayIsMade(underWay, for: waiting), now >= next else { return }
+        underWay.removeAll { turn in
+            guard turn.request.prospect != .silent, now >= turn.began + patience else { return false }
+            turn.lookup.close()
+            var request = turn.request
+            request.prospect = .silent
+            waiting.append(request)
+            return true
+        }
+    }
+
+    /// When the next one makes way, in ns of ``Clock``; nil: nobody waits for that.
+    private static func wayIsMade(_ underWay: [Turn], for waiting: [Request]) -> UInt64? {
+        guard waiting.contains(where: { $0.prospect != .silent }) else { return nil }
+        return underWay.lazy.filter { $0.request.prospect != .silent }.map { $0.began + patience }.min()
     }
 
     /// The first that waits, of the best prospect that has a place. nil: none has.

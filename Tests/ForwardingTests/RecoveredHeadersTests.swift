@@ -92,6 +92,56 @@ import Testing
         scene.end()
     }
 
+    /// A connection that is closed by order drops the header with what is behind it: however much of that the dead engine
+    /// had dropped, both sides see an orderly end.
+    @Test(arguments: [0, 1, 20, 60, 145]) func itIsDroppedWithTheRest(_ dropped: Int) throws {
+        let scene = try Scene()
+        prepare(scene, received: header.count)
+        #expect(scene.client.send(header + body))
+        #expect(scene.arrived(0, header.count + body.count))
+        scene.record.pointee.deadline = Clock.now() + 5_000_000_000
+        scene.record.pointee.state = UInt8(LIMPET_CLOSING)
+        scene.way(0).pointee.flags |= UInt16(LIMPET_DIRECTION_DISCARD.rawValue)
+        if dropped > 0 {
+            let count = min(dropped, header.count + body.count)
+            #expect(Transfer.discard(scene.toClient, limit: count) == .moved(count))
+        }
+        try scene.revive()
+        for peer in [scene.client, scene.server] {
+            #expect(peer.receiveToEnd() == ([], .fin))
+            peer.shutdown()
+        }
+        scene.expectGone()
+        #expect(scene.incidentKinds().isEmpty)
+        scene.end()
+    }
+
+    /// A client that was turned away is counted once, whoever ends its connection.
+    @Test func aRefusalIsCountedOnce() throws {
+        let scene = try Scene()
+        Descriptor.close(scene.toServer)
+        prepare(scene, received: 0)
+        scene.record.pointee.descriptor.1 = -1
+        scene.record.pointee.backend = .max
+        scene.record.pointee.home = .max
+        scene.record.pointee.attempt = 0
+        scene.record.pointee.state = UInt8(LIMPET_CONNECTING)
+        scene.record.pointee.deadline = Clock.now() + 60_000_000_000
+        scene.record.pointee.flags |= UInt8(LIMPET_ABSENT_CLIENT)
+        scene.unwatch(0)
+        // The one that is dead has seen it and counted it, and said that it ends.
+        #expect(scene.client.send(Array("HELO\r\n".utf8)))
+        #expect(scene.arrived(0, 6))
+        scene.region.counters(0, listener: 0).pointee.refused = 1
+        scene.record.pointee.end = EndReason.proxyHeader.rawValue
+        scene.record.pointee.flags |= UInt8(LIMPET_FINISHING | LIMPET_FINISH_RESET_CLIENT)
+        try scene.revive()
+        #expect(scene.client.receiveToEnd().end == .reset)
+        #expect(eventually { scene.state == LIMPET_FREE })
+        #expect(scene.region.counters(0, listener: 0).pointee.refused == 1)
+        scene.end()
+    }
+
     /// Figures that cannot be: nothing more is sent.
     @Test func anImpossibleLength() throws {
         let scene = try Scene()

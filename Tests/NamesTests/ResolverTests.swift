@@ -256,6 +256,93 @@ struct ResolverTests {
         }
     }
 
+    /// A server that says nothing about `dead…`; what it says about others.
+    private func halfDead() throws -> LyingServer {
+        try LyingServer { question, _ in
+            if question.name.hasPrefix("dead") { return [] }
+            return question.type == 1 ? [question.addresses([0xc000_0201])] : [question.answer()]
+        }
+    }
+
+    private func dead(_ count: Int) -> [NameQuestion] {
+        (0..<count).map { .addresses(HostName("dead\($0).example.net.")!) }
+    }
+
+    @Test(
+        "a name that is well is answered beside a hundred that are not",
+        arguments: [
+            (NameResolver.Prospect.failing, NameResolver.Prospect.known), (.failing, .new), (.new, .known),
+            (.new, .new), (.known, .known), (.known, .new),
+            (.failing, .failing),
+        ])
+    func healthyAmongDead(_ dead: NameResolver.Prospect, _ healthy: NameResolver.Prospect) async throws {
+        let server = try halfDead()
+        defer { server.stop() }
+        // Each holds its place for so long that the hundred of them take minutes.
+        let settings = ResolverSettings(servers: [server.endpoint], timeout: .seconds(30))
+        let resolver = try NameResolver()
+        defer { resolver.stop() }
+        let ended = Locked(0)
+        for question in self.dead(100) { resolver.resolve(question, settings, dead) { _ in ended.with { $0 += 1 } } }
+        let answer = await withCheckedContinuation { continuation in
+            resolver.resolve(.addresses(name), settings, healthy) { continuation.resume(returning: $0) }
+        }
+        #expect(answer.v4.records == [IPAddress("192.0.2.1")!])
+        #expect(ended.with { $0 } == 0)
+    }
+
+    @Test("who makes way is asked again, and a slow server is heard")
+    func slowIsHeard() async throws {
+        let asked = Locked<[String: Int]>([:])
+        let server = try LyingServer { question, _ in
+            guard question.type == 1 else { return [question.answer()] }
+            // It is asked a second time only after more than the patience there is.
+            let times = asked.with { asked in
+                asked[question.name, default: 0] += 1
+                return asked[question.name]!
+            }
+            return times < 3 ? [] : [question.addresses([0xc000_0201])]
+        }
+        defer { server.stop() }
+        let settings = ResolverSettings(servers: [server.endpoint], timeout: .seconds(6))
+        let resolver = try NameResolver()
+        defer { resolver.stop() }
+        await withTaskGroup(of: Void.self) { group in
+            for question in dead(20) {
+                group.addTask {
+                    let answer = await withCheckedContinuation { continuation in
+                        resolver.resolve(question, settings) { continuation.resume(returning: $0) }
+                    }
+                    #expect(answer.v4.records == [IPAddress("192.0.2.1")!])
+                }
+            }
+        }
+    }
+
+    @Test("what nobody waits for any more is not asked")
+    func tooLate() async throws {
+        let server = try halfDead()
+        defer { server.stop() }
+        let settings = ResolverSettings(servers: [server.endpoint], timeout: .seconds(1))
+        let resolver = try NameResolver()
+        defer { resolver.stop() }
+        let failures = Locked<[String]>([])
+        let latest = Clock.now() + 100_000_000
+        for question in dead(40) {
+            resolver.resolve(question, settings, .silent, latest: latest) { answer in
+                if case .failed(let text) = answer.v4 { failures.with { $0.append(text) } }
+            }
+        }
+        let last = await withCheckedContinuation { continuation in
+            resolver.resolve(dead(41)[40], settings, .silent) { continuation.resume(returning: $0) }
+        }
+        #expect(last.v4 == .failed("no name server answered in time"))
+        let texts = failures.with { $0 }
+        #expect(texts.count == 40)
+        #expect(texts.count { $0.hasPrefix("its turn did not come in time") } >= 36)
+        #expect(Set(server.questions.map { $0.prefix { $0 != "." } }).count <= 5)
+    }
+
     @Test("an end leaves no descriptor behind")
     func descriptors() async throws {
         let server = try LyingServer { question, _ in [question.addresses([0xc000_0201])] }

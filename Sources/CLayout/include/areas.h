@@ -63,7 +63,8 @@ typedef struct {
 } limpet_backend_metrics;
 
 typedef struct {
-    uint64_t refused[LIMPET_END_REASONS]; /* clients that were reset without having been given a backend */
+    uint64_t refused[LIMPET_END_REASONS]; /* clients that were reset without having been given a backend, or
+                                           * before it was given a byte of theirs (proxy-untrusted) */
 } limpet_listener_metrics;
 
 enum { LIMPET_ACCESS_START = 1, LIMPET_ACCESS_END = 2 };

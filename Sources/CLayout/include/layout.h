@@ -181,7 +181,7 @@ enum { LIMPET_PEEKED = 2 };
 /* Counters of one listener on one worker. */
 typedef struct {
     uint64_t accepted;
-    uint64_t refused; /* reset without having been given a backend */
+    uint64_t refused; /* the sum of limpet_listener_metrics.refused */
     uint64_t open;
     uint64_t reserved;
 } limpet_listener_counters;
