@@ -56,8 +56,8 @@ extension NameFacts {
 
     /// Takes over what an answer says. What it has nothing good to say about stays as it was: a family whose servers did
     /// not answer, and everything where there is no record at all.
-    /// - Returns: what is wrong with it, as the end of a sentence; nil: nothing.
-    mutating func take(_ answer: NameAnswer, to question: NameQuestion) -> String? {
+    /// - Returns: what is wrong with it, as the end of a sentence; nil: nothing. And the records of it that are left out.
+    mutating func take(_ answer: NameAnswer, to question: NameQuestion) -> (failure: String?, leftOut: Int) {
         switch question {
         case .addresses(let host):
             let known = addresses[host] ?? []
@@ -75,18 +75,26 @@ extension NameFacts {
             // An IPv4-mapped address comes as IPv6 and is IPv4.
             let sorted = Set(found + wanted).sorted()
             guard !wanted.isEmpty else {
-                return failure ?? NameFacts.sentence(answer.v4, answer.v6, host.family)
+                return (failure ?? NameFacts.sentence(answer.v4, answer.v6, host.family), answer.leftOut)
             }
             addresses[host] = Array(sorted.prefix(NameAnswer.mostRecords))
-            return failure
+            return (failure, answer.leftOut + max(0, sorted.count - NameAnswer.mostRecords))
         case .services(let name):
             switch answer.services {
             case .found(let records, _): services[name] = records
-            case .nothing(let absence): return NameFacts.sentence(absence, "SRV records")
-            case .failed(let text): return text
+            case .nothing(let absence): return (NameFacts.sentence(absence, "SRV records"), answer.leftOut)
+            case .failed(let text): return (text, answer.leftOut)
             }
-            return nil
+            return (nil, answer.leftOut)
         }
+    }
+
+    /// What is to be said of records that are left out while others are used; nil: nothing.
+    func omission(_ question: NameQuestion, leftOut: Int) -> String? {
+        guard leftOut > 0, let used = records(question)?.count else { return nil }
+        let all = "\(used + leftOut) records"
+        return used == NameAnswer.mostRecords
+            ? "\(all), the lowest \(used) are used" : "\(all), \(leftOut) left out: no server can be at such a place"
     }
 
     private static func sentence(

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// What of a name counts: one family of its addresses.
+/// What of a name counts: one family of its addresses, or the lowest of too many.
 @Suite(.ownThread, .fence, .enabled(if: NameServer.isThere, "dnsmasq is missing"))
 struct NameFamilyTests {
     private func daemon(_ server: NameServer, _ backend: [String]) throws -> Reloadable {
@@ -56,6 +56,31 @@ struct NameFamilyTests {
         try daemon.reload()
         #expect(try live(ctl) == ["2001-db8--1-\(port)"])
         try expectEcho(client)
+        try daemon.daemon.stop()
+    }
+
+    @Test func aNameWithTooManyAddressesIsToldOfOnce() throws {
+        let server = try NameServer()
+        let many = (0..<1100).map { "127.1.\($0 / 250).\($0 % 250 + 1)" }
+        try server.serve(NameServer.host("big", many))
+        let big = ["[[service.backend]]", "name = \"big\"", "address = \"big.example.net:9\""]
+        let daemon = try self.daemon(server, big)
+        let line = "big.example.net: 1100 records, the lowest 1000 are used"
+        try eventually("it is said") { daemon.daemon.logLines(containing: line).count == 1 }
+        #expect(try daemon.reload(dryRun: true).warnings == [])
+        let service = Reloadable.Service(listen: ["127.0.0.1:0"], settings: big)
+        let directory = try temporaryDirectory()
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        try (server.settings + [service.text]).joined(separator: "\n").write(
+            toFile: "\(directory)/limpet.toml", atomically: true, encoding: .utf8)
+        let outcome = try run([Programs.limpetd, "--check", "-c", "\(directory)/limpet.toml"])
+        #expect(outcome.status == 0 && outcome.stderrLines.contains("warning: \(line)"), "\(outcome)")
+        // It is asked for each second, and said again when it is another number.
+        try server.serve(NameServer.host("big", Array(many.dropLast(50))))
+        try eventually("the other number is said") {
+            daemon.daemon.logLines(containing: "big.example.net: 1050 records, the lowest 1000 are used").count == 1
+        }
+        #expect(daemon.daemon.logLines(containing: line).count == 1)
         try daemon.daemon.stop()
     }
 }
