@@ -41,7 +41,7 @@ SCENES  := $(wildcard Tests/Scenes/*.py Tests/Mutations/*.py Benchmarks/*/*.py)
 BIN      = $(RELEASE)/release
 DEMO     = $(BIN)/limpet-echo demo --limpetd $(BIN)/limpetd --limpetctl $(BIN)/limpetctl
 
-.PHONY: all deps check check-all test sanitize hotpath fuzz soak browser upgrade-layouts soak-mutations bench bench-continuity bench-drain bench-table bench-health lint demo run install install-strip uninstall clean help
+.PHONY: all deps check check-all test sanitize hotpath fuzz soak browser upgrade-layouts soak-mutations bench bench-continuity bench-drain bench-table bench-ports bench-health lint demo run install install-strip uninstall clean help
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -159,6 +159,10 @@ bench-drain: $(STAMPS)/release $(STAMPS)/venv
 # What it costs to list 9,000 connections, and what it costs those who are connected.
 bench-table: $(STAMPS)/release
 	$(PYTHON) Benchmarks/table/table.py $(BIN)
+
+# What it costs to run out of local ports. For root.
+bench-ports: $(STAMPS)/release
+	$(PYTHON) Benchmarks/ports/ports.py $(BIN)
 
 # What health checks cost the engine: 1,000 backends, by each type.
 bench-health: $(STAMPS)/release
@@ -282,6 +286,7 @@ help:
 	@echo 'make bench-continuity'
 	@echo '                 what a death and an upgrade cost 1,000, 4,000 and 9,000 connections'
 	@echo 'make bench-drain drains one of five servers under 2,000 WebSocket clients that connect again'
+	@echo 'make bench-ports runs out of local ports on 4 addresses, and goes on refusing'
 	@echo 'make bench-table lists 9,000 connections, beside somebody who asks and is answered in turn'
 	@echo 'make bench-health'
 	@echo '                 what checks of 1,000 backends cost'

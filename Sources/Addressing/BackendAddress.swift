@@ -32,6 +32,11 @@ public enum BackendAddress: Hashable, Sendable {
         }
     }
 
+    /// Whether it is a Unix socket.
+    public var isUnix: Bool {
+        if case .unix = self { true } else { false }
+    }
+
     /// The address and port; nil: it is none.
     public var endpoint: Endpoint? {
         guard case .endpoint(let endpoint) = self else { return nil }

@@ -141,8 +141,12 @@ extension Endpoint {
 extension Endpoint: CustomStringConvertible {
     /// `192.0.2.1:80`, `[2001:db8::1]:80` or `[fe80::1%eth0]:80`; reads back as the same endpoint.
     public var description: String {
-        address.family == .v4
-            ? "\(address):\(port)" : zone.isNone ? "[\(address)]:\(port)" : "[\(address)%\(zone)]:\(port)"
+        switch address.family {
+        case .v4: "\(address):\(port)"
+        case .v6: zone.isNone ? "[\(address)]:\(port)" : "[\(address)%\(zone)]:\(port)"
+        // A Unix socket has no ports.
+        case .user: address.description
+        }
     }
 }
 

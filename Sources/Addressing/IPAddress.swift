@@ -1,4 +1,4 @@
-/// An IPv4 or IPv6 address as a plain value: no allocation, no reference.
+/// Who a client is: an IPv4 or IPv6 address, or a user of this machine. A plain value: no allocation, no reference.
 ///
 /// IPv4 keeps its 32 bits in the low half; the two families never compare equal, not even an IPv4-mapped IPv6 address
 /// and the IPv4 address in it: ``unmapped`` turns the one into the other where that is wanted.
@@ -6,9 +6,11 @@ public struct IPAddress: Hashable, Sendable {
     public enum Family: UInt8, Sendable {
         case v4 = 4
         case v6 = 6
+        /// A user of this machine, who has come by a Unix socket: the address is the user's number.
+        case user = 1
 
         /// Bits in an address of this family: 32 or 128.
-        public var bitCount: Int { self == .v4 ? 32 : 128 }
+        public var bitCount: Int { self == .v6 ? 128 : 32 }
     }
 
     public let family: Family
@@ -23,6 +25,13 @@ public struct IPAddress: Hashable, Sendable {
         low = UInt64(value)
     }
 
+    /// Who comes by a Unix socket.
+    public init(user: UInt32) {
+        family = .user
+        high = 0
+        low = UInt64(user)
+    }
+
     public init(v6High high: UInt64, low: UInt64) {
         family = .v6
         self.high = high
@@ -30,13 +39,14 @@ public struct IPAddress: Hashable, Sendable {
     }
 
     /// True for `::` and `0.0.0.0`.
-    public var isUnspecified: Bool { high == 0 && low == 0 }
+    public var isUnspecified: Bool { high == 0 && low == 0 && family != .user }
 
     /// True for `127.0.0.0/8` and `::1`.
     public var isLoopback: Bool {
         switch family {
         case .v4: low >> 24 == 127
         case .v6: high == 0 && low == 1
+        case .user: false
         }
     }
 
@@ -45,6 +55,7 @@ public struct IPAddress: Hashable, Sendable {
         switch family {
         case .v4: low >> 16 == 0xa9fe
         case .v6: high >> 54 == 0x3fa
+        case .user: false
         }
     }
 
@@ -60,6 +71,7 @@ public struct IPAddress: Hashable, Sendable {
         switch family {
         case .v4:
             return IPAddress(v4: UInt32(truncatingIfNeeded: low) & IPAddress.mask32(bits))
+        case .user: return self
         case .v6:
             return IPAddress(
                 v6High: high & IPAddress.mask64(bits), low: low & IPAddress.mask64(bits - 64))
@@ -81,6 +93,7 @@ extension IPAddress {
         switch family {
         case .v4: low >> 28 == 0xe
         case .v6: high >> 56 == 0xff
+        case .user: false
         }
     }
 }

@@ -21,7 +21,24 @@ extension IPAddress: LosslessStringConvertible {
         switch family {
         case .v4: IPAddress.dotted(UInt32(truncatingIfNeeded: low))
         case .v6: describeV6()
+        case .user: "\(IPAddress.userPrefix)\(low)"
         }
+    }
+
+    /// What the text of a user begins with.
+    private static let userPrefix = "unix:uid="
+
+    /// Reads who a client is: an address, or `unix:uid=1000`.
+    public init?(client text: some StringProtocol) {
+        guard text.hasPrefix(IPAddress.userPrefix) else {
+            self.init(text)
+            return
+        }
+        let digits = text.utf8.dropFirst(IPAddress.userPrefix.utf8.count)
+        guard (1...10).contains(digits.count), digits.allSatisfy({ (0x30...0x39).contains($0) }),
+            let user = UInt32(String(text.dropFirst(IPAddress.userPrefix.count)))
+        else { return nil }
+        self.init(user: user)
     }
 
     private static func parseV4(_ bytes: ArraySlice<UInt8>) -> UInt32? {

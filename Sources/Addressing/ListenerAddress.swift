@@ -5,11 +5,19 @@ public enum ListenerAddress: Hashable, Sendable {
     /// The socket of this name among those that the daemon is started with (sd_listen_fds(3)), wherever it is bound.
     case inherited(String)
 
+    /// A Unix socket.
+    case unix(UnixPath)
+
+    /// Whether it is a Unix socket's, as far as it is known.
+    public var isUnix: Bool {
+        if case .unix = self { true } else { false }
+    }
+
     /// nil: it is not known as a TCP port.
     public var endpoint: Endpoint? {
         switch self {
         case .endpoint(let endpoint): endpoint
-        case .inherited: nil
+        case .inherited, .unix: nil
         }
     }
 
@@ -31,6 +39,7 @@ extension ListenerAddress: CustomStringConvertible {
         switch self {
         case .endpoint(let endpoint): endpoint.description
         case .inherited(let name): ListenerAddress.inheritedPrefix + name
+        case .unix(let path): path.description
         }
     }
 }

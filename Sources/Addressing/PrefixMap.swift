@@ -28,6 +28,8 @@ public struct PrefixMap: Sendable, Equatable {
                 let start = address.bits
                 let rest: UInt128 = network.length == 128 ? 0 : .max >> UInt128(network.length)
                 large.append(Span(start: start, last: start | rest, number: number))
+            // No network has users in it.
+            case .user: break
             }
         }
         (starts4, answers4) = PrefixMap.flatten(&small)
@@ -38,9 +40,11 @@ public struct PrefixMap: Sendable, Equatable {
     /// (``IPAddress/unmapped``) is not looked through.
     public func number(of address: IPAddress) -> UInt32? {
         let answer =
-            address.family == .v4
-            ? PrefixMap.answer(UInt32(truncatingIfNeeded: address.low), starts4, answers4)
-            : PrefixMap.answer(address.bits, starts6, answers6)
+            switch address.family {
+            case .v4: PrefixMap.answer(UInt32(truncatingIfNeeded: address.low), starts4, answers4)
+            case .v6: PrefixMap.answer(address.bits, starts6, answers6)
+            case .user: PrefixMap.nothing
+            }
         return answer == PrefixMap.nothing ? nil : answer
     }
 

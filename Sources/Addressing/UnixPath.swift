@@ -24,6 +24,14 @@ public struct UnixPath: Hashable, Sendable {
         if name.hasSuffix("/") { throw .directory(whole) }
     }
 
+    /// From what the kernel has. nil: it is empty, longer than a path can be, or no UTF-8.
+    public init?(bytes: some Collection<UInt8>, isAbstract: Bool) {
+        guard (1...UnixPath.maximumLength).contains(bytes.count), let name = String(validating: bytes, as: UTF8.self)
+        else { return nil }
+        self.name = name
+        self.isAbstract = isAbstract
+    }
+
     /// What its text begins with.
     public static let prefix = "unix:"
 }

@@ -30,10 +30,6 @@ public struct AccessConfiguration: Sendable, Hashable {
 
     var files: [String] { allow.files + deny.files }
 
-    mutating func compile(_ contents: [String: [Prefix]]) {
-        rules = AccessRules(allow: allow.all(contents), deny: deny.all(contents))
-    }
-
     public static func == (left: AccessConfiguration, right: AccessConfiguration) -> Bool {
         left.allow == right.allow && left.deny == right.deny
     }
@@ -52,11 +48,40 @@ extension DaemonConfiguration {
 
     /// Makes the rules of all lists.
     mutating func compileAccess() {
+        var compiler = AccessCompiler(networkFiles)
+        compiler.compile(&services)
+    }
+}
+
+/// Makes rules of lists, once of those that are the same: a range of ports is a thousand listeners with one list, and that
+/// may have a hundred thousand networks. Who has the same lists shares the rules.
+struct AccessCompiler {
+    private let contents: [String: [Prefix]]
+    /// By their lists.
+    private(set) var made: [AccessConfiguration: AccessRules] = [:]
+
+    /// - Parameter contents: of files, by path.
+    init(_ contents: [String: [Prefix]]) {
+        self.contents = contents
+    }
+
+    mutating func compile(_ services: inout [ServiceConfiguration]) {
         for index in services.indices {
-            services[index].access.compile(networkFiles)
+            compile(&services[index].access)
             for listener in services[index].listeners.indices {
-                services[index].listeners[listener].access.compile(networkFiles)
+                compile(&services[index].listeners[listener].access)
             }
+        }
+    }
+
+    private mutating func compile(_ access: inout AccessConfiguration) {
+        if access.allow.isEmpty, access.deny.isEmpty {
+            access.rules = nil
+        } else if let known = made[access] {
+            access.rules = known
+        } else {
+            access.rules = AccessRules(allow: access.allow.all(contents), deny: access.deny.all(contents))
+            made[access] = access.rules
         }
     }
 }

@@ -33,9 +33,7 @@ extension TableReader {
                 return nil
             }
             return .endpoint(endpoint)
-        case .unix:
-            findings.report(place, "\"\(address)\": Unix sockets are not supported yet: give an address")
-            return nil
+        case .unix: return address
         case .name(_, let port):
             if port == 0 {
                 findings.report(place, "\"\(address)\": port 0 cannot be connected to (1 to 65535)")

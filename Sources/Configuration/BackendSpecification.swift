@@ -1,3 +1,4 @@
+import Addressing
 import Backends
 
 /// The text of a `--backend`, `[NAME=]ADDR:PORT[,weight=W][,max-connections=N][,backup]`, taken apart into the table
@@ -17,7 +18,9 @@ struct BackendSpecification {
     init(_ text: String, number: Int) {
         self.text = text
         let parts = text.split(separator: ",", omittingEmptySubsequences: false)
-        let target = parts[0].split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        // No name has a colon: this is an address, whose path may have the sign.
+        let isPath = parts[0].hasPrefix(UnixPath.prefix)
+        let target = parts[0].split(separator: "=", maxSplits: isPath ? 0 : 1, omittingEmptySubsequences: false)
         nodes[ConfigurationKeys.backendName.name] = .string(target.count == 2 ? String(target[0]) : "b\(number)")
         nodes[ConfigurationKeys.address.name] = .string(String(target[target.count - 1]))
         for part in parts.dropFirst() { add(part) }

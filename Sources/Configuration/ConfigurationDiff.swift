@@ -118,10 +118,14 @@ public struct ConfigurationDiff: Sendable, Equatable {
     private mutating func noteOptions(_ move: ListenerMoves.Move, service: String, _ files: NetworkFiles) {
         noteFiles(of: service, listener: move.listener.name, move.former.access, move.listener.access, files)
         for (key, before, after) in ConfigurationDiff.differences(move.former.settings, move.listener.settings) {
-            changes.append(
-                ConfigurationChange(
-                    .changed, .listener, service: service, name: move.listener.name, key: key.name, old: before,
-                    new: after))
+            let change = ConfigurationChange(
+                .changed, .listener, service: service, name: move.listener.name, key: key.name, old: before, new: after)
+            changes.append(change)
+            // Whom a file belongs to only root may change, and it has been given up.
+            if [ConfigurationKeys.mode, ConfigurationKeys.listenerOwner, ConfigurationKeys.listenerGroup].contains(key)
+            {
+                needingRestart.append(change)
+            }
         }
     }
 

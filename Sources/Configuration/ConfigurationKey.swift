@@ -47,6 +47,12 @@ public struct ConfigurationKey: Sendable, Equatable {
         case account
         /// `ADDRESS:PORT`.
         case endpoint
+        /// Where clients arrive: `ADDRESS:PORT`, `unix:PATH` or `fd:NAME`.
+        case listenerAddress
+        /// Permission bits in octal.
+        case permissions
+        /// Where a backend is: `ADDRESS:PORT` or `unix:PATH`.
+        case backendAddress
         /// The same, or a word in its place.
         case endpointOr(word: String)
         /// Addresses that connections come from: one text, or an array of them.
@@ -112,6 +118,9 @@ public struct ConfigurationKey: Sendable, Equatable {
         case .account: "a name of 1 to 32 characters, without spaces, colons and slashes"
         case .endpointOr(let word): "an address and a port (such as \"127.0.0.1:9464\")" + or(word)
         case .endpoint: "an address and a port (such as \"192.0.2.1:80\")"
+        case .permissions: "permission bits in octal, 0000 to 0777 (such as \"0660\")"
+        case .backendAddress, .listenerAddress:
+            "an address and a port (such as \"192.0.2.1:80\") or a Unix socket (\"unix:/run/app.sock\")"
         case .sources: "an address or a prefix (such as \"192.0.2.16/28\"), or an array of them, or \"auto\""
         case .device(let word): "the name of a network interface (1 to 15 characters)" + or(word)
         case .servers: "an array of 8 addresses of name servers at most (such as \"192.0.2.53\" or \"192.0.2.53:53\")"

@@ -151,7 +151,7 @@ public enum ConfigurationKeys {
         name: "name", section: .backend, kind: .name, defaultText: nil, hasFlag: false,
         summary: "Name of the backend; it is what is hashed, so it stays when the address changes.")
     public static let address = ConfigurationKey(
-        name: "address", section: .backend, kind: .endpoint, defaultText: nil, hasFlag: false,
+        name: "address", section: .backend, kind: .backendAddress, defaultText: nil, hasFlag: false,
         summary: "Where the backend is reached.")
     public static let weight = ConfigurationKey(
         name: "weight", section: .backend, kind: .integer(1...256, word: nil), defaultText: "1", hasFlag: false,
@@ -230,7 +230,8 @@ public enum ConfigurationKeys {
         affinityEntries, resolvers, resolveInterval, resolveTimeout,
         defaults, service,
         serviceName, listen, backend,
-        listenerAddress, device, freebind, v6only, intercept, listenerAllow, listenerDeny,
+        listenerAddress, device, freebind, v6only, mode, listenerOwner, listenerGroup, intercept,
+        listenerAllow, listenerDeny,
         hashOn, ipv4Prefix, ipv6Prefix, connectTimeout, connectAttempts,
         source, sourceDevice, mark, transparent,
         passiveFall, slowStart, whenDown, whenAllDown,

@@ -14,6 +14,7 @@ struct ConfigurationRules {
             checkMask(service, place)
             checkSource(service, place)
             checkProxy(service, place)
+            checkNetworks(service, place)
         }
         checkListeners(configuration.services)
         checkMetrics(configuration)
@@ -72,6 +73,21 @@ struct ConfigurationRules {
             findings.warn(
                 place(servicePlace, backends[second], second),
                 "the same address as backend \(quoted(backends[first].name)) (\(backends[first].address))")
+        }
+        for (index, backend) in backends.enumerated() {
+            guard case .unix(let path) = backend.address else { continue }
+            if service.listeners.contains(where: { $0.address == .unix(path) }) {
+                findings.report(
+                    place(servicePlace, backend, index),
+                    "\(path) is where the service itself listens: connections would go round in a circle")
+            }
+            let check = backend.health ?? service.health
+            guard (check.port == nil) != (check.address == nil) else { continue }
+            let (given, missing) = check.port == nil ? ("address", "port") : ("port", "address")
+            findings.report(
+                place(servicePlace, backend, index),
+                "\(backend.address) has neither an address nor a port of its own: its check has \"\(given)\" and needs "
+                    + "\"\(missing)\" as well")
         }
         for (index, backend) in backends.enumerated() {
             for listener in service.listeners

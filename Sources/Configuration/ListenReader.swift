@@ -78,6 +78,14 @@ struct ListenReader {
     }
 
     private func address(_ key: ConfigurationKey, _ node: TOMLNode) -> ListenerAddress? {
+        if case .string(let text) = node, text.hasPrefix(UnixPath.prefix), isPlain(text) {
+            do throws(UnixPathError) {
+                return .unix(try UnixPath(parsing: text))
+            } catch {
+                reader.findings.report(reader.placeOfValue(key), error.description)
+                return nil
+            }
+        }
         guard case .string(let text) = node, text.hasPrefix(ListenerAddress.inheritedPrefix) else {
             return reader.endpoint(key, node).map { .endpoint($0) }
         }
@@ -104,7 +112,17 @@ struct ListenReader {
         let addresses = addresses(ConfigurationKeys.listenerAddress, node)
         guard let address = addresses.first else { return [] }
         var listener = ListenerConfiguration(address)
-        if case .inherited = address { return checkInherited() ? [listener] : [] }
+        if case .inherited = address {
+            guard checkInherited() else { return [] }
+            reader.read(ConfigurationKeys.intercept, into: &listener.isIntercepting)
+            reader.readAccess(into: &listener)
+            return [listener]
+        }
+        if case .unix(let path) = address { return readUnix(&listener, path) ? [listener] : [] }
+        for key in ListenReader.fileKeys where reader.nodes[key.name] != nil {
+            reader.findings.report(reader.place, "\(reader.label(key)) has no place here: it is for Unix sockets")
+            return []
+        }
         reader.read(ConfigurationKeys.device, into: &listener.device)
         reader.read(ConfigurationKeys.freebind, into: &listener.isFree)
         reader.read(ConfigurationKeys.v6only, into: &listener.isV6Only)
@@ -118,9 +136,32 @@ struct ListenReader {
         }
     }
 
+    private static let addressKeys = [ConfigurationKeys.device, ConfigurationKeys.freebind, ConfigurationKeys.v6only]
+    private static let networkKeys = [
+        ConfigurationKeys.intercept, ConfigurationKeys.listenerAllow, ConfigurationKeys.listenerDeny,
+    ]
+    private static let fileKeys = [
+        ConfigurationKeys.mode, ConfigurationKeys.listenerOwner, ConfigurationKeys.listenerGroup,
+    ]
+
+    /// What a Unix socket has, and what it has not. False: something has no place there.
+    private func readUnix(_ listener: inout ListenerConfiguration, _ path: UnixPath) -> Bool {
+        let forFiles = path.isAbstract ? ListenReader.fileKeys : []
+        let foreign = ListenReader.addressKeys + ListenReader.networkKeys + forFiles
+        if let key = foreign.first(where: { reader.nodes[$0.name] != nil }) {
+            let why = ListenReader.fileKeys.contains(key) ? "an abstract name has no file" : "it is for IP addresses"
+            reader.findings.report(reader.place, "\(reader.label(key)) has no place here: \(why)")
+            return false
+        }
+        if case .integer(let bits)? = reader.value(ConfigurationKeys.mode) { listener.mode = UInt32(bits) }
+        reader.read(ConfigurationKeys.listenerOwner, into: &listener.owner)
+        reader.read(ConfigurationKeys.listenerGroup, into: &listener.group)
+        return true
+    }
+
     /// How it is bound is settled by whoever has bound it.
     private func checkInherited() -> Bool {
-        let keys = [ConfigurationKeys.device, ConfigurationKeys.freebind, ConfigurationKeys.v6only]
+        let keys = ListenReader.addressKeys + ListenReader.fileKeys
         guard let key = keys.first(where: { reader.nodes[$0.name] != nil }) else { return true }
         reader.findings.report(
             reader.place, "\(reader.label(key)) has no place here: whoever passes the socket has bound it")

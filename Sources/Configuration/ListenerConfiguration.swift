@@ -17,6 +17,13 @@ public struct ListenerConfiguration: Sendable, Hashable {
     /// Who may come by it; whoever comes has to be let in by the service, too.
     public var access = AccessConfiguration()
 
+    /// Of a Unix socket: the permission bits of its file, and whom it belongs to; nil: the daemon's own user and group.
+    public var mode = ListenerConfiguration.ordinaryMode
+    public var owner: String?
+    public var group: String?
+
+    static let ordinaryMode: UInt32 = 0o660
+
     public init(_ address: ListenerAddress) {
         self.address = address
     }
@@ -69,6 +76,11 @@ extension ListenerConfiguration {
         var settings = [Setting(ConfigurationKeys.listenerAddress, address.description)]
         if let device { settings.append(Setting(ConfigurationKeys.device, device)) }
         if isFree { settings.append(Setting(ConfigurationKeys.freebind, raw: "\(isFree)")) }
+        if mode != ListenerConfiguration.ordinaryMode {
+            settings.append(Setting(ConfigurationKeys.mode, PermissionsText.render(mode)))
+        }
+        if let owner { settings.append(Setting(ConfigurationKeys.listenerOwner, owner)) }
+        if let group { settings.append(Setting(ConfigurationKeys.listenerGroup, group)) }
         if !isV6Only { settings.append(Setting(ConfigurationKeys.v6only, raw: "\(isV6Only)")) }
         if isIntercepting { settings.append(Setting(ConfigurationKeys.intercept, raw: "\(isIntercepting)")) }
         return settings + accessSettings

@@ -224,6 +224,8 @@ struct TableReader {
         case (.interface, .string(let text)):
             let fits = (1...15).contains(text.utf8.count) && text != "." && text != ".."
             return fits && quoted(text) == "\"\(text)\"" && !text.contains { " :/%".contains($0) } ? .text(text) : nil
+        case (.permissions, .string(let text)):
+            return PermissionsText.parse(text).map { .integer(Int($0)) }
         case (.account, .string(let text)):
             let fits = (1...32).contains(text.unicodeScalars.count)
             return fits && quoted(text) == "\"\(text)\"" && !text.contains { " :/".contains($0) } ? .text(text) : nil

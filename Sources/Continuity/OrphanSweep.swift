@@ -28,9 +28,10 @@ public enum OrphanSweep {
         // Not the limit: it may have been lowered since.
         let end = max(named.highest, highest(region)) + margin
         let listeners = KnownListener.all(region)
+        let paths = region.unixListeners()
         var accepted: [AcceptedSocket] = []
         for descriptor in Descriptor.open(in: range ?? 0..<end, where: { !named.contains($0) }) {
-            if let listener = adoptable(descriptor, listeners, region) {
+            if let listener = adoptable(descriptor, listeners, region) ?? adoptable(descriptor, paths) {
                 accepted.append(AcceptedSocket(descriptor: descriptor, listener: listener))
             } else {
                 Descriptor.close(descriptor)
@@ -65,6 +66,32 @@ public enum OrphanSweep {
             Int(region.listener(Int(number) - 1).pointee.used) != LIMPET_SLOT_FREE
         else { return nil }
         return UInt16(number - 1)
+    }
+}
+
+extension OrphanSweep {
+    /// The same for clients of Unix sockets, on which the kernel counts nothing: who is about to be closed was marked.
+    fileprivate static func adoptable(_ descriptor: Int32, _ listeners: [(slot: UInt16, path: UnixPath)]) -> UInt16? {
+        guard !listeners.isEmpty, Descriptor.isSocket(descriptor), StreamSocket.isUnix(descriptor),
+            let path = StreamSocket.localAddress(descriptor)?.unixPath,
+            let listener = listeners.first(where: { $0.path == path }), !StreamSocket.isListening(descriptor),
+            !StreamSocket.isResetOnClose(descriptor)
+        else { return nil }
+        return listener.slot
+    }
+}
+
+extension SharedRegion {
+    /// What is in use comes before what was.
+    fileprivate func unixListeners() -> [(slot: UInt16, path: UnixPath)] {
+        var found: [(slot: UInt16, path: UnixPath)] = []
+        for slot in 0..<listenerSlots {
+            let used = Int(listener(slot).pointee.used)
+            if used == LIMPET_SLOT_FREE { break }
+            guard case .unix(let path)? = listenerAddress(slot) else { continue }
+            found.insert((UInt16(slot), path), at: used == LIMPET_SLOT_LIVE ? 0 : found.count)
+        }
+        return found
     }
 }
 

@@ -93,6 +93,7 @@ extension Controller {
     }
 
     private func clientText(_ client: Endpoint, _ service: Topology.Service) -> String {
+        if client.address.family == .user { return "\(client.address)" }
         let bits = client.address.family == .v4 ? service.keyer.mask.ipv4 : service.keyer.mask.ipv6
         if bits < client.address.family.bitCount {
             let network = "\(client.address)/\(bits)"
@@ -122,6 +123,8 @@ extension Controller {
 
     /// The lists that do not let a client in: the service's own and its listeners'.
     func denials(_ client: IPAddress, of service: Int) -> [WhereReport.Denial] {
+        // Who comes by a Unix socket is in no network.
+        if client.family == .user { return [] }
         func rule(_ rules: AccessRules?) -> String? {
             guard let rules, !rules.letsIn(client) else { return nil }
             return rules.rule(for: client).map { "deny \($0.network)" } ?? "no network of allow has it"

@@ -165,6 +165,7 @@ extension Controller {
             document.take(plan.configuration, change.assignment.tables, change.names)
         }
         clearRecycled(change.assignment)
+        change.assignment.keepAdmission(in: region)
         beginAdded(change.assignment.tables, plan.configuration)
         let next: Topology
         do throws(StartError) {

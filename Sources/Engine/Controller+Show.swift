@@ -120,9 +120,11 @@ extension Controller {
             let reason =
                 !isAccepting
                 ? "shutting down"
-                : admission != .open
-                    ? "an operator wants it so"
-                    : atLimit ? "at the connection limit" : lacksDescriptors ? "no descriptor is left" : nil
+                : !listener.isListening
+                    ? "its socket does not listen"
+                    : admission != .open
+                        ? "an operator wants it so"
+                        : atLimit ? "at the connection limit" : lacksDescriptors ? "no descriptor is left" : nil
             return ListenerRow(
                 service: topology.services[listener.service].configuration.name, name: listener.name,
                 address: listener.address.description, connections: Int(clamping: totals.open),
@@ -142,7 +144,7 @@ extension Controller {
 
     private func options(ofListener slot: Int) -> [String] {
         guard let configuration = topology.configuration(ofListener: slot) else { return [] }
-        if case .inherited = configuration.address { return [configuration.name] }
+        if case .inherited = configuration.address { return [configuration.name] + configuration.options }
         return configuration.options + (region.isInherited(listener: slot) ? ["inherited"] : [])
     }
 
@@ -184,9 +186,9 @@ extension Controller {
         let hasBackend = record.backend != .max
         guard !hasBackend || Int(record.backend) < topology.backends.count,
             Int(record.service) < topology.services.count, let client = snapshot.client, let peer = snapshot.peer,
-            let listener = region.listenerName(Int(record.listener)),
-            let local = snapshot.clientLocal ?? region.listenerAddress(Int(record.listener))?.endpoint
+            let listener = region.listenerName(Int(record.listener))
         else { return nil }
+        let local = snapshot.clientLocal ?? region.listenerAddress(Int(record.listener))?.endpoint
         let service = topology.services[Int(record.service)]
         // Not the record's own key: that may be of the hash before a reload.
         let key = service.keyer.key(for: client.address, port: client.port)
@@ -281,7 +283,7 @@ extension Controller {
         let address = request.address.unmapped
         let mask = service.keyer.mask
         let bits = address.family == .v4 ? mask.ipv4 : mask.ipv6
-        let prefix = "\(address.masked(to: bits))/\(bits)"
+        let prefix = address.family == .user ? "\(address)" : "\(address.masked(to: bits))/\(bits)"
         guard service.keyer.input == .sourcePort, let port = request.port else { return prefix }
         return "\(prefix) port \(port)"
     }

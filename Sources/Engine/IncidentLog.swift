@@ -69,7 +69,7 @@ final class IncidentLog: @unchecked Sendable {
             log.warning("connect failed: \(incident.errno)", metadata: metadata)
         case .local:
             if slot < topology.backends.count { metadata["backend"] = "\(topology.fullName(slot))" }
-            log.error("connect impossible here: \(incident.errno); \(cure(incident.errno))", metadata: metadata)
+            log.error("connect impossible here: \(incident.errno); \(cure(incident.errno, slot))", metadata: metadata)
         case .sourcePorts:
             metadata["backend"] = "\(topology.fullName(slot))"
             log.error("no local port is left for a connection to the backend: \(portsCure(slot))", metadata: metadata)
@@ -112,6 +112,12 @@ final class IncidentLog: @unchecked Sendable {
             metadata["service"] = "\(topology.tables.listeners[slot].service)"
             metadata["client"] = incident.peer.map { "\($0)" }
             log.warning("a client was reset: an access list does not let it in (allow, deny)", metadata: metadata)
+        case .notListening:
+            metadata["listener"] = "\(topology.tables.listeners[slot].address)"
+            metadata["service"] = "\(topology.tables.listeners[slot].service)"
+            log.error(
+                "a listener's socket does not listen: restart limpetd, and its socket unit if that has passed it",
+                metadata: metadata)
         case .proxyHeader(let flaw):
             metadata["service"] = "\(topology.services[slot].configuration.name)"
             metadata["peer"] = incident.peer.map { "\($0)" }
@@ -147,7 +153,9 @@ final class IncidentLog: @unchecked Sendable {
         case .limit: (event.new, event.cause) = ("max-connections", "accepting pauses")
         case .descriptors: (event.new, event.cause) = ("descriptors", "accepting pauses: \(incident.errno)")
         case .local:
-            (event.new, event.cause) = ("local", "connect impossible here: \(incident.errno); \(cure(incident.errno))")
+            (event.new, event.cause) = (
+                "local", "connect impossible here: \(incident.errno); \(cure(incident.errno, slot))"
+            )
             if slot < topology.backends.count {
                 event.service = topology.backends[slot].serviceName
                 event.backend = topology.backends[slot].configuration.name
@@ -168,8 +176,8 @@ final class IncidentLog: @unchecked Sendable {
             event.service = topology.backends[slot].serviceName
             event.backend = topology.backends[slot].configuration.name
         case .exhausted: (event.new, event.cause) = ("backends", "no backend could take a client: it was reset")
-        case .connect, .resetAtOnce, .denied, .quarantined, .unrecoverable, .proxyHeader, .proxyUntrusted,
-            .clientFamily:
+        case .connect, .resetAtOnce, .denied, .notListening, .quarantined, .unrecoverable, .proxyHeader,
+            .proxyUntrusted, .clientFamily:
             return
         }
         switch incident.kind {
@@ -201,8 +209,10 @@ final class IncidentLog: @unchecked Sendable {
         return position < addresses.count ? "\(addresses[position])" : "of a source"
     }
 
-    private func cure(_ errno: Errno) -> String {
+    private func cure(_ errno: Errno, _ slot: Int) -> String {
         switch errno {
+        case .accessDenied where slot < topology.backends.count && topology.backends[slot].configuration.address.isUnix:
+            "the user that limpetd runs as needs the right to write to that socket and to search the directories above it"
         case .addressNotAvailable: "this machine has no address for it (ip address shows those that it has)"
         case .notPermitted: "limpetd lacks CAP_NET_RAW for transparent or mark: restart it as root"
         case .noSuchDevice: "there is no such interface as source-device names (ip link shows those that there are)"

@@ -9,12 +9,12 @@ struct InheritedSockets {
     struct Socket: Equatable {
         let descriptor: Int32
         let name: String
-        let address: Endpoint
+        let address: ListenerAddress
         let device: String?
         let isV6Only: Bool
 
         /// `web (0.0.0.0:80)`, for the errors.
-        var text: String { "\(name) (\(ListenerAddress.endpoint(address).name(on: device)))" }
+        var text: String { "\(name) (\(address.name(on: device)))" }
     }
 
     private static let variables = (count: "LISTEN_FDS", process: "LISTEN_PID", names: "LISTEN_FDNAMES")
@@ -65,8 +65,14 @@ struct InheritedSockets {
             throw StartError(
                 "\(what) is no socket: LISTEN_FDS and LISTEN_PID are for sockets that listen, descriptors from 3 on")
         }
-        guard facts.isTCP, let address = facts.endpoint else {
-            throw StartError("\(what) is \(facts.description): limpetd takes TCP sockets that listen (ListenStream=)")
+        let address: ListenerAddress
+        if facts.isTCP, let endpoint = facts.endpoint {
+            address = .endpoint(endpoint)
+        } else if facts.isUnixStream, let path = facts.path {
+            address = .unix(path)
+        } else {
+            throw StartError(
+                "\(what) is \(facts.description): limpetd takes TCP and Unix sockets that listen (ListenStream=)")
         }
         guard facts.isListening else {
             throw StartError("\(what) does not listen: its unit must say Accept=no")
@@ -81,8 +87,16 @@ struct InheritedSockets {
     mutating func take(for listener: ListenerConfiguration) throws(StartError) -> Socket? {
         switch listener.address {
         case .inherited(let name): return try take(named: name)
+        case .unix:
+            guard let found = left.firstIndex(where: { $0.address == listener.address }) else { return nil }
+            guard listener.options.isEmpty else {
+                throw StartError(
+                    "listen \(listener.name): the socket was passed to limpetd, and whoever has made it has said whom its file"
+                        + " belongs to: leave mode, owner and group out")
+            }
+            return left.remove(at: found)
         case .endpoint(let endpoint):
-            let found = left.firstIndex { $0.address == endpoint && $0.device == listener.device }
+            let found = left.firstIndex { $0.address == listener.address && $0.device == listener.device }
             guard let found else { return nil }
             guard left[found].isV6Only == listener.isV6Only || endpoint.address.family == .v4 else {
                 throw StartError(

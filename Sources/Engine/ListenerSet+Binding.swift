@@ -18,11 +18,13 @@ extension ListenerSet {
     /// - Parameters:
     ///   - services: of that configuration.
     ///   - own: where this daemon listens already.
+    ///   - owner: whom files belong to where the configuration does not say; nil: the user that this process is.
     ///   - inherited: sockets that take the place of others; those that were taken are gone from it.
     @discardableResult
     static func bind(
         _ opened: [SlotAssignment.OpenedListener], of services: [ServiceConfiguration], in region: SharedRegion,
-        besides own: [ListenerConfiguration] = [], inherited: inout InheritedSockets
+        besides own: [ListenerConfiguration] = [], inherited: inout InheritedSockets,
+        owner: (user: UInt32, group: UInt32)? = nil
     ) throws(StartError) -> [Bound] {
         var done: [Bound] = []
         for listener in opened {
@@ -34,6 +36,8 @@ extension ListenerSet {
                 let options = SocketOptions(services[listener.service])
                 if let socket = try inherited.take(for: listener.configuration) {
                     try share(socket, with: listener, options: options, in: region)
+                } else if case .unix(let path) = listener.configuration.address {
+                    try bind(path, listener, owner, in: region)
                 } else {
                     try bind(listener, options: options, in: region, besides: own)
                 }
@@ -56,6 +60,7 @@ extension ListenerSet {
     /// Takes a ``bind(_:of:in:besides:inherited:)`` back.
     static func unbind(_ bound: [Bound], in region: SharedRegion) {
         for listener in bound {
+            region.removeFile(ofListener: listener.slot)
             close(listener.slot, in: region)
             limpet_publish8(&region.listener(listener.slot).pointee.used, listener.former)
         }
@@ -66,6 +71,13 @@ extension ListenerSet {
         _ opened: [SlotAssignment.OpenedListener], besides own: [ListenerConfiguration]
     ) throws(StartError) {
         for listener in opened {
+            if case .unix(let path) = listener.configuration.address {
+                _ = try fileOwner(listener.configuration, nil)
+                do throws(SystemError) { try UnixListener.check(path) } catch {
+                    throw StartError("\(error); \(cure(error.errno, at: listener.configuration, besides: own))")
+                }
+                continue
+            }
             guard let endpoint = listener.configuration.address.endpoint else {
                 var none = InheritedSockets()
                 _ = try none.take(for: listener.configuration)
@@ -113,7 +125,7 @@ extension ListenerSet {
             let reserved = isOurs ? nil : try StreamSocket.reserve(address, shared: false, binding: binding)
             defer { if let reserved { Descriptor.close(reserved) } }
             let bound = reserved.flatMap { StreamSocket.localEndpoint($0) } ?? address
-            begin(listener, at: bound, in: region)
+            begin(listener, at: .endpoint(bound), in: region)
             region.setBinding(binding, ofListener: listener.slot)
             let state = region.listener(listener.slot)
             limpet_publish8(&state.pointee.used, UInt8(LIMPET_SLOT_LIVE))
@@ -126,11 +138,61 @@ extension ListenerSet {
         }
     }
 
+    /// Makes a Unix socket, one for all workers: there is no SO_REUSEPORT for these.
+    private static func bind(
+        _ path: UnixPath, _ listener: SlotAssignment.OpenedListener, _ owner: (user: UInt32, group: UInt32)?,
+        in region: SharedRegion
+    ) throws(StartError) {
+        let fileOwner = try fileOwner(listener.configuration, owner)
+        do throws(SystemError) {
+            let socket = try UnixListener.open(path, fileOwner)
+            begin(listener, at: .unix(path), in: region)
+            if let file = socket.file { region.setFile(file, ofListener: listener.slot) }
+            region.setBinding(BindingOptions(), isShared: true, ofListener: listener.slot)
+            let state = region.listener(listener.slot)
+            // At once: whatever comes now, it is closed.
+            limpet_listener_descriptor(state, 0).pointee = socket.descriptor
+            limpet_publish8(&state.pointee.used, UInt8(LIMPET_SLOT_LIVE))
+            for (worker, share) in try shares(of: socket.descriptor, region.workerCount).enumerated() {
+                limpet_listener_descriptor(state, Int32(worker)).pointee = share
+            }
+        } catch {
+            throw StartError("\(error); \(cure(error.errno, at: listener.configuration, besides: []))")
+        }
+    }
+
+    /// Whom the file of a listener is to belong to.
+    private static func fileOwner(
+        _ listener: ListenerConfiguration, _ owner: (user: UInt32, group: UInt32)?
+    ) throws(StartError) -> UnixListener.Owner {
+        var user = owner?.user
+        var group = owner?.group
+        if let name = listener.owner {
+            guard let account = Account.named(name) else {
+                throw StartError(
+                    "listen \(listener.name): user \"\(name)\" does not exist; make it, or name another owner")
+            }
+            user = account.uid
+        }
+        if let name = listener.group {
+            guard let number = Account.group(named: name) else {
+                throw StartError("listen \(listener.name): group \"\(name)\" does not exist; make it, or name another")
+            }
+            group = number
+        }
+        return UnixListener.Owner(mode: listener.mode, user: user, group: group)
+    }
+
     /// Gives a listener a socket that is there already, each worker a descriptor of its own.
     private static func share(
         _ socket: InheritedSockets.Socket, with listener: SlotAssignment.OpenedListener, options: SocketOptions,
         in region: SharedRegion
     ) throws(StartError) {
+        if case .unix = socket.address, let option = listener.configuration.options.first {
+            throw StartError(
+                "listen \(listener.configuration.name): what was passed is the Unix socket \(socket.address), and"
+                    + " \(option.prefix { $0 != "=" }) is for IP addresses: leave it out")
+        }
         var binding = BindingOptions()
         binding.device = socket.device
         binding.isV6Only = socket.isV6Only
@@ -140,9 +202,9 @@ extension ListenerSet {
         let state = region.listener(listener.slot)
         limpet_publish8(&state.pointee.used, UInt8(LIMPET_SLOT_LIVE))
         do throws(SystemError) {
-            if binding.interception != 0,
+            if binding.interception != 0, let endpoint = socket.address.endpoint,
                 let failure = StreamSocket.setInterception(
-                    socket.descriptor, family: SocketAddress(socket.address).family, binding.interception)
+                    socket.descriptor, family: SocketAddress(endpoint).family, binding.interception)
             {
                 throw SystemError("intercept on \(socket.address)", failure)
             }
@@ -175,13 +237,16 @@ extension ListenerSet {
     /// Puts down what is known of a listener before it has sockets.
     /// - Parameter address: as it is bound: with the port that the kernel chose where the configuration says 0.
     private static func begin(
-        _ listener: SlotAssignment.OpenedListener, at address: Endpoint, in region: SharedRegion
+        _ listener: SlotAssignment.OpenedListener, at address: ListenerAddress, in region: SharedRegion
     ) {
         let state = region.listener(listener.slot)
         for worker in 0..<Int32(LIMPET_MAXIMUM_WORKERS) { limpet_listener_descriptor(state, worker).pointee = -1 }
         state.pointee.service = UInt16(listener.serviceSlot)
-        // What an operator wants of who arrives holds for the listener, whatever its sockets.
-        region.setAdmission(listener.former.map { region.admission(of: $0) } ?? .open, of: listener.slot)
-        state.pointee.address.set(address)
+        region.setAdmission(.open, of: listener.slot)
+        if case .unix(let path) = address {
+            region.setPath(path, ofListener: listener.slot)
+        } else {
+            state.pointee.address.set(address.endpoint)
+        }
     }
 }

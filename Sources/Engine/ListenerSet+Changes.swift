@@ -42,8 +42,9 @@ extension ListenerSet {
 
     /// Lets those listen that take the place of others. Done again, it changes nothing: an engine begins with it, as a death
     /// may have come before.
-    func listen(_ log: Logger) {
-        for listener in listeners {
+    /// - Parameter end: a slot: it and those that follow are left alone.
+    func listen(_ log: Logger, below end: Int = .max) {
+        for listener in listeners where listener.slot < end {
             for descriptor in listener.descriptors where descriptor >= 0 && !StreamSocket.isListening(descriptor) {
                 guard let error = StreamSocket.listen(descriptor) else { continue }
                 log.error("cannot listen on \(listener.name): \(error); restart limpetd")
@@ -67,5 +68,15 @@ extension ListenerSet {
             }
         }
         return accepted
+    }
+}
+
+extension SlotAssignment {
+    /// What an operator wants of who arrives holds for a listener whatever its sockets. On the thread on which operators are
+    /// served, and before the tables count: a `pause` comes before this, and is kept, or after, and is of the new slot.
+    func keepAdmission(in region: SharedRegion) {
+        for listener in opened {
+            if let former = listener.former { region.setAdmission(region.admission(of: former), of: listener.slot) }
+        }
     }
 }

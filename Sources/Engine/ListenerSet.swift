@@ -21,6 +21,9 @@ struct ListenerSet: Sendable {
 
         var name: String { address.name(on: device) }
 
+        /// Whether clients can connect: one of its sockets is enough for the kernel.
+        var isListening: Bool { descriptors.contains { $0 >= 0 && StreamSocket.isListening($0) } }
+
         /// What it collides with.
         var configuration: ListenerConfiguration {
             var configuration = ListenerConfiguration(address)
@@ -58,10 +61,25 @@ struct ListenerSet: Sendable {
         listeners.map { region.workerListener($0.slot, of: worker) }
     }
 
+    /// Of a Unix socket.
+    private static func cure(_ errno: Errno) -> String {
+        switch errno {
+        case .addressInUse: "another program listens there (ss -lxp shows which): end it or choose another path"
+        case .exists: "what is there is no socket: remove it or choose another path"
+        case .noSuchFile, .notADirectory:
+            "make the directory first (RuntimeDirectory= of systemd.exec(5), tmpfiles.d(5))"
+        case .accessDenied, .readOnly: "this user needs the right to write to that directory: give it one of its own"
+        case .notPermitted: "only root may give a file to others: restart limpetd as root, or leave owner and group out"
+        case .tooManyFiles: "raise the limit of open files (ulimit -n, LimitNOFILE=)"
+        default: "choose another path"
+        }
+    }
+
     static func cure(
         _ errno: Errno, at listener: ListenerConfiguration, besides own: [ListenerConfiguration]
     ) -> String {
-        switch errno {
+        if case .unix = listener.address { return cure(errno) }
+        return switch errno {
         case .addressInUse where own.contains { $0.name == listener.name }:
             "limpetd listens there itself, with sockets that were passed to it or made before it gave up root, and they cannot"
                 + " be changed: restart limpetd for that"

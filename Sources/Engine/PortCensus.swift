@@ -68,8 +68,8 @@ struct PortCensus: Sendable {
     private func countOwn(_ counts: inout [Endpoint: [IPAddress: Int]]) {
         for endpoint in counts.keys { counts[endpoint] = [:] }
         table.visit { snapshot in
-            guard let peer = snapshot.backendAddress, let local = snapshot.backendLocal?.address,
-                let index = counts.index(forKey: peer)
+            guard let peer = snapshot.backendAddress?.endpoint, let local = snapshot.backendLocal?.address,
+                let index = counts.index(forKey: Endpoint(address: peer.address, port: peer.port))
             else { return }
             counts.values[index][local, default: 0] += 1
         }

@@ -33,6 +33,7 @@ public struct PreparedDaemon: Sendable {
 
     /// Takes away what a daemon must not leave behind. For the keeper, at the end.
     public func removeFiles() {
+        region.removeListenerFiles()
         guard let socket else { return }
         RestartNote.leave(nil, beside: socket.path)
         socket.remove()
@@ -215,7 +216,10 @@ struct DaemonPreparation {
         region.continuity.pointee.executable = Executable.openOwn() ?? -1
         let slots = try SlotAssigner.assign(configuration, after: nil, SlotTables(), limits: SlotLimits(region))
         var inherited = try InheritedSockets.claim()
-        try ListenerSet.bind(slots.opened, of: configuration.services, in: region, inherited: &inherited)
+        var isPrepared = false
+        defer { if !isPrepared { region.removeListenerFiles() } }
+        try ListenerSet.bind(
+            slots.opened, of: configuration.services, in: region, inherited: &inherited, owner: identity.owner)
         try inherited.checkAllTaken()
         if let owner = identity.owner { ListenerSet(region).give(to: owner) }
         if let metrics = configuration.metrics { region.continuity.pointee.metrics = try WebListener.bind(metrics) }
@@ -240,6 +244,7 @@ struct DaemonPreparation {
             Log.configure(configuration, in: region)
             let daemon = PreparedDaemon(region: region, descriptors: budget.limit)
             daemon.knowledge.read()
+            isPrepared = true
             return daemon
         } catch {
             socket.remove()

@@ -138,7 +138,7 @@ struct ReloadPreparation: Sendable {
         }
         let assignment = try SlotAssigner.assign(
             expansion.configuration, after: former.configuration, topology.tables, limits: SlotLimits(region),
-            bound: boundNames, idle: { IdleSlots(topology.tables, region) })
+            bound: region.boundListeners(topology.tables), idle: { IdleSlots(topology.tables, region) })
         let next = try Topology(
             new, assignment.tables, names: names, after: topology, weight: region.effectiveWeight)
         try checkBuffers(new)
@@ -147,6 +147,7 @@ struct ReloadPreparation: Sendable {
         let count = HomeCount(ConnectionTable(region: region), from: topology, to: next)
         let web = try prepareWeb(new)
         let plans = isDryRun ? ServicePlanner(region: region, topology: topology).plans(for: next) : []
+        let further = warningsOfPassedSockets(assignment.tables)
         let bound: [ListenerSet.Bound]
         do throws(StartError) {
             bound = try bindListeners(assignment, new, besides: own)
@@ -159,7 +160,7 @@ struct ReloadPreparation: Sendable {
             change: ReloadPlan.Change(
                 assignment: assignment, names: names, budget: budget,
                 limit: min(new.maxConnections ?? largest, largest),
-                bound: bound, web: web), report: report(new, changes, count, plans, warnings))
+                bound: bound, web: web), report: report(new, changes, count, plans, warnings + further))
     }
 
     private func bindListeners(
@@ -173,6 +174,17 @@ struct ReloadPreparation: Sendable {
         }
         try ListenerSet.checkBinding(assignment.opened, besides: own)
         return []
+    }
+
+    /// Only our descriptors of a passed socket can be closed.
+    private func warningsOfPassedSockets(_ next: SlotTables) -> [String] {
+        topology.tables.listeners.enumerated().compactMap { slot, entry in
+            guard entry.use == .live, next.listeners[slot].use == .retired, region.isInherited(listener: slot) else {
+                return nil
+            }
+            return "listen \(entry.address): as long as whoever has passed this socket keeps it open, clients can"
+                + " connect there, and wait for nobody: stop its socket unit (systemctl stop)"
+        }
     }
 
     private func prepareWeb(_ new: DaemonConfiguration) throws(StartError) -> ReloadPlan.Change.Web {
@@ -192,11 +204,6 @@ struct ReloadPreparation: Sendable {
             return "\(key) from \(change.old ?? "none") to \(change.new ?? "none")\(why)"
         }
         return StartError("a reload cannot change \(texts.joined(separator: ", nor ")): restart limpetd for that")
-    }
-
-    /// By slot.
-    private var boundNames: [String?] {
-        topology.tables.listeners.indices.map { region.listenerName($0) }
     }
 
     /// A kernel before Linux 5.16 keeps the size of a listener's buffers once one was set.

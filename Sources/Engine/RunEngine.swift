@@ -84,9 +84,8 @@ private struct EngineRun {
         let named = try Topology(
             request.configuration, active.slots, names: facts, weight: region.effectiveWeight)
         named.settle(in: region, removedDeadline: request.configuration.removedDeadline)
-        accepted += named.closeRetiredListeners(in: region)
+        accepted += named.exchangeListeners(in: region, log)
         let listeners = ListenerSet(region)
-        listeners.listen(log)
         if region.continuity.pointee.options_due != 0 {
             listeners.setOptions(of: request.configuration.services, tables: active.slots, unlessAsIn: nil)
             listeners.setInterception(named, in: region, log)
@@ -190,9 +189,9 @@ private struct EngineRun {
         for text in expansion.omissions { log.warning("names: \(text)") }
         do throws(StartError) {
             try DaemonPreparation.checkCounts(expansion.configuration)
-            let bound = active.slots.listeners.indices.map { region.listenerName($0) }
             let assignment = try SlotAssigner.assign(
-                expansion.configuration, after: configuration, active.slots, limits: SlotLimits(region), bound: bound)
+                expansion.configuration, after: configuration, active.slots, limits: SlotLimits(region),
+                bound: region.boundListeners(active.slots))
             var document = active
             document.take(configuration, assignment.tables, facts)
             try document.publish(in: SharedDocument(region: region))

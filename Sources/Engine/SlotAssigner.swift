@@ -5,8 +5,8 @@ import Configuration
 struct SlotAssigner {
     private let old: SlotTables
     private let limits: SlotLimits
-    /// Names of listeners with the ports that their sockets have, by slot.
-    private let bound: [String?]
+    /// What the sockets of listeners are, with the ports that they have, by slot.
+    private let bound: [ListenerConfiguration?]
     private let findIdle: () -> IdleSlots
     private var idle: IdleSlots?
     private var result: SlotAssignment
@@ -17,9 +17,13 @@ struct SlotAssigner {
         var service: Int
         var name: String
         var listener: ListenerConfiguration
+        var entry: SlotTables.Listener
 
-        var entry: SlotTables.Listener {
-            SlotTables.Listener(
+        init(service: Int, name: String, listener: ListenerConfiguration) {
+            self.service = service
+            self.name = name
+            self.listener = listener
+            entry = SlotTables.Listener(
                 service: name, address: listener.name, binding: listener.binding.isEmpty ? nil : listener.binding)
         }
     }
@@ -29,7 +33,7 @@ struct SlotAssigner {
     ///   - idle: asked at most once, where slots are short.
     static func assign(
         _ configuration: DaemonConfiguration, after old: DaemonConfiguration?, _ tables: SlotTables,
-        limits: SlotLimits, bound: [String?] = [], idle: @escaping () -> IdleSlots = { IdleSlots() }
+        limits: SlotLimits, bound: [ListenerConfiguration?] = [], idle: @escaping () -> IdleSlots = { IdleSlots() }
     ) throws(StartError) -> SlotAssignment {
         var assigner = SlotAssigner(
             old: tables, limits: limits, bound: bound, findIdle: idle, result: SlotAssignment(tables: tables))
@@ -41,7 +45,7 @@ struct SlotAssigner {
     }
 
     private init(
-        old: SlotTables, limits: SlotLimits, bound: [String?], findIdle: @escaping () -> IdleSlots,
+        old: SlotTables, limits: SlotLimits, bound: [ListenerConfiguration?], findIdle: @escaping () -> IdleSlots,
         result: SlotAssignment
     ) {
         self.old = old
@@ -132,17 +136,21 @@ struct SlotAssigner {
                 Wanted(service: index, name: service.name, listener: $0)
             }
         }
+        let isLive = Dictionary(grouping: old.listeners.indices) { old.listeners[$0].use == .live }
+        let live = Dictionary(grouping: isLive[true] ?? []) { old.listeners[$0].address }
+        let retired = Dictionary(grouping: isLive[false] ?? []) { old.listeners[$0].address }
         // A socket that is open and wanted stays open, whoever wants it. First those that are where they were; then those
         // that have gone over to another service; then those that the kernel had chosen the port of and that are now asked
         // for by that port.
-        keepOpen(&missing) { old, wanted in old.service == wanted.name && old.address == wanted.listener.name }
-        keepOpen(&missing) { old, wanted in
-            !wanted.listener.hasChosenPort && old.address == wanted.listener.name
+        keepOpen(&missing, live) { old, wanted in old.service == wanted.name }
+        keepOpen(&missing, live) { _, wanted in !wanted.listener.hasChosenPort }
+        let boundSlots = Dictionary(grouping: (isLive[true] ?? []).filter { $0 < bound.count && bound[$0] != nil }) {
+            bound[$0]?.name ?? ""
         }
         for (position, wanted) in missing.enumerated().reversed() {
-            let slot = old.listeners.indices.first { slot in
-                isWaiting(slot) && slot < bound.count && bound[slot] == wanted.listener.name
-                    && old.listeners[slot].binding == wanted.entry.binding
+            // Of a passed socket only itself says how it is bound.
+            let slot = boundSlots[wanted.entry.address]?.first { slot in
+                isWaiting(slot) && bound[slot]?.binding == wanted.listener.binding
             }
             if let slot {
                 take(slot, wanted)
@@ -151,9 +159,8 @@ struct SlotAssigner {
         }
         for wanted in missing {
             let entry = wanted.entry
-            let former = old.listeners.indices.first { slot in
-                old.listeners[slot].use == .retired && result.tables.listeners[slot].use == .retired
-                    && !wanted.listener.hasChosenPort && old.listeners[slot].address == entry.address
+            let former = retired[entry.address]?.first { slot in
+                result.tables.listeners[slot].use == .retired && !wanted.listener.hasChosenPort
                     && old.listeners[slot].service == entry.service
             }
             let slot: Int
@@ -175,18 +182,16 @@ struct SlotAssigner {
                 SlotAssignment.OpenedListener(
                     slot: slot, configuration: wanted.listener, service: wanted.service,
                     serviceSlot: slots[wanted.service],
-                    former: old.listeners.indices.first { former in
-                        isWaiting(former) && !wanted.listener.hasChosenPort
-                            && old.listeners[former].address == entry.address
-                    }))
+                    former: wanted.listener.hasChosenPort ? nil : live[entry.address]?.first(where: isWaiting)))
         }
     }
 
+    /// - Parameter live: slots of the old ones, by what they are called.
     private mutating func keepOpen(
-        _ missing: inout [Wanted], where matches: (SlotTables.Listener, Wanted) -> Bool
+        _ missing: inout [Wanted], _ live: [String: [Int]], where matches: (SlotTables.Listener, Wanted) -> Bool
     ) {
         missing.removeAll { wanted in
-            let slot = old.listeners.indices.first {
+            let slot = live[wanted.entry.address]?.first {
                 isWaiting($0) && old.listeners[$0].binding == wanted.entry.binding && matches(old.listeners[$0], wanted)
             }
             guard let slot else { return false }

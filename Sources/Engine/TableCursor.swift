@@ -40,9 +40,12 @@ final class TableCursor: ConnectionCursor {
         }
     }
 
-    private func side(_ path: TCPPath) -> ConnectionRow.Side {
-        ConnectionRow.Side(
-            rttSeconds: path.rtt == 0 ? nil : Double(path.rtt) / 1e6, retransmits: path.retransmits,
-            unacknowledged: path.unacknowledged, unread: path.unread)
+    private func side(_ path: KernelView.Side) -> ConnectionRow.Side {
+        guard let tcp = path.tcp else {
+            return ConnectionRow.Side(rttSeconds: nil, retransmits: nil, unacknowledged: nil, unread: path.unread)
+        }
+        return ConnectionRow.Side(
+            rttSeconds: tcp.rtt == 0 ? nil : Double(tcp.rtt) / 1e6, retransmits: tcp.retransmits,
+            unacknowledged: tcp.unacknowledged, unread: path.unread)
     }
 }

@@ -4,6 +4,7 @@ import Configuration
 import Forwarding
 import Health
 import Linux
+import Logging
 
 /// What the shared region has to say of each slot, brought in line with what the slots mean. Everything here may be done
 /// again at any time and then changes nothing: so a change of the configuration that a death has cut short is either
@@ -52,10 +53,20 @@ extension Topology {
             } else if state.pointee.used == UInt8(LIMPET_SLOT_LIVE) || state.pointee.removed_deadline == .max {
                 // One that has only got other sockets, in another slot, is not removed before that one is.
                 state.pointee.removed_deadline = gone.contains(slot) ? end : .max
+                // Nobody is to come there any more; who waits is taken in.
+                region.removeFile(ofListener: slot)
                 limpet_publish8(&state.pointee.used, UInt8(LIMPET_SLOT_RETIRED))
             }
         }
         return beaten
+    }
+
+    /// What a reload does with listeners whose sockets give way to others, where a death has cut it short: these listen before
+    /// those are closed, so that at every moment somebody listens.
+    /// - Returns: see ``closeRetiredListeners(in:)``.
+    func exchangeListeners(in region: SharedRegion, _ log: Logger) -> [AcceptedSocket] {
+        ListenerSet(region).listen(log, below: tables.listeners.count)
+        return closeRetiredListeners(in: region)
     }
 
     /// Closes the sockets of listeners that are not live. Where workers serve, they have done it already: then this finds
@@ -72,6 +83,7 @@ extension Topology {
                 ListenerSet.close(slot, in: region)
             } else if state.pointee.used != UInt8(LIMPET_SLOT_FREE) {
                 // Bound for a change that a death came before.
+                region.removeFile(ofListener: slot)
                 ListenerSet.close(slot, in: region)
                 limpet_publish8(&state.pointee.used, UInt8(LIMPET_SLOT_FREE))
             }
@@ -116,6 +128,17 @@ extension SlotLimits {
 }
 
 extension SharedRegion {
+    /// What the sockets of listeners are, with the ports that they have, by slot; nil where there never were any.
+    func boundListeners(_ tables: SlotTables) -> [ListenerConfiguration?] {
+        tables.listeners.indices.map { slot in
+            guard let address = listenerAddress(slot) else { return nil }
+            var listener = ListenerConfiguration(address)
+            listener.device = listenerDevice(slot)
+            listener.isV6Only = !isDual(listener: slot)
+            return listener
+        }
+    }
+
     /// The weight of a backend: the operator's, unless the file has had another since, else the file's; of either, the share
     /// that its agent asks for.
     func wholeWeight(_ slot: Int, configured: Int) -> Int {

@@ -43,6 +43,8 @@ struct Topology: Sendable {
     let affinityEntries: Int
     /// What is known of the names of backends.
     let names: NameFacts
+    /// By slot, of those that are live.
+    private let listeners: [ListenerConfiguration?]
     /// What the backends were made of that stand for others, by service and name.
     private let templates: [String: NameQuestion]
 
@@ -102,6 +104,15 @@ struct Topology: Sendable {
         self.backends = backends
         liveServices = configuration.services.compactMap { serviceSlots[$0.name] }
         affinityEntries = configuration.affinityEntries
+        // Names are rendered anew whenever they are asked for: once, then, of each.
+        let listeners = Dictionary(
+            configuration.services.flatMap { service in
+                service.listeners.map { (SlotTables.key(service.name, $0.name), $0) }
+            }
+        ) { first, _ in first }
+        self.listeners = tables.listeners.map { entry in
+            entry.use == .live ? listeners[SlotTables.key(entry.service, entry.address)] : nil
+        }
     }
 
     private static func templates(_ configuration: DaemonConfiguration) -> [String: NameQuestion] {
@@ -169,7 +180,7 @@ struct Topology: Sendable {
                     source: ConnectionSource(service.configuration.source),
                     rules: service.configuration.access.rules,
                     affinity: service.configuration.affinity?.nanoseconds ?? 0)
-            }, listenerRules: tables.listeners.indices.map { configuration(ofListener: $0)?.access.rules })
+            }, listenerRules: listeners.map { $0?.access.rules })
     }
 
     // MARK: Names of hosts
@@ -209,11 +220,7 @@ struct Topology: Sendable {
     }
 
     /// What the configuration says of a live listener.
-    func configuration(ofListener slot: Int) -> ListenerConfiguration? {
-        let entry = tables.listeners[slot]
-        guard entry.use == .live, let service = serviceIndex(entry.service) else { return nil }
-        return services[service].configuration.listeners.first { $0.name == entry.address }
-    }
+    func configuration(ofListener slot: Int) -> ListenerConfiguration? { listeners[slot] }
 
     // MARK: By name
 

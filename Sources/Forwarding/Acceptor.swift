@@ -17,7 +17,7 @@ extension Worker {
     /// A listening socket has somebody waiting.
     mutating func listenerReady(_ slot: UInt16) {
         guard let listener = listeners.first(where: { $0.listener == slot }) else { return }
-        defer { if listener.isShared { _ = watch(listener) } }
+        defer { if listener.isShared, listeners.contains(where: { $0.listener == slot }) { _ = watch(listener) } }
         switch region.admission(of: Int(slot)) {
         case .open: _ = acceptBatch(listener)
         case .refusing: _ = refuseBatch(listener)
@@ -50,6 +50,10 @@ extension Worker {
                     pauseForDescriptors(error)
                     return false
                 }
+                if error.isLackOfListener {
+                    giveUp(listener, error)
+                    return false
+                }
             // Anything else is an error of the one connection that was about to be accepted, see accept(2).
             }
         }
@@ -73,7 +77,7 @@ extension Worker {
     private mutating func admit(_ descriptor: Int32, _ listener: WorkerListener) {
         noteHighest(descriptor)
         let counters = region.counters(index, listener: Int(listener.listener))
-        guard let peer = peerAddress.endpoint else {
+        guard let peer = peerAddress.isUnix ? welcome(descriptor, listener.service) : peerAddress.endpoint else {
             // It is gone already.
             turnAway(descriptor, listener, nil, .clientReset)
             releasePlace()
@@ -93,6 +97,8 @@ extension Worker {
             releasePlace()
             return
         }
+        // The kernel copies a listener's options when a handshake ends, and this one may have ended before there were any.
+        if listener.isInherited { table.services[Int(listener.service)].options.applyAccepted(to: descriptor) }
         let record = records + slot
         let generation = record.pointee.generation % 0x7fff_ffff + 1
         let known = region.isIntercepting(listener: Int(listener.listener)) ? nil : listener.local?.endpoint
@@ -182,6 +188,8 @@ extension Worker {
 
     /// Whether an access list speaks against a client. Both lists have to let it in: its listener's and its service's.
     private func isDenied(_ client: IPAddress, service: UInt16, listener: UInt16) -> Bool {
+        // A user of this machine is in no network: the rights of the socket's file say who may come.
+        if client.family == .user { return false }
         let own = Int(listener) < table.listenerRules.count ? table.listenerRules[Int(listener)] : nil
         if let own, !own.letsIn(client) { return true }
         guard let rules = table.services[Int(service)].rules else { return false }
@@ -276,6 +284,9 @@ extension Worker {
 }
 
 extension Errno {
+    /// What accept(2) says of a socket that does not listen.
+    var isLackOfListener: Bool { self == .invalidArgument || self == .badDescriptor || self == .notSocket }
+
     /// What accept(2) says where this machine has no more to give.
     var isLackOfDescriptors: Bool {
         self == .tooManyFiles || self == .tooManyFilesInSystem || self == .noBufferSpace || self == .noMemory

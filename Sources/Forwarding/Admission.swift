@@ -68,8 +68,20 @@ extension Worker {
                     pauseForDescriptors(error)
                     return false
                 }
+                if error.isLackOfListener {
+                    giveUp(listener, error)
+                    return false
+                }
             }
         }
         return true
+    }
+
+    /// A socket does not listen: epoll would tell of that without end, and nobody comes by it. The next reload, and the next
+    /// engine, look again.
+    mutating func giveUp(_ listener: WorkerListener, _ error: Errno) {
+        poller.remove(listener.descriptor)
+        listeners.removeAll { $0.listener == listener.listener }
+        incidents.add(Incident(kind: .notListening, slot: listener.listener, errno: error))
     }
 }

@@ -119,6 +119,7 @@ final class ClientTally: Sendable {
 
     private static func keys(_ address: IPAddress, _ service: UInt16) -> (client: Key, site: Key?) {
         if address.family == .v4 { return (Key(network: address.low, service: service, kind: 4), nil) }
+        if address.family == .user { return (Key(network: address.low, service: service, kind: 1), nil) }
         return (
             Key(network: address.high, service: service, kind: 64),
             Key(network: address.high & ~0xffff, service: service, kind: 48)

@@ -8,6 +8,8 @@ public struct ConnectionSnapshot: Sendable {
     public let worker: Int
     public let slot: UInt32
     public let record: limpet_record
+    /// The backend's path, where it is a Unix socket.
+    let backendPath: UnixPath?
 
     public var id: UInt64 { record.id }
     public var generation: UInt32 { record.generation }
@@ -16,7 +18,10 @@ public struct ConnectionSnapshot: Sendable {
     public var client: Endpoint? { record.client.endpoint?.named }
     public var peer: Endpoint? { record.peer.endpoint?.named }
     public var clientLocal: Endpoint? { record.client_local.endpoint?.named }
-    public var backendAddress: Endpoint? { record.backend_address.endpoint?.named }
+    /// nil: it has none yet.
+    public var backendAddress: BackendAddress? {
+        backendPath.map { .unix($0) } ?? record.backend_address.endpoint.map { .endpoint($0.named) }
+    }
     public var backendLocal: Endpoint? { record.backend_local.endpoint?.named }
 }
 
@@ -46,7 +51,8 @@ public struct ConnectionTable: Sendable {
         let source = record(position)
         var copy = limpet_record()
         var tries = 0
-        while !limpet_record_copy(&copy, source) {
+        var path: UnixPath?
+        while !copyRecord(position, source, &copy, &path) {
             // A worker is inside a change for some dozen stores; if it was taken off its core there, let it run.
             tries += 1
             if tries > 100 { sched_yield() }
@@ -54,7 +60,20 @@ public struct ConnectionTable: Sendable {
         }
         guard copy.state != UInt8(LIMPET_FREE), copy.generation != 0 else { return nil }
         return ConnectionSnapshot(
-            worker: position / region.recordsPerWorker, slot: UInt32(position % region.recordsPerWorker), record: copy)
+            worker: position / region.recordsPerWorker, slot: UInt32(position % region.recordsPerWorker), record: copy,
+            backendPath: path)
+    }
+
+    /// False: it was being changed.
+    private func copyRecord(
+        _ position: Int, _ source: UnsafeMutablePointer<limpet_record>, _ copy: inout limpet_record,
+        _ path: inout UnixPath?
+    ) -> Bool {
+        guard limpet_record_copy(&copy, source) else { return false }
+        guard copy.backend_address.family == UInt8(LIMPET_FAMILY_PATH) else { return true }
+        let piped = region.piped(position / region.recordsPerWorker, record: position % region.recordsPerWorker)
+        path = UnixPath(limpet_path_copy(&piped.pointee.backend))
+        return limpet_read_valid(&source.pointee.sequence, copy.sequence)
     }
 
     /// Calls `body` with every connection there is.

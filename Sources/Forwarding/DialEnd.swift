@@ -35,7 +35,7 @@ extension Worker {
         case .connectionRefused: (kind, failure) = (.connect, LIMPET_FAILURE_REFUSED)
         case .timedOut: (kind, failure) = (.connect, LIMPET_FAILURE_TIMEOUT)
         case .connectionReset: (kind, failure) = (.connect, LIMPET_FAILURE_RESET)
-        case .networkUnreachable, .hostUnreachable:
+        case .networkUnreachable, .hostUnreachable, .noSuchFile, .notADirectory:
             (kind, failure) = (.connect, LIMPET_FAILURE_UNREACHABLE)
         case let error where error.isLocal: (kind, failure) = (.local, LIMPET_FAILURE_LOCAL)
         default: (kind, failure) = (.connect, LIMPET_FAILURE_OTHER)

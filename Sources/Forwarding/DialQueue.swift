@@ -50,8 +50,7 @@ extension Worker {
         let record = records + slot
         limpet_write_begin(&record.pointee.sequence)
         record.pointee.backend = member.slot
-        record.pointee.backend_address.set(member.address.endpoint)
-        record.pointee.backend_local.set(nil)
+        nameBackend(slot, member.address)
         limpet_write_end(&record.pointee.sequence)
         waiting.append(DialQueue.Item(slot: slot, generation: record.pointee.generation), for: member.slot)
         // Its reset is to be seen, however long it waits.

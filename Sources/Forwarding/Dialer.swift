@@ -196,78 +196,6 @@ extension Worker {
         _ = limpet_fetch_add64(&region.backend(Int(backend)).pointee.load, .max)
     }
 
-    /// nil: under way, and epoll will tell.
-    mutating func startConnect(
-        _ slot: Int, _ service: ForwardingTable.Service, _ member: ForwardingTable.Member
-    ) -> NoSource? {
-        let record = records + slot
-        var opened = StreamSocket.open(family: member.address.family)
-        if case .failure(.tooManyFiles) = opened, reserveDescriptor >= 0 {
-            // The client is in already: it gets the number that was kept, and accepting pauses until it is back.
-            Descriptor.close(reserveDescriptor)
-            reserveDescriptor = -1
-            limpet_bump64(&own.pointee.descriptor_failures, 1)
-            opened = StreamSocket.open(family: member.address.family)
-        }
-        let descriptor: Int32
-        switch opened {
-        case .success(let value): descriptor = value
-        case .failure(let error): return .failed(error)
-        }
-        noteHighest(descriptor)
-        inject(LIMPET_AT_SOCKET_OPENED)
-        // Named before the connect, so that a connect that is under way at a death goes on.
-        limpet_write_begin(&record.pointee.sequence)
-        record.pointee.backend = member.slot
-        record.pointee.backend_address.set(member.address.endpoint)
-        record.pointee.backend_local.set(nil)
-        record.pointee.deadline = service.connectTimeout == 0 ? 0 : now + timeToConnect(slot, service, member)
-        record.pointee.active = now
-        limpet_order()
-        record.pointee.descriptor.1 = descriptor
-        limpet_write_end(&record.pointee.sequence)
-        inject(LIMPET_AT_BACKEND_NAMED)
-        service.options.applyBuffers(to: descriptor)
-        service.options.applyFirst(to: descriptor)
-        if let failure = connect(record, service.source, member) {
-            closeBackend(record)
-            return failure
-        }
-        inject(LIMPET_AT_CONNECT_STARTED)
-        if let failure = poller.add(
-            descriptor, token: Token.record(slot, side: 1, generation: record.pointee.generation),
-            interest: Worker.dialInterest)
-        {
-            closeBackend(record)
-            return .failed(failure)
-        }
-        record.pointee.events.1 = Worker.dialInterest.rawValue
-        inject(LIMPET_AT_BACKEND_WATCHED)
-        armDialTimer(slot)
-        limpet_bump64(&counters(member.slot).pointee.connecting, 1)
-        return nil
-    }
-
-    /// Un-names the backend's socket and closes it.
-    mutating func closeBackend(_ record: UnsafeMutablePointer<limpet_record>) {
-        let descriptor = record.pointee.descriptor.1
-        limpet_write_begin(&record.pointee.sequence)
-        record.pointee.descriptor.1 = -1
-        // A connection that has a backend's socket counts under that backend: which it is must not be gone before.
-        limpet_order()
-        record.pointee.events.1 = 0
-        record.pointee.deadline = 0
-        record.pointee.backend = .max
-        // The next backend gets a header of its own.
-        record.pointee.header_left = 0
-        record.pointee.header = 0
-        limpet_write_end(&record.pointee.sequence)
-        dropPipe(limpet_direction_of(record, Int32(LIMPET_IN)))
-        inject(LIMPET_AT_CONNECT_UNNAMED)
-        Descriptor.close(descriptor)
-        inject(LIMPET_AT_CONNECT_CLOSED)
-    }
-
     /// An event of either side while the connect is under way.
     mutating func dialReady(_ slot: Int, _ side: Int, _ event: Poller.Event) {
         let record = records + slot
@@ -306,9 +234,10 @@ extension Worker {
     mutating func armDialTimer(_ slot: Int) {
         let record = records + slot
         let isWatched = record.pointee.flags & absentFlag(0) == 0
-        let watch = isWatched ? UInt64.max : now + Worker.watchAfter
+        let watch = isWatched ? UInt64.max : max(now, record.pointee.active + Worker.watchAfter)
         let deadline = record.pointee.deadline == 0 ? UInt64.max : record.pointee.deadline
-        if min(watch, deadline) != .max { wheel.arm(slot, at: min(watch, deadline), now: now) }
+        let next = min(watch, deadline, nextTry(record))
+        if next != .max { wheel.arm(slot, at: next, now: now) }
     }
 
     /// A connect has taken some time, or all that it may.
@@ -318,7 +247,8 @@ extension Worker {
             if isAwaitingHeader(slot) { refuseHeader(slot, .late) } else { connectEnded(slot, .timedOut) }
             return
         }
-        if record.pointee.flags & absentFlag(0) != 0 {
+        let hasWaited = now - min(now, record.pointee.active) >= Worker.watchAfter
+        if hasWaited, record.pointee.flags & absentFlag(0) != 0 {
             let token = Token.record(slot, side: 0, generation: record.pointee.generation)
             if let failure = poller.ensure(record.pointee.descriptor.0, token: token, interest: []) {
                 reportLocal(failure)
@@ -328,7 +258,11 @@ extension Worker {
             inject(LIMPET_AT_CLIENT_WATCHED)
             record.pointee.flags &= ~absentFlag(0)
         }
-        armDialTimer(slot)
+        if isWaitingForRoom(record) {
+            retryConnect(slot)
+        } else {
+            armDialTimer(slot)
+        }
     }
 
     /// The backend has accepted.
@@ -356,7 +290,9 @@ extension Worker {
                 return
             }
         }
-        let lasting = table.services[Int(record.pointee.service)].options.areLasting
+        let lasting =
+            table.services[Int(record.pointee.service)].options.areLasting
+            && record.pointee.backend_address.family != UInt8(LIMPET_FAMILY_PATH)
         let counters = counters(record.pointee.backend)
         let isAway = record.pointee.backend != record.pointee.home
         let began = record.pointee.active

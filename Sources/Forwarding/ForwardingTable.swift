@@ -126,12 +126,18 @@ public struct WorkerListener: Sendable {
     public let local: SocketAddress?
     /// Whether all workers accept from the same socket, each by a descriptor of its own.
     public let isShared: Bool
+    /// Whether its socket was passed to the daemon: clients may have come by it before it got its options.
+    public let isInherited: Bool
 
-    public init(descriptor: Int32, listener: UInt16, service: UInt16, local: SocketAddress?, isShared: Bool = false) {
+    public init(
+        descriptor: Int32, listener: UInt16, service: UInt16, local: SocketAddress?, isShared: Bool = false,
+        isInherited: Bool = false
+    ) {
         self.descriptor = descriptor
         self.listener = listener
         self.service = service
         self.local = local
         self.isShared = isShared
+        self.isInherited = isInherited
     }
 }

@@ -35,6 +35,8 @@ public struct Incident: Hashable, Sendable {
         case unrecoverable
         /// A client was reset because an access list does not let it in. Of the slot of its listener.
         case denied
+        /// The socket of a listener does not listen. Of its slot.
+        case notListening
         /// A trusted proxy was reset because of what came in the place of its PROXY header.
         case proxyHeader(ProxyFlaw)
         /// A client was reset because it sent a PROXY header and is no trusted proxy.
@@ -42,7 +44,7 @@ public struct Incident: Hashable, Sendable {
     }
 
     public let kind: Kind
-    /// Slot of the backend; of the listener for ``Kind/denied``; of the service for ``Kind/exhausted``, the limits of services and clients, PROXY headers, ``Kind/quarantined``
+    /// Slot of the backend; of the listener for ``Kind/denied`` and ``Kind/notListening``; of the service for ``Kind/exhausted``, the limits of services and clients, PROXY headers, ``Kind/quarantined``
     /// and ``Kind/unrecoverable``; 0 otherwise.
     public let slot: UInt16
     public let errno: Errno

@@ -49,7 +49,7 @@ extension Worker {
         let flags = record.pointee.direction.0.flags | record.pointee.direction.1.flags
         let state = Int(record.pointee.state)
         if wanted == .read, state == LIMPET_OPEN || state == LIMPET_HALF_CLOSED, !hasLeftover,
-            flags & UInt16(LIMPET_DIRECTION_BULK.rawValue) == 0
+            flags & UInt16(LIMPET_DIRECTION_BULK.rawValue | LIMPET_DIRECTION_PIPED.rawValue) == 0
         {
             wanted.insert(.edge)
         }

@@ -8,12 +8,20 @@ public import Linux
 /// worker un-names before it closes.
 public struct KernelView: Sendable, Equatable {
     /// nil: there is no such socket yet, or any more.
-    public let client: TCPPath?
-    public let backend: TCPPath?
+    public let client: Side?
+    public let backend: Side?
     /// Bytes that wait in the pipe from the client to the backend.
     public let pipeIn: Int
     /// Bytes that wait in the pipe from the backend to the client.
     public let pipeOut: Int
+
+    /// One of its sockets.
+    public struct Side: Sendable, Equatable {
+        /// nil: it is a Unix socket.
+        public let tcp: TCPPath?
+        /// Bytes that have come and were not read.
+        public let unread: Int
+    }
 }
 
 extension ConnectionTable {
@@ -39,8 +47,11 @@ extension ConnectionTable {
         return nil
     }
 
-    private func path(_ descriptor: Int32) -> TCPPath? {
-        descriptor < 0 ? nil : try? TCPPath(descriptor)
+    private func path(_ descriptor: Int32) -> KernelView.Side? {
+        if descriptor < 0 { return nil }
+        if let path = try? TCPPath(descriptor) { return KernelView.Side(tcp: path, unread: path.unread) }
+        return StreamSocket.isUnix(descriptor)
+            ? KernelView.Side(tcp: nil, unread: StreamSocket.unread(descriptor)) : nil
     }
 
     private func waiting(_ direction: limpet_direction) -> Int {

@@ -260,6 +260,7 @@ extension Worker {
         // The kernel is told first how a socket is to end: what is closed without a name must not pass for a client that
         // was accepted just now.
         if client >= 0 {
+            markForClosing(record)
             if record.pointee.flags & UInt8(LIMPET_FINISH_RESET_CLIENT) != 0 {
                 StreamSocket.resetOnClose(client)
             } else if !has(limpet_direction_of(record, Int32(LIMPET_OUT)), LIMPET_DIRECTION_SHUT) {

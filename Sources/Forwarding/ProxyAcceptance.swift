@@ -38,7 +38,8 @@ enum Opening {
 /// backend says meanwhile goes to the client.
 extension Worker {
     func opening(of service: UInt16, _ peer: IPAddress) -> Opening {
-        guard let proxies = table.services[Int(service)].acceptProxy else { return .anything }
+        // On a Unix socket nothing tells when more than some of a header is there; the rights of its file say who may come.
+        guard peer.family != .user, let proxies = table.services[Int(service)].acceptProxy else { return .anything }
         return proxies.trust(peer) ? .header : .noHeader
     }
 

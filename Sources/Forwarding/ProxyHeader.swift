@@ -45,7 +45,9 @@ public enum ProxyHeader {
     ) -> Int {
         precondition(buffer.count >= (additions == nil ? longest : longestWithAdditions))
         var output = Output(buffer: buffer)
-        let ends = client.flatMap { client in local.map { Ends(client, $0) } }
+        // A user has no address that a header could say.
+        let named = client.flatMap { $0.address.family == .user ? nil : $0 }
+        let ends = named.flatMap { client in local.map { Ends(client, $0) } }
         switch version {
         case .v1: writeText(ends, to: &output)
         case .v2:

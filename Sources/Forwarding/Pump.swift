@@ -12,6 +12,11 @@ extension Worker {
     private static let calmBytes = 16384
     /// … and after so many of them in a row the scratch is cheaper again.
     private static let calmSplices: UInt8 = 4
+    /// Flags of a direction that does not go through the scratch.
+    @inline(__always)
+    private static var notCopied: UInt16 {
+        UInt16(LIMPET_DIRECTION_BULK.rawValue | LIMPET_DIRECTION_PIPED.rawValue)
+    }
     /// Whatever keeps a direction from reading that is not blocked.
     private static let holdsReading = UInt16(
         LIMPET_DIRECTION_EOF.rawValue | LIMPET_DIRECTION_DISCARD.rawValue | LIMPET_DIRECTION_HELD.rawValue)
@@ -70,16 +75,18 @@ extension Worker {
                 return
             }
             let proceed =
-                has(way, LIMPET_DIRECTION_BULK)
-                ? spliceOnce(slot, direction, way, source, sink, isFirst: round == 0)
-                : copyOnce(slot, direction, way, source, sink)
+                way.pointee.flags & Worker.notCopied == 0
+                ? copyOnce(slot, direction, way, source, sink)
+                : has(way, LIMPET_DIRECTION_PIPED)
+                    ? pipeOnce(slot, direction, way, source, sink)
+                    : spliceOnce(slot, direction, way, source, sink, isFirst: round == 0)
             if !proceed { return }
             round += 1
         }
     }
 
     /// Sends what waits in the pipe. True: the pipe is empty and has been given back.
-    private mutating func flush(
+    mutating func flush(
         _ slot: Int, _ direction: Int, _ way: UnsafeMutablePointer<limpet_direction>, _ sink: Int32
     ) -> Bool {
         while way.pointee.pipe_bytes > 0 {
@@ -198,7 +205,7 @@ extension Worker {
     /// Says whose bytes the scratch is about to hold, before there are any.
     /// - Parameter kind: the direction, with LIMPET_PEEKED where the bytes stay in the socket.
     @inline(__always)
-    private func claimScratch(_ slot: Int, _ kind: UInt32, _ direction: Int) {
+    func claimScratch(_ slot: Int, _ kind: UInt32, _ direction: Int) {
         own.pointee.scratch_length = 0
         own.pointee.scratch_generation = records[slot].generation
         own.pointee.scratch_direction = kind
@@ -214,7 +221,7 @@ extension Worker {
     }
 
     /// One turn without a pipe: the bytes stay in the socket until they have been sent, so none needs a place to wait.
-    private mutating func peekOnce(
+    mutating func peekOnce(
         _ slot: Int, _ direction: Int, _ way: UnsafeMutablePointer<limpet_direction>, _ source: Int32, _ sink: Int32
     ) -> Bool {
         leaveBulk(slot, direction, way)
@@ -243,7 +250,7 @@ extension Worker {
         switch Transfer.send(sink, from: scratch, count: length) {
         case .moved(let sent):
             inject(LIMPET_AT_PEEKED_SENT)
-            guard case .moved(sent) = Transfer.discard(source, limit: sent) else {
+            guard case .moved(sent) = drop(way, source, limit: sent) else {
                 // What was sent is still in the source: going on would send it twice.
                 finish(slot, resetting: .both, because: .local)
                 releaseScratch()
@@ -251,6 +258,7 @@ extension Worker {
             }
             inject(LIMPET_AT_PEEKED_DISCARDED)
             account(slot, direction, sent)
+            if has(way, LIMPET_DIRECTION_PIPED) { notePassed(slot, direction) }
             releaseScratch()
             if sent == length { return true }
             set(way, LIMPET_DIRECTION_BLOCKED)
@@ -352,7 +360,7 @@ extension Worker {
         _ slot: Int, _ direction: Int, _ way: UnsafeMutablePointer<limpet_direction>, _ source: Int32
     ) {
         for _ in 0..<roundsPerTurn {
-            switch Transfer.discard(source, limit: 1 << 20) {
+            switch drop(way, source, limit: 1 << 20) {
             case .moved:
                 inject(LIMPET_AT_DISCARDED)
                 continue

@@ -132,6 +132,14 @@ extension Worker {
             dialAgain(slot)
             return
         }
+        if StreamSocket.isUnix(backend) {
+            guard canGoOn(slot), restoreInterest(slot, 1) else {
+                abandonConnect(slot, resetting: false)
+                dialAgain(slot)
+                return
+            }
+            return
+        }
         guard let counters = try? TCPCounters(backend),
             counters.state != .close || StreamSocket.hasError(backend), settleHeader(slot, way, counters),
             restoreInterest(slot, 1)
@@ -178,7 +186,12 @@ extension Worker {
     /// False: nothing can be said for certain, so nothing may be sent any more.
     private mutating func repairOpen(_ slot: Int) -> Bool {
         let record = records + slot
-        for direction in 0...1 { straightenPipe(limpet_direction_of(record, Int32(direction))) }
+        for direction in 0...1 {
+            if has(limpet_direction_of(record, Int32(direction)), LIMPET_DIRECTION_PIPED) {
+                settlePipe(slot, direction)
+            }
+            straightenPipe(limpet_direction_of(record, Int32(direction)))
+        }
         recordStartAgain(record)
         guard settleHold(slot) else { return false }
         let reset = record.pointee.flags & (resetFlag(0) | resetFlag(1))
@@ -221,6 +234,9 @@ extension Worker {
         let record = records + slot
         let way = limpet_direction_of(record, Int32(direction))
         if has(way, LIMPET_DIRECTION_DEAD) || has(way, LIMPET_DIRECTION_DISCARD) { return true }
+        let (scratch, isOurs) = scratchNote(slot, direction)
+        guard isOurs else { return false }
+        if has(way, LIMPET_DIRECTION_PIPED) { return settlePiped(slot, direction, way, scratch) }
         let source = limpet_descriptor(record, Int32(direction)).pointee
         guard let from = try? TCPCounters(source),
             let to = try? TCPCounters(limpet_descriptor(record, Int32(1 - direction)).pointee)
@@ -228,8 +244,6 @@ extension Worker {
         // To a closed socket nothing can be sent any more; the pump will find out how it was closed.
         guard let hasOwnFIN = to.hasOwnFIN else { return true }
         let back = limpet_direction_of(record, Int32(1 - direction))
-        let (scratch, isOurs) = scratchNote(slot, direction)
-        guard isOurs else { return false }
         let syn: UInt64 = direction == LIMPET_IN ? 1 : 0
         let reckoning = Reckoning(
             source: from, sourceHasError: StreamSocket.hasError(source),

@@ -19,6 +19,8 @@ extension SharedRegion {
             (LIMPET_AREA_AFFINITY, AffinityTable.bytes(records: workers * records)),
             (LIMPET_AREA_PROXY, workers * records * MemoryLayout<limpet_proxy>.stride),
             (LIMPET_AREA_SOURCES, backends * MemoryLayout<limpet_source_row>.stride),
+            (LIMPET_AREA_UNIX_LISTENERS, listeners * MemoryLayout<limpet_unix_listener>.stride),
+            (LIMPET_AREA_PIPED, workers * records * MemoryLayout<limpet_piped>.stride),
         ]
     }
 
@@ -109,6 +111,17 @@ extension SharedRegion {
 
     /// The ring of events, ``LIMPET_EVENTS`` of them; the control plane's thread alone writes it.
     public var events: UnsafeMutablePointer<limpet_event> { base(LIMPET_AREA_EVENTS, of: limpet_event.self) }
+
+    /// What a record has no room for where a side of it is a Unix socket; its worker alone writes it.
+    @inline(__always)
+    func piped(_ worker: Int, record slot: Int) -> UnsafeMutablePointer<limpet_piped> {
+        base(LIMPET_AREA_PIPED, of: limpet_piped.self) + worker * recordsPerWorker + slot
+    }
+
+    /// What a listener's state has no room for where it is a Unix socket.
+    func unixListener(_ slot: Int) -> UnsafeMutablePointer<limpet_unix_listener> {
+        base(LIMPET_AREA_UNIX_LISTENERS, of: limpet_unix_listener.self) + slot
+    }
 
     /// What a record has no room for of the PROXY protocol; its worker alone writes it.
     @inline(__always)

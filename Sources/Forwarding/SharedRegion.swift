@@ -183,7 +183,10 @@ public struct SharedRegion: @unchecked Sendable {
 
     /// Where a listener is bound; nil: the slot was never used.
     public func listenerAddress(_ slot: Int) -> ListenerAddress? {
-        listener(slot).pointee.address.endpoint.map { .endpoint($0.named) }
+        if listener(slot).pointee.address.family == UInt8(LIMPET_FAMILY_PATH) {
+            return UnixPath(unixListener(slot).pointee.path).map { .unix($0) }
+        }
+        return listener(slot).pointee.address.endpoint.map { .endpoint($0.named) }
     }
 
     /// The interface that a listener is bound to; nil: none.
@@ -260,7 +263,7 @@ public struct SharedRegion: @unchecked Sendable {
             descriptor: limpet_listener_descriptor(state, Int32(worker)).pointee, listener: UInt16(slot),
             service: state.pointee.service,
             local: address.flatMap { $0.address.isUnspecified ? nil : SocketAddress($0) },
-            isShared: isShared(listener: slot))
+            isShared: isShared(listener: slot), isInherited: isInherited(listener: slot))
     }
 
     @inline(__always)

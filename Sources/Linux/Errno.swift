@@ -75,6 +75,11 @@ public struct Errno: Error, Equatable, Hashable, Sendable, RawRepresentable {
     /// EINVAL: not what the call takes.
     public static let invalidArgument = Errno(rawValue: EINVAL)
 
+    /// EBADF: no descriptor of this process.
+    public static let badDescriptor = Errno(rawValue: EBADF)
+    /// ENOTSOCK: a descriptor of something else than a socket.
+    public static let notSocket = Errno(rawValue: ENOTSOCK)
+
     /// True for what is a lack of this machine and says nothing about the peer.
     public var isLocal: Bool {
         switch rawValue {

@@ -38,6 +38,8 @@ public struct SocketAddress: Sendable {
 
     public init(_ address: IPAddress, port: UInt16) {
         switch address.family {
+        // Nobody can be reached by being a user: AF_UNSPEC.
+        case .user: break
         case .v4:
             withUnsafeMutableBytes(of: &storage) { bytes in
                 var value = sockaddr_in()
@@ -63,6 +65,33 @@ public struct SocketAddress: Sendable {
     }
 
     public var family: Int32 { Int32(storage.ss_family) }
+
+    /// Whether it is a Unix socket's.
+    @inline(__always)
+    public var isUnix: Bool { storage.ss_family == sa_family_t(AF_UNIX) }
+
+    /// Calls `body` with the bytes of a Unix socket's path, or of its abstract name without the leading zero; with none where
+    /// the socket has no name, and for any other family.
+    public func withUnixName<Result>(_ body: (UnsafeRawBufferPointer, _ isAbstract: Bool) -> Result) -> Result {
+        withUnsafeBytes(of: storage) { bytes in
+            let offset = MemoryLayout<sockaddr_un>.offset(of: \.sun_path)!
+            guard isUnix, Int(length) > offset else {
+                return body(UnsafeRawBufferPointer(rebasing: bytes[0..<0]), false)
+            }
+            if bytes[offset] == 0 {
+                return body(UnsafeRawBufferPointer(rebasing: bytes[(offset + 1)..<Int(length)]), true)
+            }
+            // The kernel counts the closing zero in, others need not.
+            let path = bytes[offset..<Int(length)]
+            let end = path.firstIndex(of: 0) ?? path.endIndex
+            return body(UnsafeRawBufferPointer(rebasing: path[..<end]), false)
+        }
+    }
+
+    /// The path in it; nil: it is not a Unix socket's, or one without a name, or one whose name is no UTF-8.
+    public var unixPath: UnixPath? {
+        withUnixName { UnixPath(bytes: $0, isAbstract: $1) }
+    }
 
     /// As the kernel's structure for IPv6.
     public var ipv6: sockaddr_in6 { withUnsafeBytes(of: storage) { $0.load(as: sockaddr_in6.self) } }

@@ -17,6 +17,8 @@ public struct SocketFacts: Sendable, Equatable {
     public let device: String?
     /// Where it is bound; nil for what is no IP socket.
     public let endpoint: Endpoint?
+    /// The same of a Unix socket; nil also for one whose name is no UTF-8.
+    public let path: UnixPath?
 
     /// nil: the descriptor is no socket.
     public init?(_ descriptor: Int32) {
@@ -33,6 +35,7 @@ public struct SocketFacts: Sendable, Equatable {
         isV6Only = option(Int32(IPPROTO_IPV6), IPV6_V6ONLY) != 0
         device = StreamSocket.device(descriptor)
         endpoint = StreamSocket.localEndpoint(descriptor)
+        path = StreamSocket.localAddress(descriptor)?.unixPath
     }
 
     public var isTCP: Bool {
@@ -40,10 +43,14 @@ public struct SocketFacts: Sendable, Equatable {
             && protocolNumber == Int32(IPPROTO_TCP)
     }
 
+    /// Whether it is a Unix socket that carries streams.
+    public var isUnixStream: Bool { family == AF_UNIX && type == Int32(SOCK_STREAM.rawValue) }
+
     /// In words: `a datagram socket`, `a Unix socket`.
     public var description: String {
         switch (family, Int(type)) {
-        case (AF_UNIX, _): "a Unix socket"
+        case (AF_UNIX, Int(SOCK_STREAM.rawValue)): "a Unix socket without a name, or with one that is no UTF-8"
+        case (AF_UNIX, _): "a Unix socket of another kind than a stream"
         case (AF_INET, Int(SOCK_DGRAM.rawValue)), (AF_INET6, Int(SOCK_DGRAM.rawValue)): "a datagram socket"
         case (AF_NETLINK, _): "a netlink socket"
         default: "a socket of another kind"

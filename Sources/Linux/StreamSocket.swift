@@ -77,6 +77,12 @@ public enum StreamSocket {
         return address.withMutablePointer({ getsockname(descriptor, $0, $1) }) == 0 ? address.endpoint : nil
     }
 
+    /// The same for a socket of any family.
+    public static func localAddress(_ descriptor: Int32) -> SocketAddress? {
+        var address = SocketAddress()
+        return address.withMutablePointer({ getsockname(descriptor, $0, $1) }) == 0 ? address : nil
+    }
+
     /// The address of the peer, left in `peer`. False: there is none any more.
     public static func peer(of descriptor: Int32, _ peer: inout SocketAddress) -> Bool {
         peer.length = socklen_t(MemoryLayout<sockaddr_storage>.size)
@@ -96,6 +102,13 @@ public enum StreamSocket {
     /// Starts a connect. nil: connected at once; `.inProgress`: epoll will report it.
     public static func connect(_ descriptor: Int32, to address: SocketAddress) -> Errno? {
         address.withPointer { CLinux.connect(descriptor, $0, $1) } == 0 ? nil : .last
+    }
+
+    /// Whether it is a Unix socket (SO_DOMAIN).
+    public static func isUnix(_ descriptor: Int32) -> Bool {
+        var value: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        return getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &value, &length) == 0 && value == AF_UNIX
     }
 
     /// Whether it is a socket that listens.
@@ -202,9 +215,17 @@ public enum StreamSocket {
     }
 
     /// Sets what counts from the first byte on: no delay, urgent bytes in line.
-    public func applyFirst(to descriptor: Int32) {
-        StreamSocket.set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+    /// - Parameter isUnix: a Unix socket, which has no delay.
+    public func applyFirst(to descriptor: Int32, isUnix: Bool = false) {
+        if !isUnix { StreamSocket.set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1) }
         StreamSocket.set(descriptor, SOL_SOCKET, SO_OOBINLINE, 1)
+    }
+
+    /// Sets everything, on a socket that may have inherited none of it from its listener. Bytes that are there already are
+    /// read under these options all the same.
+    public func applyAccepted(to descriptor: Int32) {
+        applyBuffers(to: descriptor)
+        apply(to: descriptor)
     }
 
     /// Sets what is a listener's alone. The kernel lets a silent client in all the same, after about that time.
@@ -244,6 +265,8 @@ extension SocketOptions {
     /// them from now on. Where buffers cannot be given back to the kernel (``canFreeBuffers(of:)``) those that are to be
     /// its own stay as they are: setting their size would end the tuning of those that never had one.
     public func change(_ descriptor: Int32) {
+        // Accepted sockets inherit nothing there.
+        if StreamSocket.isUnix(descriptor) { return }
         if receiveBuffer == 0 || sendBuffer == 0, SocketOptions.canFreeBuffers(of: descriptor) {
             // Back to what a new socket has, and from there on to the kernel's own tuning.
             for option in [SO_RCVBUF, SO_SNDBUF] {

@@ -25,7 +25,8 @@ public struct SourceMask: Sendable, Hashable {
 }
 
 /// Turns a client's address into the 64-bit key that is ranked against backends: SipHash-2-4 of
-/// `limpet.source.1` ‖ family (4 or 6, one byte) ‖ masked address in network order [‖ port in network order].
+/// `limpet.source.1` ‖ family (4, 6, or 1 for a user of this machine, one byte) ‖ masked address, or the user's number in 32 bits,
+/// in network order [‖ port in network order].
 ///
 /// Immutable; any thread may use it. Allocates nothing per key.
 public struct SourceKeyer: Sendable {
@@ -34,6 +35,7 @@ public struct SourceKeyer: Sendable {
     /// The hash after the tag and the family, which are 16 bytes, two whole blocks, whoever the client is.
     private let start4: SipHash24
     private let start6: SipHash24
+    private let start1: SipHash24
 
     public init(key: HashKey, mask: SourceMask, input: HashInput) {
         self.mask = mask
@@ -46,6 +48,9 @@ public struct SourceKeyer: Sendable {
         var start6 = start
         start6.append(IPAddress.Family.v6.rawValue)
         self.start6 = start6
+        var start1 = start
+        start1.append(IPAddress.Family.user.rawValue)
+        self.start1 = start1
     }
 
     /// The key of a client. An IPv4-mapped IPv6 address counts as the IPv4 address in it.
@@ -58,6 +63,10 @@ public struct SourceKeyer: Sendable {
             hash = start4
             let masked = UInt32(truncatingIfNeeded: client.masked(to: mask.ipv4).low)
             hash.append(littleEndian: UInt64(masked.byteSwapped), byteCount: 4)
+        case .user:
+            hash = start1
+            let number = UInt32(truncatingIfNeeded: client.low)
+            hash.append(littleEndian: UInt64(number.byteSwapped), byteCount: 4)
         case .v6:
             hash = start6
             let masked = client.masked(to: mask.ipv6)

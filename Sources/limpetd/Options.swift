@@ -40,13 +40,15 @@ struct Options: ParsableCommand {
 
 /// Flags that make a service; they have no place beside a file.
 struct ServiceOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Where clients arrive; may be repeated.", valueName: "addr:port"))
+    @Option(
+        help: ArgumentHelp(
+            "Where clients arrive; may be repeated.", valueName: "addr:port[-port]|unix:path|fd:name[,option]"))
     var listen: [String] = []
 
     @Option(
         help: ArgumentHelp(
             "A backend; may be repeated. Without names they are b1, b2, and so on.",
-            valueName: "[name=]addr:port[,weight=w][,max-connections=n][,backup]"))
+            valueName: "[name=]addr:port|name:port|unix:path[,weight=w][,max-connections=n][,backup]"))
     var backend: [String] = []
 
     @Option(help: help(ConfigurationKeys.hashOn, "source|source-port"))

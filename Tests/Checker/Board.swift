@@ -7,7 +7,7 @@ final class Board: Sendable {
     let plan: Plan
     let ledger = Ledger()
     /// Where clients connect to.
-    let targets = Locked<[Endpoint]>([])
+    let targets = Locked<[Target]>([])
     /// New connections per second.
     let churn: Atomic<Int>
     let isStopping = Atomic(false)

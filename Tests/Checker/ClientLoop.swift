@@ -64,22 +64,19 @@ final class ClientLoop: EndLoop {
 
     // MARK: Coming
 
-    private func open(_ targets: [Endpoint]) {
+    private func open(_ targets: [Target]) {
         let number = UInt32(board.started.load(ordering: .relaxed))
         guard Int(number) < Ledger.capacity else { return }
         board.started.store(Int(number) + 1, ordering: .relaxed)
         let target = Int(number) % targets.count
-        guard case .success(let descriptor) = StreamSocket.open(family: SocketAddress(targets[target]).family) else {
+        guard case .success(let descriptor) = StreamSocket.open(family: targets[target].address.family) else {
             board.fault(\.lost, "connection \(number): no socket")
             return
         }
-        StreamSocket.set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
         // An address of its own for each of some thousands, so that they spread over the backends and never run out of ports.
-        StreamSocket.set(descriptor, Int32(IPPROTO_IP), IP_BIND_ADDRESS_NO_PORT, 1)
         let host = 0x7f01_0001 + (number % 4_000) / 250 << 8 + number % 250
-        let source = SocketAddress(IPAddress(v4: host), port: 0)
-        let bound = source.withPointer { bind(descriptor, $0, $1) }
-        let failure = StreamSocket.connect(descriptor, to: SocketAddress(targets[target]))
+        let bound = targets[target].isUnix ? 0 : give(descriptor, host)
+        let failure = StreamSocket.connect(descriptor, to: targets[target].address)
         guard bound == 0, failure == nil || failure == .inProgress, let end = add(descriptor, interest: .write) else {
             board.fault(\.lost, "connection \(number): cannot connect: \(failure?.description ?? "bind")")
             return
@@ -97,6 +94,12 @@ final class ClientLoop: EndLoop {
         }
         end.isConnecting = true
         connecting += 1
+    }
+
+    private func give(_ descriptor: Int32, _ host: UInt32) -> Int32 {
+        StreamSocket.set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+        StreamSocket.set(descriptor, Int32(IPPROTO_IP), IP_BIND_ADDRESS_NO_PORT, 1)
+        return SocketAddress(IPAddress(v4: host), port: 0).withPointer { bind(descriptor, $0, $1) }
     }
 
     override func connected(_ end: End) {

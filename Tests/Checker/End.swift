@@ -87,6 +87,13 @@ final class End {
         return false
     }
 
+    /// The other end was to reset, and its end came as a finish: there is nothing more to say.
+    func concede() {
+        guard seen == .fin, let resetter = script?.resetter, resetter != role else { return }
+        isFinal = true
+        goal = min(goal, sent)
+    }
+
     private func planChurn(_ script: Script) -> Bool {
         let isClient = role == 0
         switch script.ending {

@@ -165,6 +165,7 @@ class EndLoop {
         if end.script == nil && end.seen == .fin { end.isFinal = true }
         if end.seen != .reset {
             let resetBefore = end.plan(stopping: board.stopping)
+            if board.plan.hasUnixSockets { end.concede() }
             if !resetBefore && end.ended == .none && !end.say(buffer) { end.saw(.reset) }
             // What has been said may be what the reset waited for.
             if end.seen != .reset, end.ended == .none, resetBefore || end.plan(stopping: board.stopping) { end.reset() }

@@ -22,7 +22,8 @@ struct LimpetChecker: ParsableCommand {
             Exit status: 0 everything arrived, once, and ended as it had been ended; 1 something did not; 2 usage.
             """)
 
-    @Option(help: ArgumentHelp("Where a backend listens; may be repeated.", valueName: "addr:port"))
+    @Option(
+        help: ArgumentHelp("Where a backend listens, or unix:PATH; may be repeated.", valueName: "addr:port"))
     var listen = ["127.0.0.1:0"]
 
     @Option(help: "Connections that ask and answer.")
@@ -75,10 +76,11 @@ struct LimpetChecker: ParsableCommand {
         var plan = Plan()
         (plan.talk, plan.bulk, plan.slow) = (talk, bulk, slow)
         (plan.bulkRate, plan.seed, plan.proxy, plan.header) = (bulkRate, seed, proxy, header)
+        plan.hasUnixSockets = listen.contains { $0.hasPrefix(UnixPath.prefix) }
         let board = Board(plan: plan, churn: churn)
-        let listeners = try listen.map { try StreamSocket.listen(on: Endpoint(parsing: $0), shared: false) }
-        Output.line(
-            "listening " + listeners.compactMap { StreamSocket.localEndpoint($0)?.description }.joined(separator: " "))
+        let listeners = try listen.map { try Target($0).listen() }
+        let places = zip(listen, listeners).map { StreamSocket.localEndpoint($1)?.description ?? $0 }
+        Output.line("listening " + places.joined(separator: " "))
         let session = Session(board, duration: duration, patience: patience)
         let verdict = try session.run(listeners: listeners, rate: rate)
         Output.line(verdict.line)

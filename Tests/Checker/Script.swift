@@ -11,6 +11,8 @@ struct Plan: Sendable {
     var proxy = ProxyForm.none
     /// What clients begin with, as a proxy before the daemon would.
     var header = ProxyForm.none
+    /// Some ends are Unix sockets, which know no reset: where one side resets, the other may see an end.
+    var hasUnixSockets = false
 
     var standing: Int { talk + bulk + slow }
 }

@@ -74,7 +74,7 @@ final class Session {
     private func obey(_ words: [String]) -> Bool {
         switch words.first {
         case "target":
-            let targets = words.dropFirst().compactMap { try? Endpoint(parsing: $0) }
+            let targets = words.dropFirst().compactMap { try? Target($0) }
             board.targets.with { $0 = targets }
         case "churn": board.churn.store(words.dropFirst().first.flatMap { Int($0) } ?? 0, ordering: .relaxed)
         case "mark":

@@ -49,7 +49,8 @@ struct Verdict {
         // Who resets has given up what was on its way to it.
         if receiver.ended == .reset { return }
         switch (sender.ended, receiver.seen) {
-        case (.fin, .fin), (.reset, .reset):
+        case (.fin, .fin), (.reset, .reset),
+            (.reset, .fin) where board.plan.hasUnixSockets:
             if sender.ended == .reset && !script.isExchangeComplete {
                 if receiver.received > sender.sent { repeated(name, figures, receiver.received - sender.sent) }
             } else if receiver.received < sender.sent {

@@ -69,6 +69,26 @@ import Testing
             ])
     }
 
+    /// A thousand listeners of a range of ports have one list, and so has their service; another list is another's.
+    @Test func listsThatAreTheSameAreMadeOnce() throws {
+        let list = "deny = [\"@/d\", \"198.51.100.0/24\"]"
+        let text = document(service: list).replacing(
+            "\"127.0.0.1:8080\"",
+            with: "[{ address = \"127.0.0.1:8000-8999\", \(list) }, { address = \"127.0.0.2:80\", allow = [\"@/d\"] }]")
+        var services = try ConfigurationLoader.parse(text, source: "x").configuration.services
+        var compiler = AccessCompiler(["/d": [try #require(Prefix("192.0.2.0/24"))]])
+        compiler.compile(&services)
+        #expect(compiler.made.count == 2)
+        let (client, other) = (IPAddress("192.0.2.1")!, IPAddress("203.0.113.1")!)
+        #expect(services[0].access.rules?.letsIn(client) == false && services[0].access.rules?.letsIn(other) == true)
+        let listeners = services[0].listeners
+        #expect(listeners.count == 1001)
+        #expect(listeners.prefix(1000).allSatisfy { $0.access.rules?.letsIn(client) == false })
+        #expect(listeners.prefix(1000).allSatisfy { $0.access.rules?.letsIn(other) == true })
+        let last = try #require(listeners[1000].access.rules)
+        #expect(last.letsIn(client) && !last.letsIn(other))
+    }
+
     private func load(_ directory: String, _ list: String) throws -> DaemonConfiguration {
         try write(Data(list.utf8), to: directory + "/deny")
         let path = try write(

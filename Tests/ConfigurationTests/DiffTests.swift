@@ -53,13 +53,16 @@ import Testing
             case .daemon: #expect(there.subject == .daemon && there.service == nil && there.name == nil)
             case .service, .behaviour, .keepalive, .health:
                 #expect(there.subject == .service && there.service == "chat" && there.name == nil)
-            case .listener: #expect(there.subject == .listener && there.fullName == "[::]:8080 of chat")
+            case .listener:
+                let name = ReadingTests.address(for: setting.key)
+                #expect(there.subject == .listener && there.fullName == "\(name) of chat")
             case .backend: #expect(there.subject == .backend && there.fullName == "chat/ws1")
             }
             let back = try #require(try diff(changed, plain).changes.only, "\(setting.key.name)")
             #expect(back.old == there.new && back.new == there.old && back.key == there.key)
-            let waits = ["workers", "control", "state-directory", "user", "group", "affinity-entries"].contains(
-                setting.key.name)
+            let waits = [
+                "workers", "control", "state-directory", "user", "group", "affinity-entries", "mode", "owner",
+            ].contains(setting.key.name)
             #expect(try diff(plain, changed).needingRestart == (waits ? [there] : []), "\(setting.key.name)")
         }
     }

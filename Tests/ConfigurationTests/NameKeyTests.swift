@@ -106,6 +106,10 @@ struct NameKeyTests {
                 "f: service \"chat\": backend \"a\": \"family\" is for a name, and \"192.0.2.1:80\" is none"
             ),
             (
+                "address = \"unix:/run/a\"\nfamily = \"ipv6\"",
+                "f: service \"chat\": backend \"a\": \"family\" is for a name, and \"unix:/run/a\" is none"
+            ),
+            (
                 "address = \"a:80\"\nfamily = \"v4\"",
                 "f: service \"chat\": backend \"a\": \"family\" must be \"any\", \"ipv4\" or \"ipv6\", not \"v4\""
             ),

@@ -68,6 +68,8 @@ import Testing
         (ConfigurationKeys.downInterval, "\"9s\""), (ConfigurationKeys.checkTimeout, "\"1s\""),
         (ConfigurationKeys.device, "\"eth0\""), (ConfigurationKeys.freebind, "true"),
         (ConfigurationKeys.v6only, "false"), (ConfigurationKeys.intercept, "true"),
+        (ConfigurationKeys.mode, "\"0600\""), (ConfigurationKeys.listenerOwner, "\"www\""),
+        (ConfigurationKeys.listenerGroup, "\"www\""),
         (ConfigurationKeys.rise, "7"), (ConfigurationKeys.fall, "8"),
         (ConfigurationKeys.resolvers, "[\"192.0.2.53\", \"[2001:db8::53]:5353\"]"),
         (ConfigurationKeys.resolveInterval, "\"10s\""), (ConfigurationKeys.resolveTimeout, "\"1s\""),
@@ -98,7 +100,8 @@ import Testing
         return switch setting.key.section {
         case .daemon: document(daemon: line)
         case .listener:
-            document().replacing("\"127.0.0.1:8080\"", with: "{ address = \"[::]:8080\", \(line) }")
+            document().replacing(
+                "\"127.0.0.1:8080\"", with: "{ address = \"\(address(for: setting.key))\", \(line) }")
         case .service, .behaviour: document(service: serviceCompany(of: setting.key) + line)
         case .backend where setting.key == ConfigurationKeys.srv:
             document().replacing("address = \"10.0.0.1:80\"", with: line)
@@ -113,18 +116,27 @@ import Testing
     /// Keys that a name needs to be there for.
     private static let ofNames = [ConfigurationKeys.expand, ConfigurationKeys.family]
 
+    /// A listener that has a place for the key.
+    static func address(for key: ConfigurationKey) -> String {
+        let isOfFile = [ConfigurationKeys.mode, ConfigurationKeys.listenerOwner, ConfigurationKeys.listenerGroup]
+            .contains(key)
+        return isOfFile ? "unix:/run/x" : "[::]:8080"
+    }
+
     /// The same without the setting.
     static func plain(_ key: ConfigurationKey) -> String {
         if ofNames.contains(key) { return document().replacing("10.0.0.1:80", with: "pool.example.net:80") }
         return key.section == .listener
-            ? document().replacing("127.0.0.1:8080", with: "[::]:8080")
+            ? document().replacing("127.0.0.1:8080", with: address(for: key))
             : document(service: serviceCompany(of: key))
     }
 
     @Test func everyKeyTakesEffectByItselfAndIsWrittenBack() throws {
         let plain = try read(document())
-        var seen: [DaemonConfiguration] = [plain, try read(ReadingTests.plain(ConfigurationKeys.device))]
-        seen.append(try read(ReadingTests.plain(ConfigurationKeys.expand)))
+        var seen: [DaemonConfiguration] = [plain]
+        for key in [ConfigurationKeys.device, ConfigurationKeys.mode, ConfigurationKeys.expand] {
+            seen.append(try read(ReadingTests.plain(key)))
+        }
         for setting in ReadingTests.settings {
             let configuration = try read(ReadingTests.text(with: setting))
             #expect(!seen.contains(configuration), "\(setting.key.name) changes nothing")

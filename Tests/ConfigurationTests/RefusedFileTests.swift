@@ -164,7 +164,7 @@ import Testing
         Refusal(
             document().replacing("\"10.0.0.1:80\"", with: "80"),
             #"limpet.toml: service "chat": backend "ws1": "address" must be an address and a port "#,
-            #"(such as "192.0.2.1:80"), not an integer"#
+            #"(such as "192.0.2.1:80") or a Unix socket ("unix:/run/app.sock"), not an integer"#
         ),
         Refusal(
             document().replacing("\"127.0.0.1:8080\"", with: "[\"127.0.0.1:8080\", 80]"),

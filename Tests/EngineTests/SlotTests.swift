@@ -128,12 +128,34 @@ import Testing
 
     @Test func aChosenPortMayBeWrittenDown() throws {
         let old = try configuration("chat@0,0|a")
-        let bound = ["127.0.0.1:40001", "127.0.0.1:40002"]
+        let bound = try ["127.0.0.1:40001", "127.0.0.1:40002"].map {
+            ListenerConfiguration(try Endpoint(parsing: $0))
+        }
         let next = try SlotAssigner.assign(
             try configuration("chat@40002,0|a"), after: old, try start(old), limits: limits, bound: bound)
         // The first 0 stays where it was; the port asked for is the second's.
         #expect(listeners(next.tables) == ["chat 0", "chat 40002"])
         #expect(next.opened == [])
+    }
+
+    /// A socket that was passed by name, asked for by its address: it stays where it is what is asked for, and not where it takes
+    /// IPv4 clients that are not wanted, or the other way round.
+    @Test(arguments: [true, false], [true, false])
+    func aPassedSocketMayBeWrittenDownAsItIs(isV6Only: Bool, isWanted: Bool) throws {
+        var old = try configuration("chat@80|a")
+        old.services[0].listeners = [ListenerConfiguration(.inherited("web"))]
+        var socket = ListenerConfiguration(try Endpoint(parsing: "[::]:443"))
+        socket.isV6Only = isV6Only
+        var wanted = socket
+        wanted.isV6Only = isWanted
+        var new = old
+        new.services[0].listeners = [wanted]
+        let tables = try start(old)
+        #expect(tables.listeners.map(\.address) == ["fd:web"])
+        let next = try SlotAssigner.assign(new, after: old, tables, limits: limits, bound: [socket])
+        #expect(next.opened.map(\.configuration) == (isV6Only == isWanted ? [] : [wanted]))
+        #expect(next.tables.listeners.filter { $0.use == .live }.map(\.address) == ["[::]:443"])
+        #expect(next.tables.listeners.last?.binding == (isWanted ? nil : "v6only=false"))
     }
 
     @Test func idleSlotsAreUsedAgainOnlyWhenThereAreNoOthers() throws {

@@ -65,7 +65,7 @@ import Testing
     /// The kernel tells of a connection by both its ends.
     @Test func theKernelTellsOfSockets() throws {
         let scene = try Scene()
-        let server = scene.backendAddress
+        let server = try #require(scene.backendAddress.endpoint)
         let local = try #require(StreamSocket.localEndpoint(scene.toServer))
         let found = Found()
         #expect(TCPSockets.visit(.v4) { if $1 == server { found.locals.append($0) } } == nil)

@@ -82,6 +82,68 @@ struct ContinuitySoakTests {
     }
 }
 
+/// The same over backends that are Unix sockets, on which the kernel counts nothing.
+@Suite(.ownThread, .serialized, .fence)
+struct UnixSoakTests {
+    private static let isLong = ProcessInfo.processInfo.environment["LIMPET_SOAK"] == "1"
+
+    private static func times(_ long: Int, short: Int) -> Int { isLong ? long : short }
+
+    @Test func killedAtRandomMoments() throws {
+        let stage = try Stage(Checker.Load(proxy: "v2", header: "v2", seed: 21, isUnix: true))
+        var dice = Dice(seed: 21)
+        for _ in 0..<Self.times(200, short: 15) {
+            usleep(UInt32(dice.below(60_000)))
+            try stage.killEngine()
+        }
+        #expect(try stage.finish().connections > 50)
+    }
+
+    @Test(arguments: [("v1", "none"), ("v2", "v1")])
+    func diesAtLabelledPoints(_ proxy: String, _ header: String) throws {
+        let wanted = Self.times(500, short: 40)
+        var setup = Daemon.Setup()
+        setup.environment["LIMPET_INJECT"] = "400"
+        let stage = try Stage(Checker.Load(proxy: proxy, header: header, seed: 22, isUnix: true), setup)
+        try eventually("\(wanted) injected deaths", within: .seconds(300)) { stage.injectedDeaths.count >= wanted }
+        try stage.finish()
+        let points = Set(stage.injectedDeaths)
+        #expect(points.count >= Self.times(30, short: 8), "\(points.sorted())")
+    }
+
+    /// With Unix sockets on both sides.
+    @Test func onBothSides() throws {
+        var setup = Daemon.Setup()
+        setup.environment["LIMPET_INJECT"] = "1500"
+        let stage = try Stage(Checker.Load(proxy: "none", seed: 24, isUnix: true, comesByUnix: true), setup)
+        var dice = Dice(seed: 24)
+        for number in 1...Self.times(100, short: 8) {
+            usleep(UInt32(dice.below(60_000)))
+            if number % 4 == 0 {
+                try stage.write(variant: number / 4)
+                try eventually("the file is read") { try stage.daemon.ctl.run("reload").status == 0 }
+            } else {
+                try stage.killEngine()
+            }
+        }
+        try stage.write(variant: 0)
+        try eventually("the first configuration is back") { try stage.daemon.ctl.run("reload").status == 0 }
+        try stage.finish()
+    }
+
+    @Test func upgradedAndReloaded() throws {
+        let stage = try Stage(Checker.Load(proxy: "none", seed: 23, isUnix: true))
+        for number in 1...Self.times(50, short: 3) {
+            try stage.write(variant: number)
+            try stage.daemon.ctl.expect("reload")
+            try stage.daemon.ctl.expect("upgrade")
+        }
+        try stage.write(variant: 0)
+        try stage.daemon.ctl.expect("reload")
+        try stage.finish()
+    }
+}
+
 /// A daemon between the two halves of a checker: two services in front of the same backends, one with buffers so small
 /// that pipes and the scratch are always in use.
 private final class Stage: Sendable {
@@ -89,12 +151,15 @@ private final class Stage: Sendable {
     let checker: Checker
     private let descriptors: [String]
     private let load: Checker.Load
+    /// Of the listeners that are Unix sockets; nil: they are none.
+    private let directory: String?
 
     init(_ load: Checker.Load, _ setup: Daemon.Setup = Daemon.Setup()) throws {
         checker = try Checker(load)
         self.load = load
         var setup = setup
-        setup.file = Stage.file(checker.backends, load, variant: 0)
+        directory = load.comesByUnix ? checker.directory : nil
+        setup.file = Stage.file(checker.backends, load, directory, variant: 0)
         // Deaths come faster here than anywhere: the next engine does not wait.
         setup.environment["LIMPET_BACKOFF"] = "off"
         // A machine that is busy with other things may take longer than an upgrade is given.
@@ -105,12 +170,14 @@ private final class Stage: Sendable {
     }
 
     /// - Parameter variant: 0: the plain configuration; 1 to 3 change something each.
-    private static func file(_ backends: [SocketAddress], _ load: Checker.Load, variant: Int) -> String {
+    private static func file(
+        _ backends: [SocketAddress], _ load: Checker.Load, _ directory: String?, variant: Int
+    ) -> String {
         func service(_ name: String, _ settings: String, without count: Int = 0, weight: Int = 1) -> String {
             """
             [[service]]
             name = "\(name)"
-            listen = "127.0.0.1:0"
+            listen = "\(directory.map { "unix:\($0)/\(name).sock" } ?? "127.0.0.1:0")"
             send-proxy = "\(load.proxy == "none" ? "off" : load.proxy)"
             send-proxy-tlvs = [\(load.proxy == "v2" && load.header == "v2" ? "\"received\"" : "")]
             accept-proxy = [\(load.header == "none" ? "" : "\"127.0.0.0/8\"")]
@@ -136,7 +203,7 @@ private final class Stage: Sendable {
 
     /// Changes the file; nobody has read it yet.
     func write(variant: Int) throws {
-        try Stage.file(checker.backends, load, variant: variant)
+        try Stage.file(checker.backends, load, directory, variant: variant)
             .write(toFile: "\(daemon.directory)/limpet.toml", atomically: true, encoding: .utf8)
     }
 

@@ -82,7 +82,8 @@ struct SocketActivationTests {
         for text in ["fd:web", "fd:none"] {
             if text == "fd:web" {
                 daemon.services.removeLast()
-                try daemon.reload()
+                let warnings = try daemon.reload().warnings
+                #expect(warnings.count == 1 && warnings[0].hasPrefix("listen fd:web: as long as"), "\(warnings)")
                 #expect(throws: SocketFailure.self) { try TCPSocket.connect(to: addresses[0]) }
             }
             daemon.services[0].listen.append(text)
@@ -93,6 +94,75 @@ struct SocketActivationTests {
         }
         for client in clients { try expectEcho(client) }
         try daemon.daemon.stop()
+    }
+
+    /// Whoever has started the daemon by connecting waits in the queue when the socket gets its options, and has them all
+    /// the same.
+    @Test(arguments: [nil, "ACCEPTED", "CLIENT_NAMED"])
+    func whoCameBeforeTheDaemon(death: String?) throws {
+        if death != nil, !Programs.isDebug { return }
+        let server = try BackendServer(.greet("b1"))
+        let address = SocketAddress("127.0.0.1", try freePort())
+        var setup = setup(["fd:web"], [server], SocketPassing.wrapper("web=tcp:\(address)"))
+        setup.environment = ["TEST_CLIENTS_FIRST": "1", "LIMPET_BACKOFF": "off"]
+        setup.environment["LIMPET_INJECT"] = try death.map { "\(try Injection.point("LIMPET_AT_" + $0)):1" }
+        let early = Background("a client connects before the daemon runs") {
+            while true {
+                do { return try TCPSocket.connect(to: address) } catch let error as SocketFailure {
+                    guard error.code == ECONNREFUSED else { throw error }
+                    usleep(1000)
+                }
+            }
+        }
+        let daemon = try Daemon(setup)
+        let client = try early.value()
+        #expect(try client.receiveLine().hasPrefix("b1"))
+        try client.send("before ")
+        try client.sendUrgent(UInt8(ascii: "!"))
+        try client.send(" after")
+        #expect(try client.receiveText(14) == "before ! after")
+        // Its keepalive runs, as it does for the one who comes now.
+        let late = try TCPSocket.connect(to: address)
+        _ = try late.receiveLine()
+        for client in [late, client] {
+            try eventually("keepalive runs") { KernelSocket.between(address, client.local)?.timer == 2 }
+        }
+        // A death knows how many bytes there were.
+        kill(try daemon.enginePID, SIGKILL)
+        for client in [late, client] { try expectEcho(client) }
+        for client in [late, client] { client.close() }
+        try daemon.waitUntilIdle()
+        try daemon.stop()
+    }
+
+    /// Whoever shares the socket shuts it down: that is said, nobody spins, and another engine listens again.
+    @Test(.enabled(if: isRoot)) func aSocketCeasesToListen() throws {
+        let server = try BackendServer(.greet("b1"))
+        // A port that the kernel chose would be another then.
+        let address = SocketAddress("127.0.0.1", try freePort())
+        var setup = setup(["fd:web", "127.0.0.3:0"], [server], SocketPassing.wrapper("web=tcp:\(address)"))
+        setup.environment["LIMPET_BACKOFF"] = "off"
+        let daemon = try Daemon(setup)
+        let (web, other) = (daemon.listeners[0], daemon.listeners[1])
+        let client = try TCPSocket.connect(to: web)
+        _ = try client.receiveLine()
+        let engine = try daemon.enginePID
+        try ForeignSockets.withSocket(of: engine, between: web, and: nil) { _ = shutdown($0.fd, Int32(SHUT_RDWR)) }
+        try eventually("it is said") {
+            daemon.logLines(containing: "a listener's socket does not listen", "fd:web").count == 1
+        }
+        daemon.expectSleeping()
+        let rows = try daemon.ctl.listeners()
+        #expect(rows[0].state == "paused" && rows[0].reason == "its socket does not listen")
+        #expect(rows[1].state == "accepting" && rows[1].reason == nil)
+        #expect(throws: SocketFailure.self) { try TCPSocket.connect(to: web) }
+        #expect(try greeting(other) == "b1")
+        try expectEcho(client)
+        kill(engine, SIGKILL)
+        try eventually("the next engine listens") { (try? greeting(web)) == "b1" }
+        #expect(try daemon.ctl.listeners().map(\.state) == ["accepting", "accepting"])
+        try expectEcho(client)
+        try daemon.stop()
     }
 
     /// A burst of clients at one socket: each is served, by whichever worker.

@@ -104,7 +104,7 @@ struct TimeoutTests {
         let lane = try Lane()
         let pair = try lane.open()
         let row = try lane.daemon.connections(1)[0]
-        let clientSide = (try #require(SocketAddress(row.clientLocal)), pair.client.local)
+        let clientSide = (try #require(SocketAddress(row.clientLocal ?? "-")), pair.client.local)
         let backendSide = (try #require(SocketAddress(row.backendLocal ?? "")), pair.backend.local)
         for (local, peer) in [clientSide, backendSide] {
             // The backend's side has it once the connection has lasted for a second.
@@ -185,8 +185,9 @@ struct TimeoutTests {
 
     private func forBothSides(of daemon: Daemon, _ pair: Pair, _ body: (TCPSocket) throws -> Void) throws {
         let row = try daemon.connections(1)[0]
-        for (local, peer) in [(row.clientLocal, pair.client.local), (row.backendLocal ?? "-", pair.backend.local)] {
-            let local = try #require(SocketAddress(local))
+        let ends = [(row.clientLocal, pair.client.local), (row.backendLocal, pair.backend.local)]
+        for (local, peer) in ends {
+            let local = try #require(SocketAddress(local ?? "-"))
             try ForeignSockets.withSocket(of: daemon.pid, between: local, and: peer, body)
         }
     }

@@ -67,6 +67,9 @@ struct DiagnosticsTests {
         service + "health = { path = \"/\" }\n" + backend,
         service + "health = { type = \"expect\", expect-regex = \"a(\" }\n" + backend,
         service + "health = { type = \"http\", path = \"/\", expect-status = \"20\" }\n" + backend,
+        service + backend.replacingOccurrences(of: "127.0.0.1:81", with: "unix:run/app.sock"),
+        service + "health = { port = 1 }\n"
+            + backend.replacingOccurrences(of: "127.0.0.1:81", with: "unix:/run/app.sock"),
         service + "health = { fast-interval = \"3s\" }\n" + backend,
         service + "source = \"192.0.2.17/28\"\n" + backend, service + "source = \"0.0.0.0\"\n" + backend,
         service + "source = [\"10.0.0.0/26\", \"10.1.0.1\"]\n" + backend,

@@ -26,6 +26,15 @@ import Testing
         #expect(try SourceKeyTests.key("ffff::", ipv6: 0) == 0xe3d2_7c38_2f42_7f95)
     }
 
+    /// A user of this machine: family 1 and the number, under no mask. As the reference's SipHash has it.
+    @Test func usersAreClients() {
+        for mask in [SourceMask(), SourceMask(ipv4: 0, ipv6: 0)] {
+            let keyer = SourceKeyer(key: .published, mask: mask, input: .source)
+            #expect(keyer.key(for: IPAddress(user: 0), port: 0) == 0xd277_bc8f_2f92_51a3)
+            #expect(keyer.key(for: IPAddress(user: 1000), port: 7) == 0x544e_5861_2a52_01ab)
+        }
+    }
+
     @Test func portCountsOnlyWhereAskedFor() throws {
         #expect(try SourceKeyTests.key("192.0.2.1", port: 1) == SourceKeyTests.key("192.0.2.1", port: 2))
         #expect(try SourceKeyTests.key("2001:db8::1", port: 1) == SourceKeyTests.key("2001:db8::1", port: 2))

@@ -102,6 +102,28 @@ static inline const char *_Nonnull limpet_upgrade_old_version(const limpet_upgra
 static inline const char *_Nonnull limpet_upgrade_new_version(const limpet_upgrade *_Nonnull upgrade) {
     return upgrade->new_version;
 }
+static inline uint64_t *_Nonnull limpet_entered(limpet_piped *_Nonnull piped, int direction) {
+    return &piped->entered[direction];
+}
+static inline const uint8_t *_Nonnull limpet_path_bytes(const limpet_path *_Nonnull path) { return path->bytes; }
+/* Copies a path that its worker may be changing: whether the copy belongs together the record's sequence tells. */
+__attribute__((no_sanitize("thread"))) static inline limpet_path limpet_path_copy(const limpet_path *_Nonnull from) {
+    limpet_path to;
+    const uint8_t *source = (const uint8_t *)from;
+    uint8_t *target = (uint8_t *)&to;
+    for (unsigned index = 0; index < sizeof to; index++)
+        target[index] = __atomic_load_n(&source[index], __ATOMIC_RELAXED);
+    if (to.length > sizeof to.bytes) to.length = 0;
+    return to;
+}
+/* Cut to what there is room for, which is more than a socket's address can have. */
+static inline void limpet_path_set(limpet_path *_Nonnull path, const void *_Nonnull bytes, unsigned length,
+                                   _Bool is_abstract) {
+    if (length > sizeof path->bytes) length = sizeof path->bytes;
+    __builtin_memcpy(path->bytes, bytes, length);
+    path->is_abstract = is_abstract;
+    path->length = (uint8_t)length;
+}
 static inline void limpet_address_set(limpet_address *_Nonnull address, uint8_t family, uint64_t high, uint64_t low,
                                       uint16_t port) {
     uint64_t words[2] = {__builtin_bswap64(high), __builtin_bswap64(low)};

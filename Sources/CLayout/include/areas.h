@@ -21,8 +21,10 @@ enum {
     LIMPET_AREA_HISTORY = 6,   /* limpet_backend_history by slot */
     LIMPET_AREA_EVENTS = 7,    /* limpet_event[LIMPET_EVENTS] */
     LIMPET_AREA_PROXY = 8,     /* limpet_proxy by worker and record */
-    LIMPET_AREA_SOURCES = 11,  /* limpet_source_row by slot of the backend */
     LIMPET_AREA_AFFINITY = 9,  /* limpet_affinity_header, its sets, then a link by record, see affinity.h */
+    LIMPET_AREA_SOURCES = 11,  /* limpet_source_row by slot of the backend */
+    LIMPET_AREA_PIPED = 12,    /* limpet_piped by worker and record */
+    LIMPET_AREA_UNIX_LISTENERS = 13, /* limpet_unix_listener by slot */
     LIMPET_AREAS = 32
 };
 
@@ -146,6 +148,29 @@ typedef struct {
     uint32_t length;
     char text[LIMPET_EVENT_BYTES - 12];
 } limpet_event;
+
+/* The path or the abstract name of a Unix socket. */
+typedef struct {
+    uint8_t length; /* 0: none */
+    uint8_t is_abstract;
+    uint8_t bytes[110];
+} limpet_path;
+
+/* What a record has no room for of a connection with a side that is a Unix socket. Its worker writes it; says something where
+ * LIMPET_DIRECTION_PIPED is set. */
+typedef struct {
+    uint64_t entered[2]; /* bytes of the reading side that ever entered the pipe, per direction: delivered, and what it holds */
+    limpet_path backend; /* where the backend is; counts where the record's backend_address has LIMPET_FAMILY_PATH */
+} limpet_piped;
+
+/* What a listener's state has no room for where it is a Unix socket; counts where its address has LIMPET_FAMILY_PATH. */
+typedef struct {
+    limpet_path path;
+    uint64_t device; /* of the file that is ours to remove */
+    uint64_t inode;  /* 0: there is none */
+    uint64_t modified;
+    uint64_t reserved[3];
+} limpet_unix_listener;
 
 /* What a record has no room for of the PROXY protocol. The worker writes it, before the record's flag or byte that sends
  * there; without one of these it says nothing. */

@@ -37,9 +37,14 @@ typedef struct {
     uint8_t bytes[16]; /* network order */
     uint32_t scope;    /* interface index of a link-local IPv6 address, else 0 */
     uint16_t port;     /* host order */
-    uint8_t family;    /* 4, 6, or 0: none */
+    uint8_t family;    /* 4, 6, LIMPET_FAMILY_USER, LIMPET_FAMILY_PATH, or 0: none */
     uint8_t reserved;
 } limpet_address;
+
+/* A user of this machine, whose number is in the last four bytes; and a Unix socket: a backend's path lies in limpet_piped,
+ * a listener's in limpet_unix_listener. */
+#define LIMPET_FAMILY_USER 1
+#define LIMPET_FAMILY_PATH 2
 
 /* States of a record. */
 enum {
@@ -59,7 +64,9 @@ enum limpet_direction_bit {
     LIMPET_DIRECTION_DEAD = 1 << 4,    /* nothing more is carried this way */
     LIMPET_DIRECTION_DISCARD = 1 << 5, /* closing by order: what still arrives is read and dropped */
     LIMPET_DIRECTION_PATIENT = 1 << 6, /* the reading side's SO_RCVLOWAT may be raised */
-    LIMPET_DIRECTION_HELD = 1 << 7     /* in alone: the client's first bytes are to be looked at before any is taken */
+    LIMPET_DIRECTION_HELD = 1 << 7,    /* in alone: the client's first bytes are to be looked at before any is taken */
+    LIMPET_DIRECTION_PIPED = 1 << 8    /* one side is a Unix socket, which counts nothing: what is on its way is in a socket or in
+                                        * the pipe, and limpet_piped is kept; the same for both directions */
 };
 
 /* Bits of limpet_record.flags. */

@@ -87,6 +87,7 @@ struct ConnectionFilter {
     }
 
     static func prefix(_ text: String) throws(ControlError) -> Prefix {
+        if let client = IPAddress(client: text) { return Prefix(client) }
         guard let prefix = Prefix(text) else {
             throw ControlError(.badRequest, "client: \"\(text)\" is not an address or prefix such as 192.0.2.0/24")
         }

@@ -4,7 +4,7 @@ internal import Addressing
 extension Routes {
     /// An address of a client, with a port or without.
     func clientAddress(_ text: String) throws(ControlError) -> (IPAddress, UInt16?) {
-        if let alone = IPAddress(Routes.withoutZone(text)) { return (alone, nil) }
+        if let alone = IPAddress(client: Routes.withoutZone(text)) { return (alone, nil) }
         if let endpoint = try? Endpoint(parsing: text) { return (endpoint.address, endpoint.port) }
         throw ControlError(
             .badRequest, "\"\(text)\" is not an address such as 203.0.113.7, 203.0.113.7:40000 or [2001:db8::7]:40000")

@@ -24,10 +24,11 @@ public struct ConnectionRow: Codable, Sendable, Equatable {
     /// Who is connected.
     public var peer: Endpoint
     /// Our end of the client's socket.
-    public var clientLocal: Endpoint
+    /// null where it came by a Unix socket: the ``listener`` says which.
+    @Nullable public var clientLocal: Endpoint?
     /// null as long as there is no backend.
-    @Nullable public var backendAddress: Endpoint?
-    /// Our end of the backend's socket; null before the first connect has been started.
+    @Nullable public var backendAddress: BackendAddress?
+    /// Our end of the backend's socket; null before the first connect has been started, and where it is a Unix socket.
     @Nullable public var backendLocal: Endpoint?
     public var state: State
     /// Since it was accepted.
@@ -75,14 +76,14 @@ public struct ConnectionRow: Codable, Sendable, Equatable {
     public struct Side: Codable, Sendable, Equatable {
         /// Smoothed round-trip time; null: not known yet.
         @Nullable public var rttSeconds: Double?
-        /// Segments that were sent again, ever.
-        public var retransmits: Int
-        /// Bytes that were written and that the peer has not acknowledged.
-        public var unacknowledged: Int
+        /// Segments that were sent again, ever; null where it is a Unix socket.
+        @Nullable public var retransmits: Int?
+        /// Bytes that were written and that the peer has not acknowledged; null where it is a Unix socket.
+        @Nullable public var unacknowledged: Int?
         /// Bytes that have come and were not read.
         public var unread: Int
 
-        public init(rttSeconds: Double?, retransmits: Int, unacknowledged: Int, unread: Int) {
+        public init(rttSeconds: Double?, retransmits: Int?, unacknowledged: Int?, unread: Int) {
             self.rttSeconds = rttSeconds
             self.retransmits = retransmits
             self.unacknowledged = unacknowledged
@@ -97,7 +98,7 @@ public struct ConnectionRow: Codable, Sendable, Equatable {
 
     public init(
         id: ConnectionID, service: String, listener: String, backend: String, home: String, client: Endpoint,
-        peer: Endpoint, clientLocal: Endpoint, backendAddress: Endpoint?, backendLocal: Endpoint?, state: State,
+        peer: Endpoint, clientLocal: Endpoint?, backendAddress: BackendAddress?, backendLocal: Endpoint?, state: State,
         ageSeconds: Double, idleSeconds: Double, bytesIn: UInt64, bytesOut: UInt64, worker: Int,
         awayReason: String? = nil, kernel: Kernel? = nil, position: Int = 0
     ) {
@@ -153,11 +154,15 @@ extension BackendAddress: Codable {
     }
 }
 
-/// In JSON an endpoint is its text: `203.0.113.7:5222` or `[2001:db8::7]:5222`.
+/// In JSON an endpoint is its text: `203.0.113.7:5222` or `[2001:db8::7]:5222`; a user's is `unix:uid=1000`.
 extension Endpoint: Codable {
     public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         let text = try container.decode(String.self)
+        if let client = IPAddress(client: text), client.family == .user {
+            self.init(address: client, port: 0)
+            return
+        }
         do throws(EndpointError) {
             self = try Endpoint(parsing: text)
         } catch {

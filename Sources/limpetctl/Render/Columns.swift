@@ -51,7 +51,7 @@ extension Column where Row == ConnectionRow {
             Column(title: "LISTENER", isWideOnly: true) { $0.listener },
             Column(title: "CLIENT") { $0.client.description },
             Column(title: "PEER", isWideOnly: true) { $0.peer.description },
-            Column(title: "CLIENT-LOCAL", isWideOnly: true) { $0.clientLocal.description },
+            Column(title: "CLIENT-LOCAL", isWideOnly: true) { $0.clientLocal?.description ?? "-" },
             Column(title: "BACKEND", cut: .middle) { $0.service + "/" + $0.backend },
             Column(title: "HOME", isWideOnly: true) { $0.home },
             Column(title: "BACKEND-ADDRESS", isWideOnly: true) { $0.backendAddress?.description ?? "-" },
@@ -79,7 +79,7 @@ extension Column where Row == ConnectionRow {
                 $0.kernel.flatMap(side)?.rttSeconds.map { "\(Units.milliseconds($0 * 1000))ms" } ?? "-"
             },
             Column(title: "\(name)-RETRANS", alignment: .right, isWideOnly: true) {
-                $0.kernel.flatMap(side).map { String($0.retransmits) } ?? "-"
+                $0.kernel.flatMap(side)?.retransmits.map { String($0) } ?? "-"
             },
             Column(title: "\(name)-UNACKED", alignment: .right, isWideOnly: true) {
                 bytes($0.kernel.flatMap(side)?.unacknowledged)

@@ -24,7 +24,8 @@ extension ConnectionRow: PlainRow {
     var plainFields: [String] {
         [
             id.description, service, listener, backend, home, client.description, peer.description,
-            clientLocal.description, backendAddress?.description ?? "", backendLocal?.description ?? "", state.rawValue,
+            clientLocal?.description ?? "", backendAddress?.description ?? "", backendLocal?.description ?? "",
+            state.rawValue,
             Units.seconds(ageSeconds), Units.seconds(idleSeconds), String(bytesIn), String(bytesOut), String(worker),
             awayReason ?? "",
         ] + plainFields(kernel?.client) + plainFields(kernel?.backend)
@@ -34,8 +35,8 @@ extension ConnectionRow: PlainRow {
     private func plainFields(_ side: Side?) -> [String] {
         guard let side else { return ["", "", "", ""] }
         return [
-            side.rttSeconds.map { Units.microseconds($0) } ?? "", String(side.retransmits),
-            String(side.unacknowledged), String(side.unread),
+            side.rttSeconds.map { Units.microseconds($0) } ?? "", side.retransmits.map { String($0) } ?? "",
+            side.unacknowledged.map { String($0) } ?? "", String(side.unread),
         ]
     }
 }

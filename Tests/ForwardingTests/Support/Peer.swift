@@ -114,8 +114,7 @@ struct Pair {
     let connected: Int32
 
     init(listener: Int32) throws {
-        guard let endpoint = StreamSocket.localEndpoint(listener) else { throw Errno.invalidArgument }
-        let address = SocketAddress(endpoint)
+        guard let address = StreamSocket.localAddress(listener) else { throw Errno.invalidArgument }
         connected = try StreamSocket.open(family: address.family).get()
         SocketOptions().apply(to: connected)
         if let failure = StreamSocket.connect(connected, to: address), failure != .inProgress { throw failure }

@@ -14,7 +14,8 @@ final class Scene {
     let region: SharedRegion
     let listener: Int32
     let backendListener: Int32
-    let backendAddress: Endpoint
+    let backendAddress: SocketAddress
+    private let isUnix: Bool
     let incidents = IncidentBoard(notify: {})
     /// The far ends.
     let client: Peer
@@ -35,12 +36,26 @@ final class Scene {
     var state: Int { Int(record.pointee.state) }
 
     /// An open connection that nobody has in hand.
-    init() throws {
+    /// - Parameter isUnix: whether the backend is a Unix socket.
+    init(isUnix: Bool = false) throws {
+        self.isUnix = isUnix
         region = try SharedRegion(workers: 1, records: 16, limit: 16)
         let any = try Endpoint(parsing: "127.0.0.1:0")
         listener = try StreamSocket.listen(on: any, shared: true)
-        backendListener = try StreamSocket.listen(on: any, shared: false)
-        backendAddress = try #require(StreamSocket.localEndpoint(backendListener))
+        if isUnix {
+            let unix = try UnixSocket.open(isBlocking: false).get()
+            backendListener = unix
+            // A name that the kernel chooses.
+            var family = sa_family_t(AF_UNIX)
+            let bound = withUnsafePointer(to: &family) {
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(unix, $0, 2) }
+            }
+            guard bound == 0 else { throw Errno.last }
+            if let failure = UnixSocket.listen(unix) { throw failure }
+        } else {
+            backendListener = try StreamSocket.listen(on: any, shared: false)
+        }
+        backendAddress = try #require(StreamSocket.localAddress(backendListener))
         let clientPair = try Pair(listener: listener)
         let serverPair = try Pair(listener: backendListener)
         client = Peer(clientPair.connected)
@@ -63,7 +78,11 @@ final class Scene {
         record.pointee.client.set(StreamSocket.localEndpoint(client.descriptor))
         record.pointee.peer.set(StreamSocket.localEndpoint(client.descriptor))
         record.pointee.client_local.set(StreamSocket.localEndpoint(toClient))
-        record.pointee.backend_address.set(backendAddress)
+        record.pointee.backend_address.set(backendAddress.endpoint)
+        if isUnix {
+            record.pointee.backend_address.setPath()
+            for direction in 0...1 { way(direction).pointee.flags = UInt16(LIMPET_DIRECTION_PIPED.rawValue) }
+        }
         record.pointee.backend_local.set(StreamSocket.localEndpoint(toServer))
         record.pointee.state = UInt8(LIMPET_OPEN)
         for side in 0...1 { watch(side) }
@@ -147,7 +166,7 @@ final class Scene {
 
     /// Waits until so many bytes can be read from the near end.
     func arrived(_ direction: Int, _ count: Int) -> Bool {
-        eventually { (try? TCPCounters(nearSource(direction)))?.unread == count }
+        eventually { StreamSocket.unread(nearSource(direction)) == count }
     }
 
     /// Sends from the scratch.
@@ -204,7 +223,7 @@ final class Scene {
             ForwardingTable.Service(
                 keyer: SourceKeyer(key: key, mask: SourceMask(), input: .source),
                 rendezvous: Rendezvous(key: key, members: [Rendezvous.Member(name: "b1")]),
-                members: [ForwardingTable.Member(slot: 0, address: SocketAddress(backendAddress))],
+                members: [ForwardingTable.Member(slot: 0, address: backendAddress)],
                 options: options, connectTimeout: 5_000_000_000, idleTimeout: idleTimeout,
                 halfCloseTimeout: 0, connectAttempts: 3, sendProxy: sendProxy,
                 acceptProxy: acceptProxy)

@@ -28,11 +28,16 @@ final class Checker: Sendable {
         /// What clients begin with, as a proxy before the daemon would.
         var header = "none"
         var seed: UInt64 = 1
+        /// Whether the backends are Unix sockets, and the listeners.
+        var isUnix = false
+        var comesByUnix = false
     }
 
     let process: ChildProcess
     let backends: [SocketAddress]
     private let commands: Int32
+    /// Of the backends that are Unix sockets.
+    let directory: String
 
     init(_ load: Load = Load(), backends count: Int = 2) throws {
         var ends: [Int32] = [-1, -1]
@@ -45,7 +50,10 @@ final class Checker: Sendable {
         ] {
             command += ["--\(option)", String(value)]
         }
-        for _ in 0..<count { command += ["--listen", "127.0.0.1:0"] }
+        directory = try temporaryDirectory()
+        for number in 1...count {
+            command += ["--listen", load.isUnix ? "unix:\(directory)/b\(number).sock" : "127.0.0.1:0"]
+        }
         process = try ChildProcess(command, input: ends[0])
         close(ends[0])
         let process = process
@@ -54,7 +62,10 @@ final class Checker: Sendable {
         try #require(backends.count == count)
     }
 
-    deinit { close(commands) }
+    deinit {
+        close(commands)
+        try? FileManager.default.removeItem(atPath: directory)
+    }
 
     private static func lines(_ process: ChildProcess) -> [Substring] { process.stdout.split(separator: "\n") }
 

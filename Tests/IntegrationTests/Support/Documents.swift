@@ -138,7 +138,8 @@ struct ConnectionRow: Decodable, Sendable {
     var home: String
     var client: String
     var peer: String
-    var clientLocal: String
+    /// Null where it came by a Unix socket.
+    var clientLocal: String?
     var backendAddress: String?
     /// Null before the first connect.
     var backendLocal: String?

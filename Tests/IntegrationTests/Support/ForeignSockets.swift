@@ -7,9 +7,9 @@ enum ForeignSockets {
     private static let pidfdGetFD = unsafeBitCast(
         dlsym(nil, "pidfd_getfd"), to: (@convention(c) (Int32, Int32, UInt32) -> Int32).self)
 
-    /// Calls `body` with a duplicate of the process's TCP socket between these addresses.
+    /// Calls `body` with a duplicate of the process's TCP socket between these addresses; without a peer: of one that listens.
     static func withSocket<R>(
-        of pid: pid_t, between local: SocketAddress, and peer: SocketAddress, _ body: (TCPSocket) throws -> R
+        of pid: pid_t, between local: SocketAddress, and peer: SocketAddress?, _ body: (TCPSocket) throws -> R
     ) throws -> R {
         let process = pidfdOpen(pid, 0)
         guard process >= 0 else { throw SocketFailure(call: "pidfd_open", code: errno) }
@@ -22,7 +22,8 @@ enum ForeignSockets {
             let socket = TCPSocket(owning: copy)
             if socket.peer == peer && socket.local == local { return try body(socket) }
         }
-        throw SocketFailure(call: "a socket of process \(pid) between \(local) and \(peer)", code: ENOENT)
+        let other = peer.map { "\($0)" } ?? "nobody"
+        throw SocketFailure(call: "a socket of process \(pid) between \(local) and \(other)", code: ENOENT)
     }
 }
 

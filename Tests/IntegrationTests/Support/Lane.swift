@@ -37,8 +37,8 @@ final class Lane: Sendable {
     func open(from source: String? = nil, receiveBuffer: Int32? = nil) throws -> Pair {
         let client = try TCPSocket.connect(to: daemon.address, from: source, receiveBuffer: receiveBuffer)
         let backend = try listener.accept()
-        client.set(IPPROTO_TCP, TCP_NODELAY, 1)
-        backend.set(IPPROTO_TCP, TCP_NODELAY, 1)
+        if !client.local.isUnix { client.set(IPPROTO_TCP, TCP_NODELAY, 1) }
+        if !backend.local.isUnix { backend.set(IPPROTO_TCP, TCP_NODELAY, 1) }
         return Pair(client: client, backend: backend)
     }
 

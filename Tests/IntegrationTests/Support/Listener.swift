@@ -9,6 +9,7 @@ final class Listener: Sendable {
     ///   - backlog: connections that the kernel completes before anyone accepts; nil: bound and not listening, so
     ///   that the kernel refuses connections while the port stays ours.
     ///   - port: 0: one that the kernel chooses.
+    ///   - host: an address, or `unix:` and a path at which there is nothing yet.
     init(
         _ host: String = "127.0.0.1", port: UInt16 = 0, backlog: Int32? = 1024, receiveBuffer: Int32? = nil
     ) throws {

@@ -10,8 +10,8 @@ final class PlayedServer: Sendable {
     private let open = Atomic(0)
 
     /// - Parameter play: returns when the connection is to be closed; what it throws ends the connection alone.
-    init(_ play: @escaping @Sendable (TCPSocket) throws -> Void) throws {
-        let listener = try Listener()
+    init(on host: String = "127.0.0.1", _ play: @escaping @Sendable (TCPSocket) throws -> Void) throws {
+        let listener = try Listener(host)
         self.listener = listener
         address = listener.address
         Thread.detachNewThread { [weak self] in

@@ -1,9 +1,10 @@
 import Foundation
 
-/// A numeric address and a TCP port, with its `sockaddr`. Of the tests' own, so that a mistake in the code under test is
-/// not made twice.
+/// A numeric address and a TCP port, or the path of a Unix socket, with its `sockaddr`. Of the tests' own, so that a mistake
+/// in the code under test is not made twice.
 struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
-    /// Numeric, without brackets; a link-local IPv6 address with its zone, `fe80::1%eth0`.
+    /// Numeric, without brackets; a link-local IPv6 address with its zone, `fe80::1%eth0`; of a Unix socket `unix:` and its
+    /// path, or `unix:@` and an abstract name.
     var host: String
     var port: UInt16
 
@@ -12,20 +13,35 @@ struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
         self.port = port
     }
 
-    /// Reads `1.2.3.4:80` and `[::1]:80`.
+    /// Reads `1.2.3.4:80`, `[::1]:80` and `unix:/path`.
     init?(_ text: String) {
+        if text.hasPrefix("unix:") {
+            self.init(text, 0)
+            return
+        }
         guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
             return nil
         }
         self.init(text[..<colon].trimmingCharacters(in: CharacterSet(charactersIn: "[]")), port)
     }
 
-    var isIPv6: Bool { host.contains(":") }
+    var isUnix: Bool { host.hasPrefix("unix:") }
+    var isIPv6: Bool { host.contains(":") && !isUnix }
 
-    var description: String { isIPv6 ? "[\(host)]:\(port)" : "\(host):\(port)" }
+    var description: String { isUnix ? host : isIPv6 ? "[\(host)]:\(port)" : "\(host):\(port)" }
 
     /// Calls `body` with the address as bind(2) and connect(2) take it.
     func withSockaddr<R>(_ body: (UnsafePointer<sockaddr>, socklen_t) throws -> R) rethrows -> R {
+        if isUnix {
+            var raw = sockaddr_un()
+            raw.sun_family = sa_family_t(AF_UNIX)
+            let name = Array(host.dropFirst(5).utf8)
+            withUnsafeMutableBytes(of: &raw.sun_path) { $0.copyBytes(from: name) }
+            if name.first == UInt8(ascii: "@") { raw.sun_path.0 = 0 }
+            return try withUnsafeBytes(of: &raw) {
+                try body($0.baseAddress!.assumingMemoryBound(to: sockaddr.self), socklen_t(2 + name.count))
+            }
+        }
         if isIPv6 {
             var raw = sockaddr_in6()
             raw.sin6_family = sa_family_t(AF_INET6)
@@ -58,6 +74,12 @@ struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
         guard result >= 0 else { return nil }
         var text = [CChar](repeating: 0, count: 64)
         let family = storage.ss_family
+        if family == sa_family_t(AF_UNIX) {
+            let name = withUnsafeBytes(of: &storage) { Array($0[2..<Int(max(length, 2))]) }
+            let isAbstract = name.first == 0
+            let text = String(decoding: isAbstract ? name.dropFirst() : name.prefix { $0 != 0 }, as: UTF8.self)
+            return SocketAddress("unix:" + (isAbstract ? "@" : "") + text, 0)
+        }
         return withUnsafePointer(to: &storage) { pointer -> SocketAddress? in
             if family == sa_family_t(AF_INET6) {
                 return pointer.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) {

@@ -17,7 +17,7 @@ enum StreamEnd: Equatable {
     case reset
 }
 
-/// One end of a TCP connection (or a listening socket) in the test. Every call that can wait has a limit.
+/// One end of a TCP or Unix connection (or a listening socket) in the test. Every call that can wait has a limit.
 ///
 /// Any thread may call it; closing while another thread waits is the test's mistake.
 final class TCPSocket: Sendable {
@@ -32,7 +32,7 @@ final class TCPSocket: Sendable {
 
     /// An unconnected, non-blocking socket of the right family, bound if `source` is given.
     convenience init(for address: SocketAddress, source: SocketAddress? = nil) throws {
-        let family = address.isIPv6 ? AF_INET6 : AF_INET
+        let family = address.isUnix ? AF_UNIX : address.isIPv6 ? AF_INET6 : AF_INET
         let fd = socket(family, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue), 0)
         guard fd >= 0 else { throw SocketFailure(call: "socket", code: errno) }
         self.init(owning: fd)
