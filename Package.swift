@@ -154,7 +154,7 @@ let package = Package(
             dependencies: [
                 "Engine", "Observability", "Configuration", "Addressing", "Backends", "CLayout", "Control",
                 "Forwarding",
-                "Linux", nio("NIOCore"), nio("NIOPosix"), .product(name: "Logging", package: "swift-log"),
+                "Linux", "Names", nio("NIOCore"), nio("NIOPosix"), .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: common),
         .testTarget(

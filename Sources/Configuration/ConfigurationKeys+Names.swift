@@ -1,3 +1,5 @@
+import Addressing
+
 /// Keys about hosts that are given by their names.
 extension ConfigurationKeys {
     public static let resolvers = ConfigurationKey(
@@ -17,4 +19,8 @@ extension ConfigurationKeys {
     public static let srv = ConfigurationKey(
         name: "srv", section: .backend, kind: .text(limit: 254), defaultText: "none", hasFlag: false,
         summary: "Name whose SRV records say where backends are, in place of an address.")
+    public static let family = ConfigurationKey(
+        name: "family", section: .backend, kind: .choice(NameFamily.allCases.map(\.rawValue)),
+        defaultText: NameFamily.any.rawValue, hasFlag: false,
+        summary: "Which addresses of a name count: any, or those of one family alone.")
 }

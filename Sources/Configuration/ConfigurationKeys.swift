@@ -240,7 +240,7 @@ public enum ConfigurationKeys {
         keepalive, sendProxy, health, healthInterval, receiveBuffer, sendBuffer,
         clientFirst, acceptProxy, acceptProxyTimeout, sendProxyFields,
         allow, deny, affinity,
-        backendName, address, expand, srv, weight, backendMaxConnections, backendHealth, backup,
+        backendName, address, expand, srv, family, weight, backendMaxConnections, backendHealth, backup,
         healthType, healthMethod, healthPath, healthHost, healthStatus, healthBody, healthSend, healthExpect,
         healthRegex,
         healthPort, healthAddress, checkInterval, fastInterval, downInterval, checkTimeout, rise, fall,

@@ -68,7 +68,7 @@ struct ConfigurationRules {
                 "the name is used twice (backends \(first + 1) and \(second + 1))")
         }
         for (first, second) in ConfigurationRules.repetitions(
-            backends.map { $0.address == .refused ? "" : $0.address.description })
+            backends.map { $0.address == .refused ? "" : "\($0.address) \($0.family)" })
         {
             findings.warn(
                 place(servicePlace, backends[second], second),

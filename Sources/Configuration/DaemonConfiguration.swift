@@ -192,6 +192,8 @@ public struct BackendConfiguration: Sendable, Equatable {
     public var backupTier = 0
     /// Each address of its name is a backend of its own.
     public var expands = false
+    /// Which addresses of its name count, or of the names in its SRV records; any where it has no name.
+    public var family = NameFamily.any
     /// The name of the SRV records that say where its backends are; nil: ``address`` says it.
     public var service: HostName?
     /// The name of the backend in the file that this one was made of; nil: it stands there itself.

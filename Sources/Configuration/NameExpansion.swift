@@ -84,7 +84,9 @@ extension BackendConfiguration {
         pattern.service = nil
         pattern.template = name
         if let service { return records(facts.services[service] ?? [], pattern) }
-        guard case .name(let host, let port) = address else { return [] }
+        guard case .name(_, let port) = address, let host else { return [] }
+        // They are addresses, of which there is nothing to choose.
+        pattern.family = .any
         return (facts.addresses[host] ?? []).map { address in
             var backend = pattern
             backend.name = NameExpansion.name(address, port: port)

@@ -2,8 +2,8 @@ public import Addressing
 
 /// What is known of names: the last good answer to each question. Plain value.
 public struct NameFacts: Sendable, Hashable {
-    /// By the name as it is configured; sorted, never empty.
-    public var addresses: [HostName: [IPAddress]] = [:]
+    /// By the name as it is configured, and the family that is wanted of it; sorted, never empty.
+    public var addresses: [HostQuestion: [IPAddress]] = [:]
     public var services: [HostName: [ServiceRecord]] = [:]
 
     /// Nothing is known.
@@ -13,15 +13,17 @@ public struct NameFacts: Sendable, Hashable {
 extension DaemonConfiguration {
     /// The names whose addresses have to be known, and those whose SRV records have to be.
     /// - Parameter facts: SRV records that are known have names in them whose addresses are wanted, too.
-    public func wantedNames(_ facts: NameFacts) -> (addresses: Set<HostName>, services: Set<HostName>) {
-        var addresses: Set<HostName> = []
+    public func wantedNames(_ facts: NameFacts) -> (addresses: Set<HostQuestion>, services: Set<HostName>) {
+        var addresses: Set<HostQuestion> = []
         var wanted: Set<HostName> = []
         for backend in services.lazy.flatMap(\.backends) {
             if let service = backend.service {
                 wanted.insert(service)
-                for record in facts.services[service] ?? [] { addresses.insert(record.target) }
-            } else if let name = backend.address.hostName {
-                addresses.insert(name)
+                for record in facts.services[service] ?? [] {
+                    addresses.insert(HostQuestion(record.target, backend.family))
+                }
+            } else if let host = backend.host {
+                addresses.insert(host)
             }
         }
         return (addresses, wanted)

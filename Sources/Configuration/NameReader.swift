@@ -57,6 +57,12 @@ extension TableReader {
             )
         }
         read(ConfigurationKeys.expand, into: &backend.expands)
+        read(ConfigurationKeys.family, into: &backend.family)
+        if backend.family != .any, backend.address != .refused, backend.address.hostName == nil {
+            findings.report(
+                place,
+                "\(label(ConfigurationKeys.family)) is for a name, and \"\(backend.address)\" is none")
+        }
         guard backend.expands, backend.address != .refused else { return }
         if backend.service != nil {
             findings.report(
@@ -112,11 +118,15 @@ extension DaemonConfiguration {
 extension BackendConfiguration {
     /// Where it is, as a file says it.
     var whereabouts: [Setting] {
-        if let service { return [Setting(ConfigurationKeys.srv, service.text)] }
+        let family = Setting(ConfigurationKeys.family, family.rawValue)
+        if let service { return [Setting(ConfigurationKeys.srv, service.text), family] }
         let address = Setting(ConfigurationKeys.address, address.description)
         return self.address.hostName == nil
-            ? [address] : [address, Setting(ConfigurationKeys.expand, raw: "\(expands)")]
+            ? [address] : [address, Setting(ConfigurationKeys.expand, raw: "\(expands)"), family]
     }
+
+    /// What has to be known of the host whose name its address has; nil: it has none.
+    public var host: HostQuestion? { address.hostName.map { HostQuestion($0, family) } }
 
     /// Whether its backends are told by a name server.
     public var isTemplate: Bool { expands || service != nil }

@@ -41,6 +41,8 @@ final class NameKeeper: @unchecked Sendable {
         var failure: String?
         /// Records of the last answer that were left out.
         var leftOut = 0
+        /// What is to be said of these, as the end of a sentence; nil: nothing.
+        var omission: String?
     }
 
     private final class Entry {
@@ -150,12 +152,14 @@ final class NameKeeper: @unchecked Sendable {
         entry.isUnderWay = false
         entry.isHeard = true
         let former = facts
-        let failure = facts.take(answer, to: question)
+        let (failure, leftOut) = facts.take(answer, to: question)
         let ttl = answer.ttl
         if ttl != nil { entry.standing.answered = Clock.wall() }
-        entry.standing.leftOut = answer.leftOut
+        entry.standing.leftOut = leftOut
         counts.noteResolution(ttl != nil ? .answered : answer.isFailure ? .failed : .empty)
         tell(failure, question, entry)
+        // What failed says nothing about what there is.
+        if ttl != nil { tellOmission(question, entry) }
         if let ttl {
             entry.failures = 0
             plan(question, entry, in: configuration.namePace.wait(ttl: ttl))
@@ -184,6 +188,14 @@ final class NameKeeper: @unchecked Sendable {
             log.notice("\(question): it is answered again")
             events.post(ControlEvent(.name, new: "answered", cause: "\(question): it is answered again"))
         }
+    }
+
+    /// Says so when records begin to be left out, or others are.
+    private func tellOmission(_ question: NameQuestion, _ entry: Entry) {
+        let omission = facts.omission(question, leftOut: entry.standing.leftOut)
+        guard omission != entry.standing.omission else { return }
+        entry.standing.omission = omission
+        if let omission { log.warning("\(question): \(omission)") }
     }
 
     private func noteSettled() {

@@ -15,6 +15,8 @@ struct NameRound {
     private(set) var facts: NameFacts
     /// What came to nothing, by question: the end of a sentence.
     private(set) var failures: [NameQuestion: String] = [:]
+    /// What is to be said of answers of which records are left out, likewise.
+    private(set) var omissions: [NameQuestion: String] = [:]
 
     init(_ resolver: NameResolver, knowing facts: NameFacts) {
         self.resolver = resolver
@@ -29,6 +31,13 @@ struct NameRound {
             let open = configuration.questions(facts).filter { facts.records($0) == nil && failures[$0] == nil }
             guard !open.isEmpty, Clock.now() < deadline else { return }
             ask(open, configuration.resolverSettings, until: deadline)
+        }
+    }
+
+    /// What came to nothing, and what is left out: one line each, in the order of the names.
+    var problems: [String] {
+        failures.merging(omissions) { failure, _ in failure }.sorted { "\($0.key)" < "\($1.key)" }.map {
+            "\($0.key): \($0.value)"
         }
     }
 
@@ -58,9 +67,9 @@ struct NameRound {
         isOver.with { $0 = true }
         Descriptor.close(arrived.descriptor)
         for (question, answer) in answers.with({ $0 }) {
-            if let failure = facts.take(answer, to: question), facts.records(question) == nil {
-                failures[question] = failure
-            }
+            let (failure, leftOut) = facts.take(answer, to: question)
+            if let failure, facts.records(question) == nil { failures[question] = failure }
+            omissions[question] = facts.omission(question, leftOut: leftOut)
         }
         for question in questions where facts.records(question) == nil && failures[question] == nil {
             failures[question] = "there was no answer in time"
@@ -80,7 +89,7 @@ extension NameFacts {
     }
 }
 
-/// What of the names in a configuration cannot be resolved here and now, for `--check`: one line each.
+/// What of the names in a configuration cannot be resolved here and now, or is left out, for `--check`: one line each.
 public func nameProblems(of configuration: DaemonConfiguration) -> [String] {
     guard configuration.hasNames else { return [] }
     let resolver: NameResolver
@@ -93,5 +102,5 @@ public func nameProblems(of configuration: DaemonConfiguration) -> [String] {
     var round = NameRound(resolver, knowing: NameFacts())
     round.ask(configuration, within: configuration.resolveTimeout * 2)
     let expansion = NameExpansion(configuration, round.facts)
-    return round.failures.sorted { "\($0.key)" < "\($1.key)" }.map { "\($0.key): \($0.value)" } + expansion.omissions
+    return round.problems + expansion.omissions
 }

@@ -97,14 +97,14 @@ struct ReloadPreparation: Sendable {
     static let longestWait = Duration.seconds(5)
 
     /// Asks for the names of which nothing is known, so that the backends are there when the reload is done.
-    /// - Returns: what could not be found out.
+    /// - Returns: what could not be found out, and what is left out.
     private func learn(_ facts: inout NameFacts, _ new: DaemonConfiguration) -> [String] {
         guard new.hasNames else { return [] }
         do throws(SystemError) {
             var round = NameRound(try resolver.get(), knowing: facts)
             round.ask(new, within: ReloadPreparation.longestWait)
             facts = round.facts
-            return round.failures.sorted { "\($0.key)" < "\($1.key)" }.map { "\($0.key): \($0.value)" }
+            return round.problems
         } catch {
             return ["names cannot be asked for: \(error)"]
         }

@@ -122,7 +122,7 @@ struct Topology: Sendable {
             for backend in service.backends where backend.isTemplate {
                 let name =
                     backend.service.map { NameQuestion.services($0) }
-                    ?? backend.address.hostName.map { .addresses($0) }
+                    ?? backend.host.map { .addresses($0) }
                 templates[SlotTables.key(service.name, backend.name)] = name
             }
         }
@@ -187,7 +187,8 @@ struct Topology: Sendable {
 
     /// Where a backend is that is given by a name, in the order in which it is tried; empty: nothing is known.
     private func endpoints(_ backend: BackendConfiguration, of service: ServiceConfiguration) -> [Endpoint] {
-        guard case .name(let host, let port) = backend.address, backend.service == nil else { return [] }
+        guard case .name(_, let port) = backend.address, let host = backend.host, backend.service == nil
+        else { return [] }
         return (names.addresses[host] ?? []).map { Endpoint(address: $0, port: port) }.filter {
             !service.isReached(by: $0)
         }
@@ -210,7 +211,7 @@ struct Topology: Sendable {
         let backend = backends[slot]
         guard backend.isLive, let service = backend.service else { return nil }
         if let name = backend.configuration.service { return .services(name) }
-        if let name = backend.configuration.address.hostName { return .addresses(name) }
+        if let host = backend.configuration.host { return .addresses(host) }
         // It was made of the addresses of another.
         guard let template = backend.configuration.template,
             let original = templates[SlotTables.key(services[service].configuration.name, template)]

@@ -109,7 +109,7 @@ final class NameLookup {
     }
 
     private func begin() {
-        if case .addresses(let name) = question, let known = fromHostsFile(name) {
+        if case .addresses(let host) = question, let known = fromHostsFile(host) {
             answer = known
             return
         }
@@ -134,16 +134,18 @@ final class NameLookup {
     /// What the file of hosts says counts for so long, in seconds: it is at hand, and people edit it.
     private static let hostsFileTTL: UInt32 = 5
 
-    private func fromHostsFile(_ name: HostName) -> NameAnswer? {
-        let v4 = addressesInHostsFile(name, AF_INET)
-        let v6 = addressesInHostsFile(name, AF_INET6)
+    private func fromHostsFile(_ host: HostQuestion) -> NameAnswer? {
+        let v4 = host.family.includes(.v4) ? addressesInHostsFile(host.name, AF_INET) : []
+        let v6 = host.family.includes(.v6) ? addressesInHostsFile(host.name, AF_INET6) : []
         guard !v4.isEmpty || !v6.isEmpty else { return nil }
+        var leftOut = 0
         func part(_ addresses: [IPAddress]) -> NameAnswer.Part<IPAddress> {
-            addresses.isEmpty
-                ? .nothing(.noRecords)
-                : .found(NameAnswer.tidy(addresses).records, ttl: NameLookup.hostsFileTTL)
+            let tidy = NameAnswer.tidy(addresses)
+            leftOut += tidy.leftOut
+            return addresses.isEmpty ? .nothing(.noRecords) : .found(tidy.records, ttl: NameLookup.hostsFileTTL)
         }
-        return NameAnswer(v4: part(v4), v6: part(v6))
+        let parts = (part(v4), part(v6))
+        return NameAnswer(v4: parts.0, v6: parts.1, leftOut: leftOut)
     }
 
     private func addressesInHostsFile(_ name: HostName, _ family: Int32) -> [IPAddress] {
@@ -195,7 +197,9 @@ final class NameLookup {
         parts = NameAnswer()
         let types =
             switch question {
-            case .addresses: [LIMPET_RECORD_A, LIMPET_RECORD_AAAA]
+            case .addresses(let host):
+                (host.family.includes(.v4) ? [LIMPET_RECORD_A] : [])
+                    + (host.family.includes(.v6) ? [LIMPET_RECORD_AAAA] : [])
             case .services: [LIMPET_RECORD_SRV]
             }
         underWay = types.map { Query(self, Int32($0)) }

@@ -38,7 +38,7 @@ struct NameExpansionTests {
     @Test("each address is a backend, with the settings of the template")
     func addresses() throws {
         var facts = NameFacts()
-        facts.addresses[pool] = [IPAddress("192.0.2.1")!, IPAddress("2001:db8::1")!]
+        facts.addresses[HostQuestion(pool)] = [IPAddress("192.0.2.1")!, IPAddress("2001:db8::1")!]
         let expansion = try expand(poolText, facts)
         let backends = expansion.configuration.services[0].backends
         #expect(backends.map(\.name) == ["192.0.2.1-8080", "2001-db8--1-8080"])
@@ -47,10 +47,33 @@ struct NameExpansionTests {
         #expect(backends.allSatisfy { !$0.isTemplate } && expansion.omissions.isEmpty)
     }
 
+    @Test("one family of a name is another question than both, also of the names in SRV records")
+    func family() throws {
+        var facts = NameFacts()
+        facts.addresses[HostQuestion(pool)] = [IPAddress("192.0.2.1")!, IPAddress("2001:db8::1")!]
+        facts.addresses[HostQuestion(pool, .ipv6)] = [IPAddress("2001:db8::2")!]
+        facts.services[service] = [record("a.example.net.", 1, 0, 0)]
+        let six = try expand(poolText + "family = \"ipv6\"\n", facts).configuration
+        #expect(six.services[0].backends.map(\.name) == ["2001-db8--2-8080"])
+        // What an address is needs no key to say it.
+        #expect(six.services[0].backends[0].family == .any)
+        let text = "[[service.backend]]\nname = \"all\"\nsrv = \"_ws._tcp.example.net\"\nfamily = \"ipv4\"\n"
+        let all = try expand(text + poolText, facts)
+        #expect(all.configuration.services[0].backends.map(\.family) == [.ipv4, .any, .any])
+        let wanted = try ConfigurationLoader.parse(
+            "[[service]]\nname = \"chat\"\nlisten = [\"0.0.0.0:80\"]\n" + text + poolText, source: "test"
+        ).configuration.wantedNames(facts)
+        #expect(
+            wanted.addresses == [HostQuestion(HostName("a.example.net.")!, .ipv4), HostQuestion(pool)]
+                && wanted.services == [service])
+    }
+
     @Test("a name that the file has, and the service's own address, are left out")
     func omissions() throws {
         var facts = NameFacts()
-        facts.addresses[pool] = [IPAddress("127.0.0.1")!, IPAddress("192.0.2.1")!, IPAddress("192.0.2.2")!]
+        facts.addresses[HostQuestion(pool)] = [
+            IPAddress("127.0.0.1")!, IPAddress("192.0.2.1")!, IPAddress("192.0.2.2")!,
+        ]
         let text = """
             [[service.backend]]
             name = "pool"
@@ -71,7 +94,7 @@ struct NameExpansionTests {
                 "chat/pool: 192.0.2.1:80 is left out: the service has a backend 192.0.2.1-80 already",
             ])
         // With nothing left the template stands in its place.
-        facts.addresses[pool] = [IPAddress("127.0.0.1")!]
+        facts.addresses[HostQuestion(pool)] = [IPAddress("127.0.0.1")!]
         #expect(try expand(text, facts).configuration.services[0].backends.map(\.name) == ["pool", "192.0.2.1-80"])
     }
 
@@ -145,10 +168,12 @@ struct NameExpansionTests {
         ).configuration
         var facts = NameFacts()
         let one = HostName("one.example.net.")!
-        #expect(configuration.wantedNames(facts).addresses == [pool, one])
+        #expect(configuration.wantedNames(facts).addresses == [HostQuestion(pool), HostQuestion(one)])
         #expect(configuration.wantedNames(facts).services == [service])
         facts.services[service] = [record("a.example.net.", 1, 0, 0)]
-        #expect(configuration.wantedNames(facts).addresses == [pool, one, HostName("a.example.net.")!])
+        #expect(
+            configuration.wantedNames(facts).addresses
+                == Set([pool, one, HostName("a.example.net.")!].map { HostQuestion($0) }))
         #expect(configuration.hasNames)
     }
 }

@@ -39,7 +39,13 @@ struct NameKeyTests {
                     == configuration)
         }
         let expanded = try load("resolve-interval = \"ttl\"", "address = \"pool:80\"\nexpand = true")
-        #expect(expanded.services[0].backends[0].expands)
+        #expect(expanded.services[0].backends[0].expands && expanded.services[0].backends[0].family == .any)
+        for text in ["address = \"pool:80\"\nexpand = true", "address = \"pool:80\"", "srv = \"_a._tcp.b\""] {
+            let four = try load("", text + "\nfamily = \"ipv4\"")
+            #expect(four.services[0].backends[0].family == .ipv4)
+            #expect(four.canonicalText.contains("family = \"ipv4\"\n"))
+            #expect(try ConfigurationLoader.parse(four.canonicalText, source: "again").configuration == four)
+        }
         #expect(try ConfigurationLoader.parse(expanded.canonicalText, source: "again").configuration == expanded)
     }
 
@@ -96,6 +102,18 @@ struct NameKeyTests {
                 "f: service \"chat\": backend \"a\": \"expand\" is for an address: SRV records are backends of their own anyway"
             ),
             (
+                "address = \"192.0.2.1:80\"\nfamily = \"ipv4\"",
+                "f: service \"chat\": backend \"a\": \"family\" is for a name, and \"192.0.2.1:80\" is none"
+            ),
+            (
+                "address = \"unix:/run/a\"\nfamily = \"ipv6\"",
+                "f: service \"chat\": backend \"a\": \"family\" is for a name, and \"unix:/run/a\" is none"
+            ),
+            (
+                "address = \"a:80\"\nfamily = \"v4\"",
+                "f: service \"chat\": backend \"a\": \"family\" must be \"any\", \"ipv4\" or \"ipv6\", not \"v4\""
+            ),
+            (
                 "srv = \"_a._tcp.b\"\nweight = 2",
                 "f: service \"chat\": backend \"a\": \"weight\" is not for \"srv\": the records have weights of their own"
             ),
@@ -132,6 +150,14 @@ struct NameKeyTests {
                 "changed backend chat/a: address from 192.0.2.1:80 to none",
                 "changed backend chat/a: srv from none to _a._tcp.b",
             ])
+    }
+
+    @Test("two families of one name are two places")
+    func families() throws {
+        let both = "address = \"a:80\"\nfamily = \"ipv4\"\n[[service.backend]]\nname = \"b\"\naddress = \"a:80\"\n"
+        let text = "[[service]]\nname = \"chat\"\nlisten = [\"0.0.0.0:80\"]\n[[service.backend]]\nname = \"a\"\n" + both
+        #expect(try ConfigurationLoader.parse(text + "family = \"ipv6\"", source: "f").warnings == [])
+        #expect(try ConfigurationLoader.parse(text + "family = \"ipv4\"", source: "f").warnings.count == 1)
     }
 
     @Test("a flag takes a name too")

@@ -74,6 +74,7 @@ import Testing
         (ConfigurationKeys.resolvers, "[\"192.0.2.53\", \"[2001:db8::53]:5353\"]"),
         (ConfigurationKeys.resolveInterval, "\"10s\""), (ConfigurationKeys.resolveTimeout, "\"1s\""),
         (ConfigurationKeys.expand, "true"), (ConfigurationKeys.srv, "\"_ws._tcp.example.net\""),
+        (ConfigurationKeys.family, "\"ipv6\""),
     ]
 
     /// What a key of a check needs beside it.
@@ -104,13 +105,16 @@ import Testing
         case .service, .behaviour: document(service: serviceCompany(of: setting.key) + line)
         case .backend where setting.key == ConfigurationKeys.srv:
             document().replacing("address = \"10.0.0.1:80\"", with: line)
-        case .backend where setting.key == ConfigurationKeys.expand:
+        case .backend where ofNames.contains(setting.key):
             document(backend: line).replacing("10.0.0.1:80", with: "pool.example.net:80")
         case .backend: document(backend: line)
         case .keepalive: document(service: "keepalive = { \(line) }")
         case .health: document(service: "health = { \(company(of: setting.key))\(line) }")
         }
     }
+
+    /// Keys that a name needs to be there for.
+    private static let ofNames = [ConfigurationKeys.expand, ConfigurationKeys.family]
 
     /// A listener that has a place for the key.
     static func address(for key: ConfigurationKey) -> String {
@@ -121,7 +125,7 @@ import Testing
 
     /// The same without the setting.
     static func plain(_ key: ConfigurationKey) -> String {
-        if key == ConfigurationKeys.expand { return document().replacing("10.0.0.1:80", with: "pool.example.net:80") }
+        if ofNames.contains(key) { return document().replacing("10.0.0.1:80", with: "pool.example.net:80") }
         return key.section == .listener
             ? document().replacing("127.0.0.1:8080", with: address(for: key))
             : document(service: serviceCompany(of: key))

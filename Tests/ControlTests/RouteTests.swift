@@ -101,6 +101,47 @@ import Testing
         }
     }
 
+    /// What expand and srv in the file are is no backend: whoever says its name is told which it stands for.
+    @Test(arguments: ["drain", "disable", "weight", "close", "where", "backends"])
+    func `A backend that stands for others names them`(verb: String) throws {
+        try TestDaemon.run { (daemon) throws in
+            func make(_ count: Int) {
+                daemon.plane.with { state in
+                    state.backends = (1...count).map { number in
+                        var row = FakePlane.backend("chat", "192.0.2.\(number)-80", port: 80, connections: 0)
+                        row.resolution = BackendRow.Resolution(
+                            name: "pool.example", addresses: [], records: count, leftOut: 0, answeredAt: nil,
+                            error: nil,
+                            template: "pool")
+                        return row
+                    }
+                }
+            }
+            func message(_ name: String) throws -> String? {
+                let weight = verb == "weight" ? #","weight":2"# : ""
+                let response =
+                    switch verb {
+                    case "where": try daemon.ask("GET", "/v1/where?address=192.0.2.9&without=\(name)")
+                    case "backends": try daemon.ask("GET", "/v1/backends/\(name)")
+                    default: try daemon.ask("POST", "/v1/\(verb)", body: #"{"backend":"\#(name)"\#(weight)}"#)
+                    }
+                #expect(response.status == 404 && response.error["exit"] as? Int == 4)
+                #expect(response.error["suggestion"] as? String == nil)
+                return response.error["message"] as? String
+            }
+            make(1)
+            #expect(try message("pool") == "pool: no such backend: it stands for 192.0.2.1-80: name that")
+            make(2)
+            #expect(
+                try message("chat/pool")
+                    == "chat/pool: no such backend: it stands for chat/192.0.2.1-80, chat/192.0.2.2-80: name these")
+            make(200)
+            let told = (1...8).map { "192.0.2.\($0)-80" }.joined(separator: ", ")
+            #expect(
+                try message("pool") == "pool: no such backend: it stands for \(told) and 192 more: name these")
+        }
+    }
+
     @Test(arguments: ["undrain", "disable", "enable", "weight"])
     func `Every verb on a backend knows which was meant`(verb: String) throws {
         try TestDaemon.run { (daemon) throws in

@@ -24,7 +24,9 @@ struct ResolverTests {
         let resolver = try NameResolver()
         defer { resolver.stop() }
         return await withCheckedContinuation { continuation in
-            resolver.resolve(question ?? .addresses(name), settings) { continuation.resume(returning: $0) }
+            resolver.resolve(question ?? .addresses(HostQuestion(name)), settings) {
+                continuation.resume(returning: $0)
+            }
         }
     }
 
@@ -66,6 +68,27 @@ struct ResolverTests {
         }
         #expect(answer.v4 == .found([IPAddress("192.0.2.1")!], ttl: 60))
         #expect(answer.v6 == .failed("no name server answered in time"))
+    }
+
+    @Test("whoever wants one family asks for no other", arguments: [NameFamily.ipv4, .ipv6])
+    func family(family: NameFamily) async throws {
+        let types = Mutex<Set<Int>>([])
+        let answer = try await ask(.addresses(HostQuestion(name, family))) { question, _ in
+            types.withLock { _ = $0.insert(question.type) }
+            return question.type == 28
+                ? [question.answer([(nil, 28, 30, [0x20, 1, 0x0d, 0xb8] + Array(repeating: 0, count: 11) + [1])])]
+                : [question.addresses([0xc000_0201])]
+        }
+        #expect(types.withLock { $0 } == (family == .ipv4 ? [1] : [28]))
+        #expect(answer.v4.records == (family == .ipv4 ? [IPAddress("192.0.2.1")!] : []))
+        #expect(answer.v6.records == (family == .ipv6 ? [IPAddress("2001:db8::1")!] : []))
+        // A name that has none of it is there all the same.
+        let none = try await ask(.addresses(HostQuestion(name, family))) { question, _ in [question.answer()] }
+        #expect(none.v4 == .nothing(.noRecords) && none.v6 == .nothing(.noRecords))
+        let hosts = try await ask(.addresses(HostQuestion(HostName("localhost")!, .ipv4))) { question, _ in
+            [question.answer(code: 3)]
+        }
+        #expect(hosts.v4.records == [IPAddress("127.0.0.1")!] && hosts.v6.records.isEmpty)
     }
 
     @Test("silence ends at the time-out, and a closed port at once")
@@ -217,7 +240,7 @@ struct ResolverTests {
     @Test("the hosts file is looked into first")
     func hostsFile() async throws {
         let asked = Atomic(0)
-        let answer = try await ask(.addresses(HostName("localhost")!)) { question, _ in
+        let answer = try await ask(.addresses(HostQuestion(HostName("localhost")!))) { question, _ in
             asked.add(1, ordering: .relaxed)
             return [question.answer(code: 3)]
         }
@@ -244,7 +267,9 @@ struct ResolverTests {
                     let text = String(repeating: "a", count: length % 60 + 1) + ".n\(length).example.net."
                     let bare = text.utf8.count - 1
                     let answer = await withCheckedContinuation { continuation in
-                        resolver.resolve(.addresses(HostName(text)!), settings) { continuation.resume(returning: $0) }
+                        resolver.resolve(.addresses(HostQuestion(HostName(text)!)), settings) {
+                            continuation.resume(returning: $0)
+                        }
                     }
                     switch bare % 3 {
                     case 0: #expect(answer.v4 == .nothing(.noName))

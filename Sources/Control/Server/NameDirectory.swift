@@ -5,12 +5,18 @@ struct NameDirectory {
     private let names: [BackendName]
     /// Of backends that a reload has removed and that have connections yet.
     private let removed: [BackendName]
+    /// Backends that were made of others, which the file has, with these.
+    private let made: [(backend: BackendName, template: BackendName)]
     /// In the order of the configuration, without those that a reload has removed.
     let services: [String]
 
     init(_ rows: [BackendRow]) {
         names = rows.filter { $0.state != .removed }.map(\.fullName)
         removed = rows.filter { $0.state == .removed }.map(\.fullName)
+        made = rows.filter { $0.state != .removed }.compactMap { row in
+            guard let template = row.resolution?.template else { return nil }
+            return (row.fullName, BackendName(service: row.service, backend: template))
+        }
         services = names.map(\.service).reduce(into: []) { if $0.last != $1 { $0.append($1) } }
     }
 
@@ -40,6 +46,13 @@ struct NameDirectory {
         var matches = candidates.filter(fits)
         if matches.isEmpty { matches = removed.filter { service == nil || $0.service == service }.filter(fits) }
         guard let match = matches.first else {
+            let meant = made.filter { (service == nil || $0.backend.service == service) && fits($0.template) }
+            if !meant.isEmpty {
+                let isOne = !isFull && Set(meant.map(\.backend.service)).count == 1
+                let words = meant.map { isOne ? $0.backend.backend : $0.backend.description }
+                throw ControlError(
+                    .noSuchObject, "\(text): no such backend: it stands for \(NameDirectory.shortened(words))")
+            }
             throw ControlError(
                 .noSuchObject, "\(text): no such backend",
                 suggestion: suggestion(for: text, among: candidates.map { isFull ? $0.description : $0.backend }))
@@ -61,6 +74,16 @@ struct NameDirectory {
                 "\(name): a reload has removed it; it takes no new connections, and close --backend ends those it has")
         }
         return name
+    }
+
+    /// Names that a message has at most of those that another stands for.
+    private static let mostTold = 8
+
+    private static func shortened(_ words: [String]) -> String {
+        let rest = words.count - mostTold
+        return words.count == 1
+            ? "\(words[0]): name that"
+            : words.prefix(mostTold).joined(separator: ", ") + (rest > 0 ? " and \(rest) more" : "") + ": name these"
     }
 
     private func listed(_ words: [String]) -> String {
