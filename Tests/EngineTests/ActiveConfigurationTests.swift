@@ -31,7 +31,7 @@ import Testing
         document.configuration += "\n# 1.0 wrote this\n"
         let before = document
         var facts = NameFacts()
-        facts.addresses[HostName("pool.example.net")!] = [IPAddress("192.0.2.1")!]
+        facts.addresses[HostQuestion(HostName("pool.example.net")!)] = [IPAddress("192.0.2.1")!]
         var slots = SlotTables()
         slots.backends = [SlotTables.Backend(service: "chat", name: "192.0.2.1-80", address: "192.0.2.1:80")]
         document.take(facts, slots)

@@ -207,8 +207,13 @@ struct AcceptProxyTests {
         let urgent = try daemon.connect(from: Self.proxy)
         try urgent.send("PROXY")
         try urgent.sendUrgent(0x20)
-        try urgent.send("TCP4 1.2.3.4 2.3.4.5 1 2\r\n")
-        #expect(try urgent.receiveToEnd() == ([], .reset))
+        // It may be reset before it has said all of it; then the send is told, and nobody after.
+        do {
+            try urgent.send("TCP4 1.2.3.4 2.3.4.5 1 2\r\n")
+            #expect(try urgent.receiveToEnd() == ([], .reset))
+        } catch let failure as SocketFailure {
+            #expect(failure.isReset)
+        }
         try daemon.waitUntilIdle()
         #expect(try refused(daemon, "proxy-header") >= 2)
         #expect(!backend.hasWaiting)

@@ -290,7 +290,7 @@ struct ResolverTests {
     }
 
     private func dead(_ count: Int) -> [NameQuestion] {
-        (0..<count).map { .addresses(HostName("dead\($0).example.net.")!) }
+        (0..<count).map { .addresses(HostQuestion(HostName("dead\($0).example.net.")!)) }
     }
 
     @Test(
@@ -310,7 +310,7 @@ struct ResolverTests {
         let ended = Locked(0)
         for question in self.dead(100) { resolver.resolve(question, settings, dead) { _ in ended.with { $0 += 1 } } }
         let answer = await withCheckedContinuation { continuation in
-            resolver.resolve(.addresses(name), settings, healthy) { continuation.resume(returning: $0) }
+            resolver.resolve(.addresses(HostQuestion(name)), settings, healthy) { continuation.resume(returning: $0) }
         }
         #expect(answer.v4.records == [IPAddress("192.0.2.1")!])
         #expect(ended.with { $0 } == 0)
