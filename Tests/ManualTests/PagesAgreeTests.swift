@@ -76,6 +76,15 @@ struct PagesAgreeTests {
         #expect(Comparison.differences(of: "metric", code: code, page: page) == [])
     }
 
+    @Test("limpet-metrics(7): why clients are refused")
+    func refusals() throws {
+        let item = try #require(
+            try Pages.read("limpet-metrics.7").commands.first { $0.literal == "limpet_listener_refused_total" })
+        let page = Set(item.body.filter { $0.macro == "Li" }.flatMap(\.words)).sorted()
+        let code = EndReason.allCases.filter { $0.isRefusal || $0 == .local || $0 == .clientReset }.map(\.word).sorted()
+        #expect(Comparison.differences(of: "reason", code: code, page: page) == [])
+    }
+
     @Test("limpetd(8): why connections end")
     func endReasons() throws {
         let page = try Pages.read("limpetd.8")
