@@ -132,14 +132,16 @@ extension Controller {
                 state: reason == nil ? .accepting : isAccepting && admission == .refusing ? .refusing : .paused,
                 reason: reason,
                 options: options(ofListener: listener.slot)
-                    + acceptedProxies(topology.services[listener.service].configuration))
+                    + options(topology.services[listener.service].configuration))
         }
     }
 
-    /// Whose PROXY headers are taken, as the flag says it.
-    private func acceptedProxies(_ service: ServiceConfiguration) -> [String] {
+    /// What a service asks of the sockets at which it listens and of those who come there: whose PROXY headers are taken,
+    /// as the flag says it, and whether clients speak first.
+    private func options(_ service: ServiceConfiguration) -> [String] {
         let networks = service.acceptProxy.map(\.description)
-        return networks.isEmpty ? [] : ["\(ConfigurationKeys.acceptProxy.name)=\(networks.joined(separator: ","))"]
+        return (networks.isEmpty ? [] : ["\(ConfigurationKeys.acceptProxy.name)=\(networks.joined(separator: ","))"])
+            + (service.isClientFirst ? [ConfigurationKeys.clientFirst.name] : [])
     }
 
     private func options(ofListener slot: Int) -> [String] {

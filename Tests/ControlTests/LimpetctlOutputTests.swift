@@ -88,6 +88,24 @@ extension LimpetctlTests {
         }
     }
 
+    @Test func `Capabilities are named, but for those of a root that stays root`() throws {
+        try TestDaemon.run { (daemon) throws in
+            let names = (1...40).map { "CAP_\($0)" }
+            func shown() throws -> String? {
+                try ctl(daemon, "status").output.split(separator: "\n").first { $0.hasPrefix("capabilities") }.map(
+                    String.init)
+            }
+            #expect(try shown() == "capabilities   CAP_NET_BIND_SERVICE")
+            daemon.plane.with { $0.capabilities = [] }
+            #expect(try shown() == "capabilities   none")
+            daemon.plane.with { $0.capabilities = Array(names.prefix(5)) }
+            #expect(try shown() == "capabilities   CAP_1 CAP_2 CAP_3 CAP_4 CAP_5")
+            daemon.plane.with { ($0.user, $0.capabilities) = ("root", names) }
+            #expect(try shown() == "capabilities   all (40)")
+            #expect(try ctl(daemon, "--json", "status").output.contains("CAP_40"))
+        }
+    }
+
     @Test func `Plain has a field for everything and a dash for nothing`() throws {
         try TestDaemon.run { (daemon) throws in
             let lines = try ctl(daemon, "--plain", "connections").output.split(separator: "\n")

@@ -172,9 +172,11 @@ struct ListenerOptionTests {
         _ = try talker.receiveLine()
         #expect(try talker.receiveText(1) == "x")
         #expect(try daemon.ctl.connections().map(\.client) == [talker.local.description])
+        #expect(try daemon.ctl.listeners().map(\.options) == [["client-first"]])
         // A reload switches it off and on for those who come from then on.
         daemon.services[0].settings = []
         try daemon.reload()
+        #expect(try daemon.ctl.listeners().map(\.options) == [[]])
         let greeted = try daemon.daemon.connect()
         #expect(try greeted.receiveLine().hasPrefix("b1"))
         daemon.services[0].settings = ["client-first = true", "connect-timeout = \"1s\""]

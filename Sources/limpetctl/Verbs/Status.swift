@@ -23,10 +23,7 @@ struct Status: ShowingVerb {
         output.line("workers        \(status.workers)")
         output.line("process        \(status.pid), engine \(status.enginePID), generation \(status.engineGeneration)")
         output.line("user           \(status.user)")
-        // root's many would fill the screen and say no more than their number; --json has the names.
-        let held = status.capabilities
-        let capabilities = held.isEmpty ? "none" : held.count > 4 ? "\(held.count)" : held.joined(separator: " ")
-        output.line("capabilities   \(capabilities)")
+        output.line("capabilities   \(capabilities(status))")
         output.line(
             "descriptors    at most \(status.descriptorLimit); none left \(times(status.descriptorFailures)),"
                 + " connects impossible \(times(status.localFailures))")
@@ -48,6 +45,16 @@ struct Status: ShowingVerb {
             output.line("last death     \(death.time), \(output.style.paint(death.reason, .bad))")
         }
     }
+
+    /// Those of a root that stays root would fill the screen and say no more than their number; --json has the names.
+    private func capabilities(_ status: StatusReport) -> String {
+        let held = status.capabilities
+        if status.user == "root", held.count > Status.few { return "all (\(held.count))" }
+        return held.isEmpty ? "none" : held.joined(separator: " ")
+    }
+
+    /// A root with more than these is one from whom nothing of note was taken, as the daemon's log has it, too.
+    private static let few = 20
 
     /// As many differences are listed.
     private static let listed = 10
