@@ -25,7 +25,9 @@ import Testing
     /// What is configured while the name has these addresses.
     private func expanded(_ addresses: Range<Int>) throws -> DaemonConfiguration {
         var facts = NameFacts()
-        facts.addresses[HostQuestion(HostName("pool.example.net")!)] = addresses.map { IPAddress(v4: 0x0a00_0000 + UInt32($0)) }
+        facts.addresses[HostQuestion(HostName("pool.example.net")!)] = addresses.map {
+            IPAddress(v4: 0x0a00_0000 + UInt32($0))
+        }
         return NameExpansion(try pattern, facts).configuration
     }
 

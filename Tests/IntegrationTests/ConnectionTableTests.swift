@@ -125,6 +125,8 @@ struct LargeTableTests {
             var present: Set<String> = []
             for row in rows {
                 let host = String(row.client.prefix { $0 != ":" })
+                // Taken in this very moment, and not given to a backend yet.
+                if row.backend == "-" { continue }
                 #expect(row.backend == backendOf[host] && row.home == row.backend, "\(row)")
                 #expect(row.backendAddress == addressOf[row.backend], "\(row)")
                 #expect(row.peer == row.client && row.clientLocal == daemon.address.description, "\(row)")
