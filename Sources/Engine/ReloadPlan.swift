@@ -143,6 +143,7 @@ struct ReloadPreparation: Sendable {
             new, assignment.tables, names: names, after: topology, weight: region.effectiveWeight)
         try checkBuffers(new)
         if let problem = SourceNeeds.reloadProblem(new) { throw StartError(problem) }
+        try SandboxState(region).check(new)
         let own = ListenerSet(region).listeners.map(\.configuration)
         let count = HomeCount(ConnectionTable(region: region), from: topology, to: next)
         let web = try prepareWeb(new)

@@ -6,8 +6,11 @@
 #include "exec.h"
 #include "fault.h"
 #include "inject.h"
+#include "look.h"
 #include "process.h"
+#include "sandbox.h"
 #include "spawn.h"
 #include "test_image.h"
+#include "trust.h"
 
 #endif
