@@ -107,7 +107,7 @@ static void blocks(hash *hash, const uint8_t *bytes, size_t count) {
 }
 
 /* What is left, less than a block. */
-static void finish(hash *hash, const uint8_t *bytes, size_t count, uint8_t digest[32]) {
+static void finish(hash *hash, const uint8_t *bytes, size_t count, uint8_t *digest) {
     uint8_t last[128] = {0};
     uint64_t bits = __builtin_bswap64(8 * (hash->total + count));
     size_t length = count < 56 ? 64 : 128;
@@ -121,13 +121,14 @@ static void finish(hash *hash, const uint8_t *bytes, size_t count, uint8_t diges
     }
 }
 
-void limpet_digest_bytes(const void *bytes, size_t count, uint8_t digest[32]) {
+void limpet_digest_bytes(const void *bytes, size_t count, int is_plain, uint8_t *digest) {
     hash hash = begin();
+    if (is_plain) hash.is_fast = 0;
     blocks(&hash, bytes, count / 64);
     finish(&hash, (const uint8_t *)bytes + count / 64 * 64, count % 64, digest);
 }
 
-int limpet_digest(int32_t descriptor, uint8_t digest[32]) {
+int limpet_digest(int32_t descriptor, uint8_t *digest) {
     static uint8_t buffer[65536];
     hash hash = begin();
     size_t left = 0;

@@ -34,7 +34,7 @@ const limpet_call limpet_allowed[] = {
     ALL(openat) ALL(openat2) ALL(fstat) ALL(newfstatat) ALL(statx) ALL(statfs) ALL(fstatfs) ALL(faccessat)
     ALL(faccessat2) ALL(readlinkat) ALL(getcwd) ALL(getdents64) ALL(renameat) ALL(renameat2) ALL(unlinkat) ALL(mkdirat)
     ALL(fchmod) ALL(fchmodat) ALL(fchown) ALL(fchownat) ALL(fsync) ALL(fdatasync) ALL(flock) ALL(umask) ALL(fadvise64)
-    ALL(sync_file_range)
+    ALL(sync_file_range) ALL(getxattr) ALL(setxattr) ALL(removexattr) ALL(fgetxattr) ALL(fsetxattr)
     /* Threads and signals. */
     {SYS_clone, LIMPET_BY_THREADS, LIMPET_THREADS_ONLY}, {SYS_clone, LIMPET_BY_PROCESS, LIMPET_NO_NAMESPACES},
     {SYS_clone3, LIMPET_BY_ALL, LIMPET_ABSENT}, ALL(exit) ALL(exit_group) ALL(set_robust_list) ALL(get_robust_list)
@@ -90,4 +90,9 @@ const unsigned limpet_denied_count = sizeof limpet_denied / sizeof *limpet_denie
 
 int32_t limpet_call_needed(uint32_t index) {
     return index < limpet_allowed_count ? limpet_allowed[index].number : -1;
+}
+
+int32_t limpet_call_denied(uint32_t index) {
+    if (index >= limpet_denied_count) return -1;
+    return limpet_denied[index].manner == LIMPET_ANYHOW ? limpet_denied[index].number : -2;
 }

@@ -299,6 +299,10 @@ public struct Keeper: ~Copyable {
     private func upgrade() {
         let continuity = region.continuity
         mendExecutable()
+        if TestImage.value("exec") == "exchanged" {
+            let path = limpet_look_path(region.sandbox.pointer(to: \.look)!)
+            limpet_text_set(path, 4096, "/bin/true")
+        }
         var next = limpet_open_next(region.header)
         // For tests: the file has become something else meanwhile.
         if TestImage.value("exec") == "fails" { next = continuity.pointee.document.0 }

@@ -27,14 +27,15 @@ enum Rehearsal {
     }
 
     /// What the sandbox is there to refuse, for tests: in a debug build, `LIMPET_TRY` in the environment names what the
-    /// first engine is to try once it serves.
+    /// first engine is to try once it serves, or `try=` in the executable what each one is.
     /// * `call`: a system call that nobody here needs;
     /// * `file:PATH`: to make a file there;
     /// * `swap:PATH`: puts that file in the place of the descriptors of executables that the keeper is to execute.
     static func tryForbidden(_ region: SharedRegion) {
         #if DEBUG
             let continuity = region.continuity
-            guard let text = Environment.value("LIMPET_TRY"), continuity.pointee.generation == 1 else { return }
+            let once = continuity.pointee.generation == 1 ? Environment.value("LIMPET_TRY") : nil
+            guard let text = once ?? TestImage.value("try") else { return }
             if text == "call" { _ = limpet_sandbox_try_call() }
             if text.hasPrefix("file:") { _ = limpet_sandbox_try_file(String(text.dropFirst(5))) }
             if text.hasPrefix("swap:") {

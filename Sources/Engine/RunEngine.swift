@@ -151,6 +151,7 @@ private struct EngineRun {
             limpet_bump64(&region.continuity.pointee.control_heartbeat, 1)
             controller.noteStates()
             controller.noteDescriptors()
+            controller.noteLinks()
             controller.noteClosings()
             controller.notePassives()
             controller.noteRemoved()
@@ -159,8 +160,8 @@ private struct EngineRun {
             workers.postToAll(.probe(sent: Clock.now()))
         }
         try takeSignals { number in eventLoop.execute { controller.signalled(number) } }
-        Rehearsal.pass(.serving, region)
         Rehearsal.tryForbidden(region)
+        Rehearsal.pass(.serving, region)
         // What there is to say of an upgrade has been said.
         if !isUpgrade { announce(isFirst, topology, listeners, socket) }
 

@@ -28,6 +28,7 @@ import Testing
         (ConfigurationKeys.shutdownDrain, "\"30s\""), (ConfigurationKeys.removedDeadline, "\"0s\""),
         (ConfigurationKeys.control, "\"/run/x.sock\""),
         (ConfigurationKeys.stateDirectory, "\"/var/lib/x\""), (ConfigurationKeys.user, "\"nobody\""),
+        (ConfigurationKeys.sandbox, "\"off\""),
         (ConfigurationKeys.group, "\"nogroup\""), (ConfigurationKeys.logLevel, "\"debug\""),
         (ConfigurationKeys.logFormat, "\"json\""), (ConfigurationKeys.accessLog, "\"both\""),
         (ConfigurationKeys.metrics, "\"127.0.0.1:9464\""),
@@ -217,6 +218,7 @@ import Testing
                 shutdown-drain = "0s"
                 removed-deadline = "never"
                 control = "a\\\\b\\"c"
+                sandbox = "on"
                 log-level = "info"
                 log-format = "text"
                 access-log = "off"

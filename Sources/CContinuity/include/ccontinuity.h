@@ -3,6 +3,7 @@
 #ifndef LIMPET_CCONTINUITY_H
 #define LIMPET_CCONTINUITY_H
 
+#include "digest.h"
 #include "exec.h"
 #include "fault.h"
 #include "inject.h"

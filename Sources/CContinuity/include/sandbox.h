@@ -37,6 +37,8 @@ int32_t limpet_call_number(const char *_Nonnull name);
 /* What this build needs, in any of its processes: the number of a call by its place in the list, from 0 up; -1 past the
  * last. */
 int32_t limpet_call_needed(uint32_t index);
+/* The same of what is denied to the keeper, whatever the arguments; -2: this one is denied with some alone. */
+int32_t limpet_call_denied(uint32_t index);
 
 /* Calls by number, as bits. */
 #define LIMPET_CALL_WORDS 8u
