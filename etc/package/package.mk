@@ -93,7 +93,7 @@ check-package: $(STAMPS)/venv $(STAMPS)/deps-package
 	$(VENV)/bin/python Tests/Package/package_test.py --debian $(PACKAGE)/$(SUITE) --package $(DEB) \
 	    --next $(PACKAGE)/limpet_$(NEXT)-$(PACKAGE_REVISION)_$(ARCHITECTURE).deb
 
-# That the sources alone decide what comes out: built from the archive in two other directories, one of them by another
-# name, user environment and time.
+# That the sources alone decide what comes out: built here, and once more from the archive, elsewhere and otherwise.
 reproducible: dist
+	@$(MAKE) --no-print-directory deb
 	@sh etc/package/reproducible.sh limpet-$(VERSION) $(ARCHIVE) $(MAKE)

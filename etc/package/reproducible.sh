@@ -1,8 +1,8 @@
 #!/bin/sh
 # Usage: reproducible.sh NAME ARCHIVE MAKE
 #
-# Builds the package twice from the archive, in two directories, and with another umask, locale, time zone and number of
-# jobs the second time. Prints what differs, and fails where anything does.
+# Builds the package a second time, from the archive, in another directory, all of it anew, with another umask, locale, time
+# zone and number of jobs, and compares with what was built here. Fails where anything differs.
 set -eu
 name=$1
 archive=$(realpath "$2")
@@ -14,12 +14,10 @@ GIT_CEILING_DIRECTORIES=$work
 export GIT_CEILING_DIRECTORIES
 unset MAKEFLAGS MFLAGS MAKELEVEL
 
-first=$work/one/$name
+first=$PWD
 second=$work/another-directory/further/down/$name
-mkdir -p "$work/one" "${second%/*}"
-tar -xzf "$archive" -C "$work/one"
+mkdir -p "${second%/*}"
 tar -xzf "$archive" -C "${second%/*}"
-(cd "$first" && TZ=UTC LC_ALL=C $make deb)
 (umask 077 && cd "$second" && TZ=Asia/Kathmandu LC_ALL=C.UTF-8 USER=nobody $make deb SWIFTFLAGS='-j 1')
 
 status=0
@@ -32,5 +30,5 @@ same() {
 }
 same .build-release/release/limpetd
 same .build-release/release/limpetctl
-for file in "$first"/.build-package/*.deb "$first"/.build-package/*.json; do same ".build-package/${file##*/}"; done
+for file in "$second"/.build-package/*.deb "$second"/.build-package/*.json; do same ".build-package/${file##*/}"; done
 exit $status
