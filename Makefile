@@ -11,8 +11,15 @@ docdir        = $(datarootdir)/doc/limpet
 bashcompdir   = $(datarootdir)/bash-completion/completions
 zshcompdir    = $(datarootdir)/zsh/vendor-completions
 fishcompdir   = $(datarootdir)/fish/vendor_completions.d
-localstatedir = $(prefix)/var
-runstatedir   = $(localstatedir)/run
+libdir        = $(exec_prefix)/lib
+# systemd looks there below /usr and /usr/local, whatever libdir is.
+unitdir       = $(prefix)/lib/systemd/system
+sysusersdir   = $(prefix)/lib/sysusers.d
+tmpfilesdir   = $(prefix)/lib/tmpfiles.d
+# What the daemon keeps where is built in: say these to `make` and to `make install` alike. Not below prefix, as
+# systemd makes such directories in /run and /var alone.
+localstatedir = /var
+runstatedir   = /run
 DESTDIR       =
 
 SHELL           = /bin/sh
@@ -35,13 +42,13 @@ STAMPS  = .build-stamps
 # Directories are listed too: their times change when a file comes or goes.
 SOURCES := Package.swift $(shell find Sources Benchmarks/hashpick -type d -o -type f 2>/dev/null)
 PAGES   := $(wildcard man/*.[1-9])
-SCRIPTS := $(wildcard .ci/*)
-SCENES  := $(wildcard Tests/Scenes/*.py Tests/Mutations/*.py Benchmarks/*/*.py)
+SCRIPTS := $(wildcard .ci/* etc/package/*.sh etc/package/debian/p[or]*)
+SCENES  := $(wildcard Tests/Scenes/*.py Tests/Mutations/*.py Tests/Package/*.py Benchmarks/*/*.py etc/package/*.py)
 
 BIN      = $(RELEASE)/release
 DEMO     = $(BIN)/limpet-echo demo --limpetd $(BIN)/limpetd --limpetctl $(BIN)/limpetctl
 
-.PHONY: all deps check check-all test sanitize hotpath fuzz soak browser upgrade-layouts soak-mutations bench bench-continuity bench-drain bench-table bench-ports bench-health lint demo run install install-strip uninstall clean help
+.PHONY: all deps check check-all test sanitize hotpath fuzz soak browser upgrade-layouts soak-mutations bench bench-continuity bench-drain bench-table bench-ports bench-health lint demo run clean help
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -65,12 +72,17 @@ $(STAMPS)/venv: Tests/Scenes/requirements.txt $(STAMPS)/deps-check
 
 # ---- Building ----
 
+# No trace of the directory that it is built in, neither in what is linked nor as a place to look for libraries.
+PLAIN = --disable-local-rpath -Xcc -ffile-prefix-map=$(CURDIR)=. -Xcxx -ffile-prefix-map=$(CURDIR)=. \
+    -Xswiftc -file-prefix-map -Xswiftc $(CURDIR)=.
+
 # swift build looks at every file and every dependency, which takes seconds: it is not asked when nothing has changed.
 # The stamp bears the time of the beginning, so that a file saved during a build is built by the next.
-$(STAMPS)/release: $(SOURCES) $(STAMPS)/deps-build
+$(STAMPS)/release: $(SOURCES) $(STAMPS)/deps-build $(STAMPS)/facts
 	@mkdir -p $(STAMPS)
 	@touch $@.begun
-	$(SWIFT) build -c release --static-swift-stdlib --scratch-path $(RELEASE) $(SWIFTFLAGS)
+	set -a && . $(STAMPS)/facts && set +a && \
+	    $(SWIFT) build -c release --static-swift-stdlib --scratch-path $(RELEASE) $(PLAIN) $(SWIFTFLAGS)
 	@mv $@.begun $@
 
 # ---- Checking ----
@@ -95,6 +107,9 @@ check-all: check
 	@$(MAKE) --no-print-directory soak
 	@$(MAKE) --no-print-directory upgrade-layouts
 	@$(MAKE) --no-print-directory browser
+	@$(MAKE) --no-print-directory distcheck
+	@$(MAKE) --no-print-directory reproducible
+	@$(MAKE) --no-print-directory check-package
 
 # What the tests do in seconds, for longer: a reader that stops for a minute, thousands of random connections, and then
 # engines that are killed, die at labelled points, are upgraded and reloaded under a load of which every byte is counted.
@@ -219,50 +234,7 @@ run: all
 
 # ---- Installing ----
 
-# Both programs are for the person who runs the machine: sbin, and section 8 of the manual. Nothing is written outside
-# DESTDIR, no service is started or stopped, and a configuration that is there stays as it is.
-install: all
-	$(INSTALL) -d "$(DESTDIR)$(sbindir)" "$(DESTDIR)$(mandir)/man5" "$(DESTDIR)$(mandir)/man7" \
-	    "$(DESTDIR)$(mandir)/man8" "$(DESTDIR)$(sysconfdir)/limpet" "$(DESTDIR)$(docdir)/examples" \
-	    "$(DESTDIR)$(bashcompdir)" "$(DESTDIR)$(zshcompdir)" "$(DESTDIR)$(fishcompdir)"
-	$(INSTALL_PROGRAM) $(BIN)/limpetd $(BIN)/limpetctl "$(DESTDIR)$(sbindir)"
-	for page in $(PAGES); do \
-	    section=$${page##*.}; \
-	    $(PATHS) $$page > $(STAMPS)/page && \
-	    $(INSTALL_DATA) $(STAMPS)/page "$(DESTDIR)$(mandir)/man$$section/$${page#man/}" || exit 1; \
-	done
-	$(PATHS) etc/limpet.toml > $(STAMPS)/limpet.toml
-	$(INSTALL_DATA) $(STAMPS)/limpet.toml "$(DESTDIR)$(docdir)/examples/limpet.toml"
-	test -e "$(DESTDIR)$(sysconfdir)/limpet/limpet.toml" || \
-	    $(INSTALL_DATA) $(STAMPS)/limpet.toml "$(DESTDIR)$(sysconfdir)/limpet/limpet.toml"
-	$(INSTALL_DATA) README.md CHANGELOG.md LICENSE docs/third-party.md "$(DESTDIR)$(docdir)"
-	for shell in bash zsh fish; do \
-	    $(BIN)/limpetctl --generate-completion-script $$shell > $(STAMPS)/completion.$$shell || exit 1; done
-	$(INSTALL_DATA) $(STAMPS)/completion.bash "$(DESTDIR)$(bashcompdir)/limpetctl"
-	$(INSTALL_DATA) $(STAMPS)/completion.zsh "$(DESTDIR)$(zshcompdir)/_limpetctl"
-	$(INSTALL_DATA) $(STAMPS)/completion.fish "$(DESTDIR)$(fishcompdir)/limpetctl.fish"
-
-install-strip: install
-	$(STRIP) "$(DESTDIR)$(sbindir)/limpetd" "$(DESTDIR)$(sbindir)/limpetctl"
-
-# The pages and the example speak of /etc/limpet; an installation elsewhere speaks of its own directory.
-PATHS = sed 's|/etc/limpet|$(sysconfdir)/limpet|g'
-
-# A configuration that somebody has changed is theirs: it stays, alone. Directories go when they are empty.
-uninstall:
-	rm -f "$(DESTDIR)$(sbindir)/limpetd" "$(DESTDIR)$(sbindir)/limpetctl"
-	for page in $(PAGES); do rm -f "$(DESTDIR)$(mandir)/man$${page##*.}/$${page#man/}"; done
-	if $(PATHS) etc/limpet.toml | cmp -s - "$(DESTDIR)$(sysconfdir)/limpet/limpet.toml"; then \
-	    rm -f "$(DESTDIR)$(sysconfdir)/limpet/limpet.toml"; fi
-	rm -f "$(DESTDIR)$(docdir)/examples/limpet.toml" "$(DESTDIR)$(bashcompdir)/limpetctl" \
-	    "$(DESTDIR)$(zshcompdir)/_limpetctl" "$(DESTDIR)$(fishcompdir)/limpetctl.fish"
-	for file in README.md CHANGELOG.md LICENSE third-party.md; do rm -f "$(DESTDIR)$(docdir)/$$file"; done
-	for directory in "$(docdir)/examples" "$(docdir)" "$(sysconfdir)/limpet"; do \
-	    rmdir "$(DESTDIR)$$directory" 2>/dev/null || :; done
-	if test -n "$(DESTDIR)" && cd "$(DESTDIR)" 2>/dev/null; then \
-	    for directory in "$(sbindir)" "$(mandir)/man5" "$(mandir)/man7" "$(mandir)/man8" "$(dir $(docdir))" "$(bashcompdir)" \
-	        "$(zshcompdir)" "$(fishcompdir)" "$(sysconfdir)"; do \
-	        test ! -d ".$$directory" || rmdir -p ".$$directory" 2>/dev/null || :; done; fi
+include etc/package/package.mk
 
 clean:
 	rm -rf .build .build-*
@@ -296,4 +268,11 @@ help:
 	@echo 'make run         leaves the same set-up running, to play with'
 	@echo 'make install     to $(prefix), or prefix=DIR; with DESTDIR=DIR below that directory;'
 	@echo '                 install-strip without symbols; uninstall takes it all away again'
+	@echo 'make dist        the sources as $(ARCHIVE); distcheck tries it'
+	@echo 'make deb         a package for Debian; MAINTAINER="NAME <ADDRESS>"'
+	@echo 'make sbom        what the programs are made of, as SPDX 2.3'
+	@echo 'make check-package'
+	@echo '                 installs, upgrades and removes the package in a bare Debian; for root'
+	@echo 'make reproducible'
+	@echo '                 builds the archive twice, elsewhere, and compares'
 	@echo 'make clean       removes all that was built'

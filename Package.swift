@@ -18,6 +18,11 @@ let common: [SwiftSetting] =
 /// Debug builds can be told to die at labelled points, see Tests/IntegrationTests; release builds have none of it.
 let injecting: [CSetting] = [.define("LIMPET_INJECT", .when(configuration: .debug))]
 
+/// What the Makefile says of this build: see CBuild.
+let facts: [CSetting] = ["LIMPET_VERSION", "LIMPET_REVISION", "LIMPET_RUNSTATEDIR", "LIMPET_LOCALSTATEDIR"].compactMap {
+    name in Context.environment[name].map { .define(name, to: "\"\($0)\"") }
+}
+
 /// The pure modules do no I/O and say `unsafe` wherever they leave memory safety.
 let pure: [SwiftSetting] = common + [.strictMemorySafety()]
 
@@ -47,6 +52,8 @@ let package = Package(
             name: "Configuration", dependencies: ["Addressing", "Stickiness", "Backends", "TOMLKit"],
             swiftSettings: pure),
 
+        .target(name: "CBuild", cSettings: facts),
+
         // The kernel.
         .target(name: "CLinux", linkerSettings: [.linkedLibrary("cap")]),
         .target(name: "CLayout", cSettings: layout),
@@ -73,7 +80,7 @@ let package = Package(
         .target(
             name: "Control",
             dependencies: [
-                "Addressing", "Backends", "Linux", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
+                "Addressing", "Backends", "CBuild", "Linux", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
                 nio("NIOFoundationEssentialsCompat"),
             ], swiftSettings: common),
         .target(

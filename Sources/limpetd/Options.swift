@@ -15,7 +15,7 @@ struct Options: ParsableCommand {
             Exit status: \(ExitStatus.done) done; \(ExitStatus.failed) refused or failed; \(ExitStatus.usage) usage; \
             \(ExitStatus.configuration) configuration invalid.
             """,
-        version: "limpetd \(limpetVersion)")
+        version: "limpetd \(limpetVersionText)")
 
     @Option(name: [.customShort("c"), .long], help: ArgumentHelp("The configuration file.", valueName: "file"))
     var config: String?
