@@ -52,9 +52,9 @@ enum TOMLNode: Equatable {
             return tables(in: try TOMLTable(string: text))
         } catch let error as TOMLParseError {
             let begin = error.source.begin
-            throw SyntaxError(position: (begin.line, begin.column), reason: error.description)
+            throw SyntaxError(position: (begin.line, begin.column), reason: oneLine(error.description))
         } catch {
-            throw SyntaxError(position: nil, reason: "\(error)")
+            throw SyntaxError(position: nil, reason: oneLine("\(error)"))
         }
     }
 

@@ -232,6 +232,10 @@ import Testing
             "workers = 1\r\n\0",
             "limpet.toml: line 2, column 1: a NUL character, written out or as \\u0000, is not allowed"
         ),
+        Refusal(
+            "workers = i\u{1b}[2J",
+            "limpet.toml: line 1, column 12: Error while parsing floating-point: expected 'inf', saw 'i\\u{1b}'"
+        ),
         // The library would end the process at each of these, but for the first.
         Refusal("[", "limpet.toml: line 1, column 2: Error while parsing table header: encountered end-of-file"),
         Refusal("[\n", "limpet.toml: line 1, column 2: a name is missing after the \"[\""),
