@@ -54,7 +54,9 @@ struct ControlGroups: Codable, Sendable, Equatable {
 
     /// Finds out whether ``admit(at:user:)`` will do, by doing it for these and the former ones together, who so lose
     /// nothing meanwhile.
-    func tryToAdmit(besides former: ControlGroups, at socket: ControlSocket, user: UInt32) throws(StartError) -> [String] {
+    func tryToAdmit(besides former: ControlGroups, at socket: ControlSocket, user: UInt32) throws(StartError)
+        -> [String]
+    {
         let mine = policy(user: user, socket).groups
         do throws(ControlSocketError) {
             let all = former.policy(user: user, socket).groups + mine

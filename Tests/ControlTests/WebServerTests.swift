@@ -272,7 +272,8 @@ import Testing
             running.plane.with { $0.metrics = text }
             let client = try running.client()
             let question = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
-            try client.send(question + question + "HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n" + "GET / HTTP/1.0\r\n\r\n")
+            try client.send(
+                question + question + "HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n" + "GET / HTTP/1.0\r\n\r\n")
             let parts = try client.readToEnd().components(separatedBy: "\r\n\r\n")
             try #require(parts.count == 5)
             #expect(parts[1].hasPrefix(text) && parts[2].hasPrefix(text))

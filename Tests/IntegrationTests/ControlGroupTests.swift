@@ -188,7 +188,8 @@ struct ControlGroupTests {
     }
 
     @Test func whatCannotBeIsSaidAtTheStart() throws {
-        let file = "[[service]]\nname = \"chat\"\nlisten = \"127.0.0.1:0\"\n"
+        let file =
+            "[[service]]\nname = \"chat\"\nlisten = \"127.0.0.1:0\"\n"
             + "backend = [{ name = \"b1\", address = \"127.0.0.1:9\" }]\n"
         var setup = Daemon.Setup()
         setup.file = "control-read-group = \"no-such-group\"\n" + file

@@ -15,8 +15,11 @@ public struct ControlAttempt: Sendable, Equatable {
         self.caller = caller
         self.route = route
         let body = request.body.readableBytesView
-        command = body.isEmpty ? route : "\(route) \(ControlAttempt.visible(body.prefix(ControlAttempt.told)))"
-            + (body.count > ControlAttempt.told ? "..." : "")
+        command =
+            body.isEmpty
+            ? route
+            : "\(route) \(ControlAttempt.visible(body.prefix(ControlAttempt.told)))"
+                + (body.count > ControlAttempt.told ? "..." : "")
     }
 
     /// Somebody who may do nothing has connected.

@@ -93,7 +93,9 @@ public final class ControlServer {
             ends.append(listener.closeFuture)
             listener.close(promise: nil)
         }
-        for client in clients.values { client.channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent()) }
+        for client in clients.values {
+            client.channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+        }
         let server = NIOLoopBound(self, eventLoop: eventLoop)
         let hard = eventLoop.scheduleTask(in: grace) {
             for client in server.value.clients.values { client.channel.close(promise: nil) }

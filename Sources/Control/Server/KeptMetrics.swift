@@ -23,7 +23,8 @@ final class KeptMetrics {
         if let kept, begin < kept.until { return kept.body }
         let body = ByteBuffer(string: plane.metrics())
         let time = Clock.now() - begin
-        kept = time < KeptMetrics.short ? nil : (body, begin + time + min(time * KeptMetrics.factor, KeptMetrics.longest))
+        kept =
+            time < KeptMetrics.short ? nil : (body, begin + time + min(time * KeptMetrics.factor, KeptMetrics.longest))
         return body
     }
 }
