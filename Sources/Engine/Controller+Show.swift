@@ -31,7 +31,7 @@ extension Controller {
             localFailures: own.local_failures, pipes: Int(clamping: own.pipes), maxPipes: budget.pipeCap,
             pipesRefused: own.pipes_refused, capabilities: Privileges.names,
             user: userName,
-            configHash: request.configuration.configHash,
+            configHash: configHash,
             services: topology.liveServices.map {
                 ServiceStatus(
                     name: topology.services[$0].configuration.name, mappingHash: topology.services[$0].mappingHash)

@@ -194,7 +194,8 @@ private struct EngineRun {
                 expansion.configuration, after: configuration, active.slots, limits: SlotLimits(region),
                 bound: region.boundListeners(active.slots))
             var document = active
-            document.take(configuration, assignment.tables, facts)
+            document.take(
+                configuration, assignment.tables, facts, document.controlGroups ?? ControlGroups())
             try document.publish(in: SharedDocument(region: region))
             active = document
         } catch {

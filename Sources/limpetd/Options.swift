@@ -132,7 +132,7 @@ struct DaemonOptions: ParsableArguments {
 
     @Option(help: help(ConfigurationKeys.accessLog, "off|end|both"))
     var accessLog: String?
-    @Option(help: help(ConfigurationKeys.metrics, "addr:port|off"))
+    @Option(help: help(ConfigurationKeys.metrics, "[addr:]port|off"))
     var metrics: String?
 
     func set(on flags: inout FlagValues) {
