@@ -135,7 +135,7 @@ limpet_image limpet_own_image(void) {
 }
 
 void limpet_fault_prepare(limpet_shared_header *shared) {
-    static const int numbers[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT, SIGSYS};
+    static const int numbers[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT};
     region = shared;
     image = limpet_own_image();
     struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};

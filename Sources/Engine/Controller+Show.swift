@@ -30,7 +30,7 @@ extension Controller {
             descriptorLimit: budget.limit, descriptorFailures: own.descriptor_failures,
             localFailures: own.local_failures, pipes: Int(clamping: own.pipes), maxPipes: budget.pipeCap,
             pipesRefused: own.pipes_refused, capabilities: Privileges.names,
-            user: userName,
+            sandbox: SandboxState(region).report, user: userName,
             configHash: configHash,
             services: topology.liveServices.map {
                 ServiceStatus(

@@ -1,3 +1,4 @@
+import CContinuity
 import CLayout
 public import Configuration
 import Continuity
@@ -65,7 +66,8 @@ public func prepareDaemon(_ request: EngineRequest) throws(StartError) -> Prepar
 /// The daemon of a region that another image has handed down: all is there, and only has to be found again. Nothing is read
 /// yet: clients wait, and the engine reads while the guard ends.
 public func findDaemon(_ region: SharedRegion) -> PreparedDaemon {
-    PreparedDaemon(region: region, descriptors: min(Descriptor.raiseLimit(), DescriptorBudget.most))
+    limpet_sandbox_keeper(region.header)
+    return PreparedDaemon(region: region, descriptors: min(Descriptor.raiseLimit(), DescriptorBudget.most))
 }
 
 /// The log as it is configured.
@@ -257,6 +259,9 @@ struct DaemonPreparation {
             Log.configure(configuration, in: region)
             let daemon = PreparedDaemon(region: region, descriptors: budget.limit)
             daemon.knowledge.read()
+            // Last: from here on the process has less than it had.
+            SandboxState(region).begin(
+                configuration, startedBy: program.startedBy, control: socket.path, state: state.path)
             isPrepared = true
             return daemon
         } catch {

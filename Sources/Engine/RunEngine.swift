@@ -112,6 +112,7 @@ private struct EngineRun {
         } catch {
             throw StartError("\(error)")
         }
+        if isFirst || isUpgrade { SandboxState(region).announce(log) }
         // Clients first: the control plane is started once they are served, and then asked to look at the board.
         let readBoard = Locked<(@Sendable () -> Void)?>(nil)
         let board = IncidentBoard(notify: { readBoard.with { $0 }?() })
@@ -154,10 +155,12 @@ private struct EngineRun {
             controller.noteClosings()
             controller.notePassives()
             controller.noteRemoved()
+            controller.noteSandbox()
             controller.notePorts()
             workers.postToAll(.probe(sent: Clock.now()))
         }
         try takeSignals { number in eventLoop.execute { controller.signalled(number) } }
+        Rehearsal.tryForbidden(region)
         Rehearsal.pass(.serving, region)
         // What there is to say of an upgrade has been said.
         if !isUpgrade { announce(isFirst, topology, listeners, socket) }

@@ -89,5 +89,6 @@ final class UpgradeLane {
         try daemon.waitUntilIdle()
         kill(try daemon.ctl.status().pid, SIGTERM)
         try eventually("all of it has ended; limpetd said: \(daemon.log)") { daemon.process.group.isEmpty }
+        daemon.expectNothingRefused()
     }
 }
