@@ -25,6 +25,9 @@ public struct Keeper: ~Copyable {
     private let log: Logger
     private let run: @Sendable (SharedRegion) -> Int32
     private let noteRestart: (String?) -> Void
+    private let giveUpCapabilities: () -> Void
+    private var notices: ServiceNotices
+    private let score: EngineScore
     private var handedDown: AdoptedRegion?
     private let backoff = Backoff()
     /// A death that the log does not tell of yet: where clients wait, the next engine comes first.
@@ -47,15 +50,20 @@ public struct Keeper: ~Copyable {
     ///   - handedDown: where it comes from another image.
     ///   - run: the engine's work, see ``EngineProcess``.
     ///   - noteRestart: tells those who ask the control socket why nobody answers; nil: somebody does again.
+    ///   - giveUpCapabilities: called when an engine serves: takes from this process what the next engine will not need.
     public init(
         region: SharedRegion, handedDown: AdoptedRegion? = nil, log: Logger,
-        run: @escaping @Sendable (SharedRegion) -> Int32, noteRestart: @escaping (String?) -> Void
+        run: @escaping @Sendable (SharedRegion) -> Int32, noteRestart: @escaping (String?) -> Void,
+        giveUpCapabilities: @escaping () -> Void
     ) {
         self.region = region
         self.handedDown = handedDown
         self.log = log
         self.run = run
         self.noteRestart = noteRestart
+        self.giveUpCapabilities = giveUpCapabilities
+        notices = ServiceNotices(region)
+        score = EngineScore(region)
     }
 
     /// Makes the descriptor table so large that it never has to grow while it is shared.
@@ -97,7 +105,8 @@ public struct Keeper: ~Copyable {
         continuity.pointee.engine_started = Clock.now()
         limpet_store32(&continuity.pointee.serving, 0)
         for worker in 0..<region.workerCount { limpet_store32(&region.worker(worker).pointee.thread, 0) }
-        let engine = try EngineProcess.start(region, run)
+        let (region, run) = (region, run)
+        let engine = try score.raised { () throws(SystemError) in try EngineProcess.start(region, run) }
         if let adopted = handedDown.take() {
             guard adopted.release(engine) else { Processes.endAtOnce(1) }
             if TestImage.value("keeper") == "dies" { Signals.send(Signals.kill, to: Processes.own) }
@@ -130,9 +139,12 @@ public struct Keeper: ~Copyable {
             if isNoted, limpet_load32(&region.continuity.pointee.serving) != 0 {
                 isNoted = false
                 noteRestart(nil)
+                giveUpCapabilities()
                 limpet_forget_program()
             }
-            if let signal = Signals.wait(Keeper.signals, nanoseconds: nextLook - now) { take(signal.number, engine) }
+            notices.look(now: now)
+            let due = max(now, min(nextLook, notices.due ?? .max))
+            if let signal = Signals.wait(Keeper.signals, nanoseconds: due - now) { take(signal.number, engine) }
         }
     }
 
@@ -148,7 +160,9 @@ public struct Keeper: ~Copyable {
         while !isEnding {
             let now = Clock.now()
             if now >= end { return }
-            if let signal = Signals.wait(Keeper.signals, nanoseconds: end - now) { take(signal.number, nil) }
+            notices.look(now: now)
+            let due = max(now, min(end, notices.due ?? .max))
+            if let signal = Signals.wait(Keeper.signals, nanoseconds: due - now) { take(signal.number, nil) }
         }
     }
 
@@ -161,7 +175,7 @@ public struct Keeper: ~Copyable {
     }
 
     /// Ends an engine of which a part has stood still.
-    private func end(_ engine: Int32, _ still: [Watchdog.Owner]) -> Processes.Ending {
+    private mutating func end(_ engine: Int32, _ still: [Watchdog.Owner]) -> Processes.Ending {
         let names = still.map { owner in
             switch owner {
             case .worker(let index): "worker \(index)"
@@ -193,7 +207,9 @@ public struct Keeper: ~Copyable {
         Signals.send(Signals.kill, to: engine)
         while true {
             if let ending = Processes.reap(engine) { return ending }
-            _ = Signals.wait([Signals.child], nanoseconds: Keeper.tick)
+            // A process that waits for a disk ends when the disk answers.
+            notices.look(now: Clock.now())
+            _ = Signals.wait([Signals.child], nanoseconds: Keeper.lastWords)
         }
     }
 
@@ -232,7 +248,7 @@ public struct Keeper: ~Copyable {
             noteRestart(
                 """
                 engine restarting: \(continuity.pointee.deaths) deaths so far, the last one: \
-                \(DeathReport(continuity.pointee.death).reason)
+                \(DeathReport(region).reason)
                 """)
             pause(nanoseconds: wait)
         }
@@ -259,11 +275,13 @@ public struct Keeper: ~Copyable {
             death.watchdog = claimed == UInt32(LIMPET_DEATH_ORDERED) ? 1 : 0
             death.claimed = claimed
             death.time = Clock.wall()
+            region.process.pointee.death_image_bytes = 0
+            region.process.pointee.death_build_id_length = 0
             continuity.pointee.death = death
         }
         let step = backoff.note(continuity, now: now)
         unsaid = Unsaid(
-            report: DeathReport(continuity.pointee.death), generation: continuity.pointee.generation, step: step)
+            report: DeathReport(region), generation: continuity.pointee.generation, step: step)
         limpet_publish32(&continuity.pointee.death.claimed, UInt32(LIMPET_DEATH_UNCLAIMED))
         limpet_publish32(&continuity.pointee.unnoted, 0)
         return step
@@ -281,7 +299,9 @@ public struct Keeper: ~Copyable {
         var metadata: Logger.Metadata = ["engine": "\(death.generation)"]
         let trace = death.report.trace
         if !trace.isEmpty { metadata["trace"] = "\(trace.joined(separator: " "))" }
+        if let build = death.report.buildID { metadata["build_id"] = "\(build)" }
         log.error("the engine died: \(death.report.reason); \(plan)", metadata: metadata)
+        notices.say("the engine died: \(death.report.reason); \(plan)")
     }
 
     // MARK: Another image
@@ -316,7 +336,7 @@ public struct Keeper: ~Copyable {
             isOverdue
             ? "the new version did not serve within \(RollBack.patience / 1_000_000_000) s"
             : "the new version died \(upgrade.deaths) times at once, the last time:"
-                + " \(DeathReport(region.continuity.pointee.death).reason)"
+                + " \(DeathReport(region).reason)"
         isOverdue = false
         do throws(SystemError) {
             try RollBack.run(region, reason: reason)

@@ -86,6 +86,7 @@ extension Controller {
             return nextReload()
         }
         reloads.isUnderWay = true
+        if purpose == .file { serviceState.reloadBegan() }
         let preparation = ReloadPreparation(
             purpose: purpose, active: request, topology: topology, region: region, budget: budget, userName: userName,
             facts: nameKeeper.facts, resolver: resolver)
@@ -149,6 +150,7 @@ extension Controller {
 
     private func ended(_ promise: EventLoopPromise<ReloadReport>, _ result: Result<ReloadReport, ControlError>) {
         reloads.isUnderWay = false
+        serviceState.reloadEnded()
         promise.completeWith(result.mapError { $0 as any Error })
         nextReload()
     }

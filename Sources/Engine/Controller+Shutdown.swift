@@ -1,6 +1,7 @@
 import Backends
 import CLayout
 import Configuration
+import Continuity
 import Control
 import Forwarding
 import Linux
@@ -84,6 +85,8 @@ extension Controller {
         limpet_publish64(&region.continuity.pointee.shutdown_stop, stop)
         noteShutdown(until)
         phase = .leaving(stop: stop, until: until)
+        serviceState.stopping()
+        noteService()
         advanceShutdown()
     }
 

@@ -59,6 +59,8 @@ private struct EngineRun {
             throw error
         }
         Log.configure(request.configuration, in: region, keepsLevel: true)
+        // Before there are other threads. What a reload has made needless ends with the engine that it was made in.
+        Identity.giveUp(allBut: request.configuration)
     }
 
     mutating func run() throws(StartError) {
@@ -154,12 +156,14 @@ private struct EngineRun {
             controller.notePassives()
             controller.noteRemoved()
             controller.notePorts()
+            controller.noteService()
             workers.postToAll(.probe(sent: Clock.now()))
         }
         try takeSignals { number in eventLoop.execute { controller.signalled(number) } }
         Rehearsal.pass(.serving, region)
         // What there is to say of an upgrade has been said.
         if !isUpgrade { announce(isFirst, topology, listeners, socket) }
+        eventLoop.execute { controller.tellReady() }
 
         ending.wait()
         workers.postToAll(.stop)

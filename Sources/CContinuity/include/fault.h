@@ -15,10 +15,13 @@ void limpet_fault_prepare(limpet_shared_header *_Nonnull region);
  * worker: its number, which is also noted in the region with the thread's id; -1: none. */
 void limpet_fault_thread(int32_t worker);
 
-/* Where the program lies in memory, and how many bytes of it: what a return address has to be held against. */
+/* Where the program lies in memory, and how many bytes of it: what a return address has to be held against; and which
+ * program it is, by the linker's own count of it (build_id_length 0: it has none). */
 typedef struct {
     uint64_t base;
     uint64_t size;
+    uint32_t build_id_length;
+    uint8_t build_id[LIMPET_BUILD_ID_BYTES];
 } limpet_image;
 limpet_image limpet_own_image(void);
 
