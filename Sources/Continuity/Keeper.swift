@@ -25,7 +25,6 @@ public struct Keeper: ~Copyable {
     private let log: Logger
     private let run: @Sendable (SharedRegion) -> Int32
     private let noteRestart: (String?) -> Void
-    private let giveUpCapabilities: () -> Void
     private var notices: ServiceNotices
     private let score: EngineScore
     private var handedDown: AdoptedRegion?
@@ -50,18 +49,15 @@ public struct Keeper: ~Copyable {
     ///   - handedDown: where it comes from another image.
     ///   - run: the engine's work, see ``EngineProcess``.
     ///   - noteRestart: tells those who ask the control socket why nobody answers; nil: somebody does again.
-    ///   - giveUpCapabilities: called when an engine serves: takes from this process what the next engine will not need.
     public init(
         region: SharedRegion, handedDown: AdoptedRegion? = nil, log: Logger,
-        run: @escaping @Sendable (SharedRegion) -> Int32, noteRestart: @escaping (String?) -> Void,
-        giveUpCapabilities: @escaping () -> Void
+        run: @escaping @Sendable (SharedRegion) -> Int32, noteRestart: @escaping (String?) -> Void
     ) {
         self.region = region
         self.handedDown = handedDown
         self.log = log
         self.run = run
         self.noteRestart = noteRestart
-        self.giveUpCapabilities = giveUpCapabilities
         notices = ServiceNotices(region)
         score = EngineScore(region)
     }
@@ -105,6 +101,8 @@ public struct Keeper: ~Copyable {
         continuity.pointee.engine_started = Clock.now()
         limpet_store32(&continuity.pointee.serving, 0)
         for worker in 0..<region.workerCount { limpet_store32(&region.worker(worker).pointee.thread, 0) }
+        // Before there is one: what an engine has, its first thread has for ever, and so would the next keeper.
+        NeededCapabilities(region).giveUpOthers()
         let (region, run) = (region, run)
         let engine = try score.raised { () throws(SystemError) in try EngineProcess.start(region, run) }
         if let adopted = handedDown.take() {
@@ -139,7 +137,6 @@ public struct Keeper: ~Copyable {
             if isNoted, limpet_load32(&region.continuity.pointee.serving) != 0 {
                 isNoted = false
                 noteRestart(nil)
-                giveUpCapabilities()
                 limpet_forget_program()
             }
             notices.look(now: now)

@@ -20,8 +20,8 @@ struct ServiceNotices {
     private let beat: UInt64?
     private var nextBeat: UInt64 = 0
     private var nextExtension: UInt64 = 0
-    /// What it has been told.
-    private var phase = LIMPET_PHASE_STARTING
+    /// What it has been told, by this image or by one before.
+    private var phase: Int
     private var reloadsBegun: UInt64
     private var isReloading = false
     private var sequence: UInt32 = 0
@@ -39,6 +39,7 @@ struct ServiceNotices {
                     own: Processes.own) ?? 0
         }
         beat = process.pointee.watchdog == 0 ? nil : max(1, process.pointee.watchdog / 2) * 1000
+        phase = Int(process.pointee.phase)
         reloadsBegun = process.pointee.reloads_begun
     }
 

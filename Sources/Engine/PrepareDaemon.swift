@@ -39,12 +39,6 @@ public struct PreparedDaemon: Sendable {
         socket.remove()
     }
 
-    /// Gives up what the active configuration needs no more, as each engine does when it starts. For the keeper: what it has
-    /// the next engine has.
-    public func giveUpCapabilities() {
-        if let known = knowledge.read() { Identity.giveUp(allBut: known.configuration) }
-    }
-
     /// Tells those who ask the control socket why nobody answers; nil: somebody does again.
     public func noteRestart(_ text: String?) {
         guard let socket else { return }
@@ -249,9 +243,10 @@ struct DaemonPreparation {
         // As the user that we are from here on.
         let program = ActiveConfiguration.Program(path: Executable.ownPath, startedBy: Account.effectiveUID)
         do throws(StartError) {
-            if let problem = try identity.assume(keeping: SourceNeeds.capabilities(of: configuration)) {
+            if let problem = try identity.assume(keeping: Identity.capabilities(of: configuration)) {
                 log.warning("\(problem)")
             }
+            NeededCapabilities(region).note(Identity.capabilities(of: configuration))
             protect()
             if let problem = SourceNeeds.problem(configuration) { throw StartError(problem) }
             for line in SourceNeeds.warnings(configuration) { log.warning("\(line)") }

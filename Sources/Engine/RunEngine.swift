@@ -59,8 +59,8 @@ private struct EngineRun {
             throw error
         }
         Log.configure(request.configuration, in: region, keepsLevel: true)
-        // Before there are other threads. What a reload has made needless ends with the engine that it was made in.
-        Identity.giveUp(allBut: request.configuration)
+        // A death in the middle of a reload leaves the needs of both.
+        NeededCapabilities(region).note(Identity.capabilities(of: request.configuration))
     }
 
     mutating func run() throws(StartError) {

@@ -71,8 +71,7 @@ struct Limpetd {
         let knowledge = daemon.knowledge
         var keeper = Keeper(
             region: daemon.region, handedDown: handedDown, log: daemon.log,
-            run: { region in runEngine(region, known: knowledge.known) }, noteRestart: daemon.noteRestart,
-            giveUpCapabilities: daemon.giveUpCapabilities)
+            run: { region in runEngine(region, known: knowledge.known) }, noteRestart: daemon.noteRestart)
         let status = keeper.serve()
         daemon.removeFiles()
         return status

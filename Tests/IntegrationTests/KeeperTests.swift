@@ -26,6 +26,11 @@ struct KeeperTests {
         #expect(status.lastDeath?.reason.contains(name) == true, "\(String(describing: status.lastDeath))")
         // Return addresses are the handler's work, and SIGKILL leaves it none.
         #expect(status.lastDeath?.trace.isEmpty == (signal == SIGKILL))
+        // … and so is which program it was, as others have it.
+        let notes = try run(["readelf", "-n", Programs.limpetd]).stdout
+        let build = notes.split(separator: "\n").first { $0.contains("Build ID: ") }?.split(separator: " ").last
+        #expect(status.lastDeath?.buildId == (signal == SIGKILL ? nil : build.map(String.init)))
+        #expect(lane.daemon.logLines(containing: "engine died", "build_id=").count == (signal == SIGKILL ? 0 : 1))
         let after = try lane.daemon.connections(1)[0]
         #expect(after.id == before.id && after.ageSeconds >= before.ageSeconds && after.bytesIn > before.bytesIn)
         #expect(lane.daemon.logLines(containing: "engine died", name).count == 1)

@@ -64,9 +64,16 @@ struct ServiceManagerTests {
     /// Before that clients would be refused, or sent to backends of which nothing is known.
     @Test func readyComesAfterListeningAndTheFirstChecks() throws {
         let scene = try Scene()
-        scene.setup.health = "tcp"
-        let nowhere = try Listener.refusing()
-        scene.setup.backends.append(Daemon.Backend(name: "b2", address: nowhere.address))
+        // It takes its time, and the time in which a check may be answered is longer.
+        let slow = try Listener()
+        let answer = Background("the first check") {
+            let check = try slow.accept()
+            usleep(300_000)
+            try check.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            check.close()
+        }
+        scene.setup.health = "http:/"
+        scene.setup.backends = [Daemon.Backend(name: "b1", address: slow.address)]
         let port = try Listener.refusing()
         let address = port.address
         port.close()
@@ -76,10 +83,10 @@ struct ServiceManagerTests {
             return try TCPSocket.connect(to: address)
         }
         let daemon = try scene.start()
-        let client = try seen.value()
-        #expect(try daemon.ctl.backends().map(\.state) == ["up", "down"])
-        try client.send("ok")
-        #expect(try client.receiveText(2) == "ok")
+        try seen.value().close()
+        try answer.value()
+        #expect(scene.manager.values("STATUS").first == "Serving 0 connections, 1 of 1 backends up")
+        #expect(try daemon.ctl.backend("b1").state != "checking")
         try daemon.stop()
     }
 

@@ -206,13 +206,14 @@ typedef struct {
     uint64_t reloads_begun;
     uint64_t reloads_ended;
     uint64_t reload_moment; /* CLOCK_MONOTONIC us at which the last one began */
+    uint64_t capabilities;  /* that the configuration needs, a bit for each of capabilities(7), and bit 63; 0: not known */
     char status[LIMPET_STATUS_BYTES]; /* in words */
     /* Of the last death, written before limpet_death.time: the program that died. */
     uint64_t death_image_bytes; /* from limpet_death.load_base on; 0: not known */
     uint32_t death_build_id_length;
     uint32_t reserved_half;
     uint8_t death_build_id[LIMPET_BUILD_ID_BYTES];
-    uint64_t reserved[19];
+    uint64_t reserved[18];
 } limpet_process;
 
 #endif

@@ -13,6 +13,7 @@ struct StatusDocument: Decodable {
     var connections: Int
     var maxConnections: Int
     var pipes: Int
+    var capabilities: [String]
     var configHash: String
     var services: [ServiceRow]
     var lastDeath: Death?
@@ -21,6 +22,7 @@ struct StatusDocument: Decodable {
         var time: String
         var reason: String
         var trace: [String]
+        var buildId: String?
     }
     var differences: [Difference]
     /// Null where a restart would forget nothing.

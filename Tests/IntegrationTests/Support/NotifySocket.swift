@@ -23,9 +23,10 @@ final class NotifySocket: Sendable {
     /// - Parameter address: a path, or an abstract name after `@`.
     init(_ address: String) throws {
         self.address = address
-        descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        let own = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        descriptor = own
         var one: Int32 = 1
-        setsockopt(descriptor, SOL_SOCKET, SO_PASSCRED, &one, 4)
+        setsockopt(own, SOL_SOCKET, SO_PASSCRED, &one, 4)
         // So that the thread ends with the test.
         var rest = timeval(tv_sec: 0, tv_usec: 100_000)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &rest, socklen_t(MemoryLayout<timeval>.size))
@@ -35,18 +36,17 @@ final class NotifySocket: Sendable {
         if address.hasPrefix("@") { name.sun_path.0 = 0 }
         let length = socklen_t(MemoryLayout<sockaddr_un>.offset(of: \.sun_path)! + address.utf8.count)
         let result = withUnsafePointer(to: &name) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, length) }
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(own, $0, length) }
         }
         guard result == 0 else { throw SocketFailure(call: "bind \(address)", code: errno) }
         if !address.hasPrefix("@") { chmod(address, 0o777) }
-        let descriptor = descriptor
         Thread.detachNewThread { [weak self] in
             while true {
-                let message = NotifySocket.receive(descriptor)
+                let message = NotifySocket.receive(own)
                 guard let self else { break }
                 if let message { self.received.withLock { $0.append(message) } }
             }
-            close(descriptor)
+            close(own)
         }
     }
 
