@@ -30,6 +30,10 @@ public struct AccessRules: Sendable, Equatable {
         letsOthersIn = allow.isEmpty
     }
 
+    /// Lets no client in.
+    public static let nobody = AccessRules(
+        allow: [], deny: [IPAddress(v4: 0), IPAddress(v6High: 0, low: 0)].compactMap { Prefix($0, length: 0) })
+
     /// Networks in both lists together.
     public var count: Int { rules.count }
 

@@ -17,14 +17,10 @@ extension DaemonConfiguration {
     /// FNV-1a, 64 bits, of ``canonicalText``, as 16 hexadecimal digits: two daemons that show the same were told the
     /// same. The contents of files of networks count, too. (It does not see the bytes of the key; the mapping hash of each service does.)
     public var configHash: String {
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        func add(_ text: String) {
-            for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-        }
-        add(canonicalText)
-        for path in networkFiles.keys.sorted() { add("\n" + NetworkFile.text(networkFiles[path] ?? [])) }
-        let digits = String(hash, radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
+        var digest = Digest()
+        digest.add(canonicalText)
+        for path in networkFiles.keys.sorted() { digest.add("\n" + NetworkFile.text(networkFiles[path] ?? [])) }
+        return digest.text
     }
 
     /// What is set for the whole daemon.

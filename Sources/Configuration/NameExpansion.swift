@@ -59,10 +59,9 @@ public struct NameExpansion: Sendable, Equatable {
     public static func name(_ target: HostName, port: UInt16) -> String {
         let whole = "\(target.text)-\(port)"
         guard whole.utf8.count > longestName else { return whole }
-        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for byte in whole.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-        let digits = String(hash, radix: 16)
-        let tail = "_" + String(repeating: "0", count: 16 - digits.count) + digits
+        var digest = Digest()
+        digest.add(whole)
+        let tail = "_" + digest.text
         return whole.prefix(longestName - tail.utf8.count) + tail
     }
 

@@ -34,7 +34,8 @@ private func verdict(on document: Int32) -> String? {
         let configuration = try active.parsed()
         try DaemonPreparation.checkCounts(configuration)
         if let reason = TestImage.value("refuses") { return reason }
-        return nil
+        // Executed as the daemon would be, of the same file: capabilities of a file do not come with its predecessor's.
+        return SourceNeeds.problem(configuration)
     } catch {
         return "\(error)"
     }

@@ -103,8 +103,11 @@ enum NameText {
 }
 
 extension DaemonConfiguration {
-    /// Descriptors that the resolver may have open at once: each question one socket for UDP and one for TCP, and its own.
-    var nameDescriptors: Int { hasNames ? 2 * NameResolver.mostUnderWay + 4 : 0 }
+    /// Descriptors that the resolver may have open at once: each question a socket for each server, twice where an
+    /// answer needs TCP; and its own. resolv.conf(5) has three servers at most.
+    var nameDescriptors: Int {
+        hasNames ? 2 * NameResolver.mostUnderWay * (resolvers.isEmpty ? 3 : resolvers.count) + 4 : 0
+    }
 }
 
 extension Controller {

@@ -164,10 +164,6 @@ final class IncidentLog: @unchecked Sendable {
             (event.new, event.cause) = (
                 "local", "connect impossible here: \(incident.errno); \(cure(incident.errno, slot))"
             )
-            if slot < topology.backends.count {
-                event.service = topology.backends[slot].serviceName
-                event.backend = topology.backends[slot].configuration.name
-            }
         case .serviceLimit: (event.new, event.cause) = ("service-max-connections", "a client was reset")
         case .clientLimit: (event.new, event.cause) = ("max-connections-per-client", "a client was reset")
         case .clientRate: (event.new, event.cause) = ("accept-rate-per-client", "a client was reset")
@@ -175,14 +171,10 @@ final class IncidentLog: @unchecked Sendable {
             (event.new, event.cause) = (
                 "source-ports", "no local port is left for a connection to the backend: \(portsCure(slot))"
             )
-            event.service = topology.backends[slot].serviceName
-            event.backend = topology.backends[slot].configuration.name
         case .sourceMissing:
             (event.new, event.cause) = (
                 "source", "the address \(source(of: incident)) is none of this machine's"
             )
-            event.service = topology.backends[slot].serviceName
-            event.backend = topology.backends[slot].configuration.name
         case .exhausted: (event.new, event.cause) = ("backends", "no backend could take a client: it was reset")
         case .connect, .resetAtOnce, .denied, .notListening, .quarantined, .unrecoverable, .proxyHeader,
             .proxyUntrusted, .clientFamily:
@@ -191,6 +183,11 @@ final class IncidentLog: @unchecked Sendable {
         switch incident.kind {
         case .serviceLimit, .clientLimit, .clientRate, .exhausted:
             event.service = topology.services[slot].configuration.name
+        case .local, .sourcePorts, .sourceMissing:
+            // Where there was no socket to be had, no backend had been chosen.
+            guard slot < topology.backends.count else { break }
+            event.service = topology.backends[slot].serviceName
+            event.backend = topology.backends[slot].configuration.name
         default: break
         }
         events.post(event)

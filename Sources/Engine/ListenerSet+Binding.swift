@@ -188,11 +188,7 @@ extension ListenerSet {
         _ socket: InheritedSockets.Socket, with listener: SlotAssignment.OpenedListener, options: SocketOptions,
         in region: SharedRegion
     ) throws(StartError) {
-        if case .unix = socket.address, let option = listener.configuration.options.first {
-            throw StartError(
-                "listen \(listener.configuration.name): what was passed is the Unix socket \(socket.address), and"
-                    + " \(option.prefix { $0 != "=" }) is for IP addresses: leave it out")
-        }
+        try checkPassed(socket.address, listener.configuration)
         var binding = BindingOptions()
         binding.device = socket.device
         binding.isV6Only = socket.isV6Only
@@ -216,6 +212,16 @@ extension ListenerSet {
             throw StartError("listen \(listener.configuration.name): \(error); \(cure)")
         }
         options.change(socket.descriptor)
+    }
+
+    /// What a file cannot tell: whether the listener's options fit the socket that was passed for it.
+    static func checkPassed(
+        _ address: ListenerAddress, _ listener: ListenerConfiguration
+    ) throws(StartError) {
+        guard case .unix = address, let option = listener.options.first else { return }
+        throw StartError(
+            "listen \(listener.name): what was passed is the Unix socket \(address), and"
+                + " \(option.prefix { $0 != "=" }) is for IP addresses: leave it out")
     }
 
     /// Descriptors of one socket for all workers, itself the first. It never makes accept(2) wait, and an upgrade inherits

@@ -143,7 +143,12 @@ struct ReloadPreparation: Sendable {
             new, assignment.tables, names: names, after: topology, weight: region.effectiveWeight)
         try checkBuffers(new)
         if let problem = SourceNeeds.reloadProblem(new) { throw StartError(problem) }
-        let own = ListenerSet(region).listeners.map(\.configuration)
+        let listeners = ListenerSet(region).listeners
+        for listener in listeners where region.isInherited(listener: listener.slot) {
+            guard let configuration = next.configuration(ofListener: listener.slot) else { continue }
+            try ListenerSet.checkPassed(listener.address, configuration)
+        }
+        let own = listeners.map(\.configuration)
         let count = HomeCount(ConnectionTable(region: region), from: topology, to: next)
         let web = try prepareWeb(new)
         let plans = isDryRun ? ServicePlanner(region: region, topology: topology).plans(for: next) : []

@@ -152,6 +152,7 @@ private struct EngineRun {
             limpet_bump64(&region.continuity.pointee.control_heartbeat, 1)
             controller.noteStates()
             controller.noteDescriptors()
+            controller.noteLinks()
             controller.noteClosings()
             controller.notePassives()
             controller.noteRemoved()

@@ -65,7 +65,16 @@ struct SlotAssigner {
             }
         }
         for slot in old.backends.indices { result.tables.backends[slot].use = .retired }
-        for slot in old.listeners.indices { result.tables.listeners[slot].use = .retired }
+        let restricted = Set(
+            (configuration?.services ?? []).flatMap { service in
+                service.listeners.filter { $0.access.rules != nil }.map { SlotTables.key(service.name, $0.name) }
+            })
+        for (slot, listener) in old.listeners.enumerated() {
+            result.tables.listeners[slot].use = .retired
+            if listener.use == .live, restricted.contains(SlotTables.key(listener.service, listener.address)) {
+                result.tables.listeners[slot].isRestricted = true
+            }
+        }
     }
 
     /// - Returns: slots, in the order of the configuration.

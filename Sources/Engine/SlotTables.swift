@@ -39,6 +39,8 @@ struct SlotTables: Codable, Sendable, Equatable {
         /// ``ListenerConfiguration/binding`` of its sockets; nil: empty.
         var binding: String?
         var use = Use.live
+        /// Retired, and it had an access list of its own; nil: it had none, or is live.
+        var isRestricted: Bool?
     }
 
     /// Each by slot.

@@ -43,8 +43,12 @@ struct Topology: Sendable {
     let affinityEntries: Int
     /// What is known of the names of backends.
     let names: NameFacts
+    /// Indices of the network interfaces that backends' addresses name, as they were when this was made; 0: there was none.
+    let links: [Zone: UInt32]
     /// By slot, of those that are live.
     private let listeners: [ListenerConfiguration?]
+    /// By slot, of the retired ones too: some who waited there are yet to be taken in.
+    let listenerRules: [AccessRules?]
     /// What the backends were made of that stand for others, by service and name.
     private let templates: [String: NameQuestion]
 
@@ -92,6 +96,7 @@ struct Topology: Sendable {
                 Service(service, configuration.hashKey, members.map(\.slot), members.map(\.backend), weights))
         }
         self.services = services
+        links = Topology.links(of: services)
         var backends: [Backend] = []
         for (slot, entry) in tables.backends.enumerated() {
             let configuration: BackendConfiguration
@@ -110,8 +115,17 @@ struct Topology: Sendable {
                 service.listeners.map { (SlotTables.key(service.name, $0.name), $0) }
             }
         ) { first, _ in first }
-        self.listeners = tables.listeners.map { entry in
+        let live = tables.listeners.map { entry in
             entry.use == .live ? listeners[SlotTables.key(entry.service, entry.address)] : nil
+        }
+        self.listeners = live
+        let successors = tables.successors
+        listenerRules = tables.listeners.enumerated().map { slot, entry in
+            if entry.use == .live { return live[slot]?.access.rules }
+            if let successor = successors[slot] { return live[successor]?.access.rules }
+            guard entry.isRestricted == true else { return nil }
+            // After a death nobody knows any more whom it let in.
+            return previous?.listenerRules.dropFirst(slot).first ?? AccessRules.nobody
         }
     }
 
@@ -151,7 +165,7 @@ struct Topology: Sendable {
     private func member(_ service: Service, _ index: Int) -> ForwardingTable.Member {
         let addresses: [SocketAddress] =
             switch service.configuration.backends[index].address {
-            case .endpoint(let endpoint): [SocketAddress(endpoint)]
+            case .endpoint(let endpoint): [SocketAddress(located(endpoint))]
             case .unix(let path): [SocketAddress(path)]
             case .name:
                 endpoints(service.configuration.backends[index], of: service.configuration).map(SocketAddress.init)
@@ -180,7 +194,7 @@ struct Topology: Sendable {
                     source: ConnectionSource(service.configuration.source),
                     rules: service.configuration.access.rules,
                     affinity: service.configuration.affinity?.nanoseconds ?? 0)
-            }, listenerRules: listeners.map { $0?.access.rules })
+            }, listenerRules: listenerRules)
     }
 
     // MARK: Names of hosts

@@ -140,7 +140,7 @@ public struct AffinityTable: @unchecked Sendable {
         let key = limpet_affinity_key(sourceKey, service)
         let set = set(of: key)
         var word: UInt64 = 0
-        let way = limpet_affinity_find(set, key, &word)
+        let way = limpet_affinity_find(set, key, header.pointee.epoch, &word)
         guard way >= 0, isValid(set, way, word, lasting, now) else { return nil }
         return UInt16(limpet_affinity_backend(word))
     }
@@ -173,7 +173,7 @@ public struct AffinityTable: @unchecked Sendable {
         let counters = limpet_affinity_counters(header, Int32(worker))
         for _ in 0..<4 {
             var word: UInt64 = 0
-            var way = limpet_affinity_find(set, key, &word)
+            var way = limpet_affinity_find(set, key, header.pointee.epoch, &word)
             if way >= 0 {
                 let count = connections(word)
                 if count == 0xf_ffff { return }

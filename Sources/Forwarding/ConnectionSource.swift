@@ -147,7 +147,7 @@ extension Worker {
     ) -> Bool {
         guard source.isTransparent, member.address.isInternet, let client = Worker.client(record) else { return true }
         // One that is link-local means something on one link alone.
-        if client.address.family == .v6, client.address.high >> 54 == 0x3fa { return false }
+        if client.address.family == .v6, client.address.isLinkLocal { return false }
         let family = SocketAddress(client).family
         return family == member.address.family || member.others.contains { $0.family == family }
     }

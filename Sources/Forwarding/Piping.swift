@@ -34,12 +34,7 @@ extension Worker {
             return lookOnce(slot, direction, way, source, sink, pipe)
         case .failed(let error):
             countSplice(.failed)
-            inject(LIMPET_AT_RESET_READ)
-            unname(way)
-            pipes.giveBack(pipe)
-            set(way, LIMPET_DIRECTION_EOF)
-            sideReset(slot, direction, error)
-            return false
+            return breakOff(slot, direction, way, error)
         }
     }
 
@@ -53,27 +48,30 @@ extension Worker {
         case .moved:
             if !StreamSocket.isUnix(source) { return fetchOnce(slot, direction, way, source, sink, pipe) }
             // It has come meanwhile.
-            unname(way)
-            pipes.giveBack(pipe)
+            releasePipe(way)
             return true
         case .wouldBlock:
-            unname(way)
-            pipes.giveBack(pipe)
+            releasePipe(way)
             return false
         case .endOfFile:
-            unname(way)
-            pipes.giveBack(pipe)
+            releasePipe(way)
             set(way, LIMPET_DIRECTION_EOF)
             inject(LIMPET_AT_EOF_FLAGGED)
             return true
         case .failed(let error):
-            inject(LIMPET_AT_RESET_READ)
-            unname(way)
-            pipes.giveBack(pipe)
-            set(way, LIMPET_DIRECTION_EOF)
-            sideReset(slot, direction, error)
-            return false
+            return breakOff(slot, direction, way, error)
         }
+    }
+
+    /// The source has failed, and its direction's pipe is empty. False, as there is nothing more to do in it.
+    private mutating func breakOff(
+        _ slot: Int, _ direction: Int, _ way: UnsafeMutablePointer<limpet_direction>, _ error: Errno
+    ) -> Bool {
+        inject(LIMPET_AT_RESET_READ)
+        releasePipe(way)
+        set(way, LIMPET_DIRECTION_EOF)
+        sideReset(slot, direction, error)
+        return false
     }
 
     /// Takes out of a TCP socket what a splice does not, into the pipe. Its counters tell how many bytes were read; so a
@@ -88,8 +86,7 @@ extension Worker {
         guard case .moved(let length) = outcome else {
             // It was there a moment ago.
             releaseScratch()
-            unname(way)
-            pipes.giveBack(pipe)
+            releasePipe(way)
             return false
         }
         inject(LIMPET_AT_RECEIVED)

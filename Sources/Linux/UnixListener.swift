@@ -38,14 +38,7 @@ public enum UnixListener {
             if fchmod(descriptor, mode_t(path.isAbstract ? 0o600 : owner.mode & 0o600)) != 0 { throw Errno.last }
             if SocketAddress(path).withPointer({ bind(descriptor, $0, $1) }) != 0 { throw Errno.last }
             isBound = true
-            var file: PathEntry?
-            if !path.isAbstract {
-                if owner.user != nil || owner.group != nil {
-                    if lchown(path.name, owner.user ?? .max, owner.group ?? .max) != 0 { throw Errno.last }
-                }
-                if chmod(path.name, mode_t(owner.mode)) != 0 { throw Errno.last }
-                file = try PathEntry.look(at: path.name).get()
-            }
+            let file = path.isAbstract ? nil : try give(path, to: owner)
             if listen(descriptor, StreamSocket.backlog) != 0 { throw Errno.last }
             return (descriptor, file)
         } catch {
@@ -53,6 +46,20 @@ public enum UnixListener {
             Descriptor.close(descriptor)
             throw SystemError(isBound && error == .notPermitted ? "give \(path) its owner and group" : action, error)
         }
+    }
+
+    /// Gives a socket's file its permissions and then its owner. Who may write the directory can put something else in its
+    /// place at any time, and nothing is touched but a socket of this process's own user.
+    /// - Returns: the file as it is then.
+    static func give(_ path: UnixPath, to owner: Owner) throws(Errno) -> PathEntry {
+        let file = try PinnedFile(path: path.name)
+        let entry = try file.look().get()
+        guard entry.kind == .socket, entry.uid == geteuid() else { throw .exists }
+        if let error = file.changePermissions(owner.mode) { throw error }
+        if owner.user != nil || owner.group != nil {
+            if let error = file.changeOwner(uid: owner.user ?? .max, gid: owner.group ?? .max) { throw error }
+        }
+        return try file.look().get()
     }
 
     /// Whether ``open(_:_:)`` would find the place free: nobody listens there, and what is there is a socket's file.

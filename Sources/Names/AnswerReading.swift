@@ -69,8 +69,11 @@ enum AnswerReading {
 
     private static func addresses(_ status: Int32, _ found: [(IPAddress, Int32)]) -> Reading<IPAddress> {
         if let absence: NameAnswer.Part<IPAddress> = absence(status) { return (absence, 0) }
-        // Neither is any server's address: whoever answers so has nothing to say, or means harm.
-        let usable = found.filter { !$0.0.isUnspecified && !$0.0.isMulticast }
+        // None is a server's address: whoever answers so has nothing to say, or means harm. One of IPv6 that is good on one
+        // link alone cannot be connected to, as no answer says on which.
+        let usable = found.filter { address, _ in
+            !address.isUnspecified && !address.isMulticast && !(address.family == .v6 && address.isLinkLocal)
+        }
         let ttl = usable.map(\.1).min() ?? 0
         return part(usable.map(\.0), ttl: UInt32(clamping: ttl), unusable: found.count - usable.count)
     }

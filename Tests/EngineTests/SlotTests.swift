@@ -230,4 +230,56 @@ import Testing
         let gone = try SlotAssigner.assign(try configuration("chat@81|a"), after: two, next.tables, limits: limits)
         #expect(gone.tables.goneListeners == [0, 1])
     }
+
+    /// Who waits at a listener that gives way is taken in under its slot, and no list is passed by so.
+    @Test func retiredListenersKeepTheirLists() throws {
+        func chat(_ listeners: String) throws -> DaemonConfiguration {
+            try ConfigurationLoader.parse(
+                """
+                [[service]]
+                name = "chat"
+                listen = [\(listeners)]
+                [[service.backend]]
+                name = "b"
+                address = "10.0.0.1:80"
+                """, source: "test"
+            ).configuration
+        }
+        func topology(
+            _ configuration: DaemonConfiguration, _ tables: SlotTables, after previous: Topology? = nil
+        ) throws -> Topology {
+            try Topology(configuration, tables, after: previous) { _, configured in Double(configured) }
+        }
+        let (denied, other) = (try #require(IPAddress("127.0.0.2")), try #require(IPAddress("127.0.0.1")))
+        let old = try chat(#"{ address = "127.0.0.1:80", deny = ["127.0.0.2"] }, "127.0.0.1:81""#)
+        let first = try topology(old, start(old))
+        #expect(first.listenerRules[0]?.letsIn(denied) == false && first.listenerRules[1] == nil)
+        // Removed: its own list, over this reload and those that follow.
+        let new = try chat(#""127.0.0.1:82""#)
+        let tables = try SlotAssigner.assign(new, after: old, first.tables, limits: limits).tables
+        #expect(tables.listeners.map(\.use) == [.retired, .retired, .live])
+        let second = try topology(new, tables, after: first)
+        #expect(second.listenerRules == [first.listenerRules[0], nil, nil])
+        let again = try SlotAssigner.assign(new, after: new, tables, limits: limits).tables
+        #expect(try topology(new, again, after: second).listenerRules == second.listenerRules)
+        // After a death nobody comes by it; by those that had no list, everybody.
+        let recovered = try topology(new, tables)
+        #expect(recovered.listenerRules[1] == nil && recovered.listenerRules[2] == nil)
+        for client in [denied, other, try #require(IPAddress("2001:db8::1"))] {
+            #expect(recovered.listenerRules[0]?.letsIn(client) == false, "\(client)")
+        }
+        // Bound anew: the list of the one that has its address now.
+        let narrow = try chat(#"{ address = "[::]:80", deny = ["127.0.0.2"] }, "127.0.0.1:81""#)
+        let before = try topology(narrow, start(narrow))
+        let wide = try chat(#"{ address = "[::]:80", deny = ["127.0.0.1"], v6only = false }, "127.0.0.1:81""#)
+        let rebound = try SlotAssigner.assign(wide, after: narrow, before.tables, limits: limits).tables
+        #expect(rebound.listeners.map(\.use) == [.retired, .live, .live])
+        for previous in [before, nil] {
+            let rules = try topology(wide, rebound, after: previous).listenerRules
+            #expect(rules[0] == rules[2] && rules[0]?.letsIn(denied) == true && rules[0]?.letsIn(other) == false)
+        }
+        // Wanted back, it is as it is configured.
+        let back = try SlotAssigner.assign(old, after: new, tables, limits: limits).tables
+        #expect(back.listeners.map(\.isRestricted) == [nil, nil, nil])
+    }
 }

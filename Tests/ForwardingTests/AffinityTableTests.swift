@@ -195,6 +195,35 @@ import Testing
         #expect(bench.entries(now: 3).isEmpty)
     }
 
+    /// A client that came to two workers at the same moment has two entries: neither hides the other.
+    @Test(arguments: [0, 1]) func whoHasTwoEntriesIsNotForgotten(_ last: Int32) throws {
+        let bench = try Bench(entries: 8)
+        let second = AffinityTableTests.second
+        bench.open(0, 8, backend: 3, now: second)
+        bench.open(1, 7, backend: 5, now: second)
+        let (set, epoch) = (bench.affinity.sets, bench.affinity.header.pointee.epoch)
+        // Each found nothing while the other filled: both have been filled in the end.
+        var client = limpet_affinity_client(set, 1)
+        for way in 0..<Int32(2) {
+            #expect(limpet_affinity_claim(set, way, limpet_affinity_load(set, way), epoch))
+            limpet_affinity_fill(
+                set, way, limpet_affinity_key(bench.key(7), 0), &client, 0, 3 + 2 * way, second)
+        }
+        // The connection of one of them ends, and long after that the other's.
+        func end(_ way: Int32, _ now: UInt64) {
+            let word = limpet_affinity_load(set, way)
+            let next = limpet_affinity_word(
+                limpet_affinity_version(word), epoch, 0, limpet_affinity_backend(word))
+            limpet_affinity_stamp(set, way, now)
+            #expect(limpet_affinity_exchange(set, way, word, next))
+        }
+        let backend = UInt16(3 + 2 * last)
+        end(1 - last, 2 * second)
+        #expect(bench.backend(7, now: 100 * second) == backend)
+        end(last, 200 * second)
+        #expect(bench.backend(7, now: 209 * second) == backend && bench.backend(7, now: 210 * second) == nil)
+    }
+
     /// Several at once in a table that is far too small: everybody's count is right in the end, and nobody waits.
     @Test func workersThatMeetInOneSet() async throws {
         let bench = try Bench(entries: 16, workers: 4, services: [1_000_000 * AffinityTableTests.second])

@@ -108,6 +108,39 @@ struct LinkTests {
         }
     }
 
+    /// An interface that is made again has another index, which a backend's connections go by without a reload.
+    @Test func anInterfaceThatIsMadeAgain() throws {
+        try Self.inANetwork {
+            let first = try BackendServer(.greet("b1"), on: "fe80::1%two")
+            let daemon = try Reloadable([
+                Reloadable.Service(
+                    listen: ["127.0.0.1:0"],
+                    backends: [.init(name: "b1", address: SocketAddress("fe80::1%two", first.address.port))])
+            ])
+            #expect(try daemon.daemon.connect().receiveLine().hasPrefix("b1"))
+            let index = if_nametoindex("two")
+            try Self.command("ip link delete two")
+            try eventually("it is said that the interface is gone") {
+                daemon.daemon.logLines(containing: "there is no network interface two now").count == 1
+            }
+            try Self.command("ip link add two type veth peer name three")
+            try Self.command("ip link set three up")
+            try Self.command("ip link set two addrgenmode none")
+            try Self.command("ip link set two up")
+            try Self.command("ip address add fe80::1/64 dev two nodad")
+            #expect(if_nametoindex("two") != index)
+            let second = try BackendServer(.greet("b2"), on: "fe80::1%two", port: first.address.port)
+            try eventually("it is said that the interface is there again") {
+                daemon.daemon.logLines(containing: "network interface two was made anew").count == 1
+            }
+            try eventually("clients reach the backend again") {
+                (try? daemon.daemon.connect().receiveLine().hasPrefix("b2")) == true
+            }
+            #expect(second.address.port == first.address.port)
+            try daemon.daemon.stop()
+        }
+    }
+
     /// Clients of another interface are refused by the kernel; two services share an address, one for each interface.
     @Test func aListenerForEachInterface() throws {
         try Self.inANetwork {

@@ -266,4 +266,27 @@ struct SocketActivationTests {
         foreign.environment = ["TEST_LISTEN_FDS": "many"]
         #expect(try refusal(foreign).contains("LISTEN_FDS=many is not a number of sockets"))
     }
+
+    /// What only IP addresses have is refused at the start and at a reload, and nothing has changed.
+    @Test(arguments: ["deny = [\"10.0.0.0/8\"]", "intercept = true"])
+    func aPassedUnixSocketHasNoOptionsOfAddresses(_ option: String) throws {
+        let server = try BackendServer(.greet("b1"))
+        let path = FileManager.default.temporaryDirectory.appending(path: "limpet-\(UUID().uuidString).sock").path
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let wrapper = SocketPassing.wrapper("web=unix:\(path):0")
+        let (plain, odd) = ("fd:web", "{ address = \"fd:web\", \(option) }")
+        let line =
+            "listen fd:web: what was passed is the Unix socket unix:\(path), and \(option.prefix { $0 != " " }) is for IP"
+            + " addresses: leave it out"
+        let daemon = try Reloadable([
+            Reloadable.Service(listen: [plain], backends: Reloadable.backends([server]))
+        ]) { setup in setup.wrapper = wrapper }
+        let before = try daemon.picture()
+        daemon.services[0].listen = [odd]
+        for refused in [try daemon.tryReload("--dry-run"), try daemon.tryReload()] {
+            #expect(refused.status == 1 && refused.stderr.contains(line), "\(refused)")
+        }
+        #expect(try daemon.picture() == before)
+        try daemon.daemon.stop()
+    }
 }

@@ -363,10 +363,31 @@ struct TransparentTests {
 
     /// For a user who may not look where the tests' own copy lies.
     private static func readable() throws -> String {
-        let path = "/tmp/limpetd-\(UUID().uuidString)"
+        let path = FileManager.default.temporaryDirectory.appending(path: "limpetd-\(UUID().uuidString)").path
         let outcome = try run(["cp", Programs.limpetd, path])
         guard outcome.status == 0 else { throw SocketFailure(call: "cp: \(outcome)", code: EIO) }
         return path
+    }
+
+    /// Capabilities of its own make a file lose those that it would be handed on.
+    @Test func anUpgradeToAFileThatLacksItIsRefused() throws {
+        var setup = Daemon.Setup()
+        setup.file = Self.file.replacing("LISTEN", with: "\"127.0.0.1:0\"").replacing("SETTINGS", with: "mark = 7")
+        setup.user = "nobody"
+        let daemon = try Daemon(setup)
+        let path = try Self.readable()
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        #expect(try run(["setcap", "cap_net_bind_service+ep", path]).status == 0)
+        let refused = try daemon.ctl.run(["upgrade", path])
+        #expect(
+            refused.status == 1 && refused.stderr.contains("nothing has changed")
+                && refused.stderr.contains("service chat: mark needs CAP_NET_RAW, which limpetd does not have"),
+            "\(refused)")
+        #expect(try run(["setcap", "-r", path]).status == 0)
+        let taken = try daemon.ctl.run(["upgrade", path])
+        #expect(taken.status == 0, "\(taken)")
+        kill(try daemon.ctl.status().pid, SIGTERM)
+        try eventually("all of it has ended; limpetd said: \(daemon.log)") { daemon.process.group.isEmpty }
     }
 
     /// A daemon that has given it up cannot take it back: a reload says so, and nothing has changed.

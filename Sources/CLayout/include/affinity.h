@@ -83,14 +83,25 @@ static inline void limpet_affinity_stamp(limpet_affinity_set *_Nonnull set, int 
     __atomic_store_n(&set->time[way], now, __ATOMIC_RELEASE);
 }
 
-/* The entry of a key. Returns its way, and its word; -1: there is none. */
-static inline int limpet_affinity_find(const limpet_affinity_set *_Nonnull set, uint64_t key, uint64_t *_Nonnull word) {
+/* The entry of a key. Returns its way, and its word; -1: there is none. A client that came to two workers at the same moment
+ * may have two: then the one with connections in this turn, else the one that was used last. */
+static inline int limpet_affinity_find(const limpet_affinity_set *_Nonnull set, uint64_t key, uint32_t epoch,
+                                       uint64_t *_Nonnull word) {
+    int best = -1;
+    _Bool is_connected = 0;
     for (int way = 0; way < LIMPET_AFFINITY_WAYS; way++) {
         if (limpet_affinity_key_of(set, way) != key) continue;
-        *word = limpet_affinity_load(set, way);
-        if (limpet_affinity_backend(*word) >= 0 && limpet_affinity_key_of(set, way) == key) return way;
+        uint64_t found = limpet_affinity_load(set, way);
+        if (limpet_affinity_backend(found) < 0 || limpet_affinity_key_of(set, way) != key) continue;
+        _Bool counts = limpet_affinity_epoch(found) == epoch && limpet_affinity_count(found) != 0;
+        if (best >= 0 && (is_connected > counts ||
+                          (is_connected == counts &&
+                           limpet_affinity_time(set, best) >= limpet_affinity_time(set, way)))) continue;
+        best = way;
+        is_connected = counts;
+        *word = found;
     }
-    return -1;
+    return best;
 }
 
 /* Takes an entry that has this word, to fill it. Returns whether nobody else has. */
