@@ -41,7 +41,7 @@ SCENES  := $(wildcard Tests/Scenes/*.py Tests/Mutations/*.py Benchmarks/*/*.py)
 BIN      = $(RELEASE)/release
 DEMO     = $(BIN)/limpet-echo demo --limpetd $(BIN)/limpetd --limpetctl $(BIN)/limpetctl
 
-.PHONY: all deps check check-all test sanitize hotpath fuzz soak browser upgrade-layouts soak-mutations bench bench-continuity bench-drain bench-table bench-ports bench-health lint demo run install install-strip uninstall clean help
+.PHONY: all deps check check-all test sanitize hotpath fuzz soak browser upgrade-layouts systemd-filter soak-mutations bench bench-continuity bench-drain bench-table bench-ports bench-health lint demo run install install-strip uninstall clean help
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -94,6 +94,7 @@ check-all: check
 	@$(MAKE) --no-print-directory fuzz
 	@$(MAKE) --no-print-directory soak
 	@$(MAKE) --no-print-directory upgrade-layouts
+	@$(MAKE) --no-print-directory systemd-filter
 	@$(MAKE) --no-print-directory browser
 
 # What the tests do in seconds, for longer: a reader that stops for a minute, thousands of random connections, and then
@@ -114,6 +115,15 @@ browser: $(STAMPS)/deps-build $(STAMPS)/deps-check $(STAMPS)/deps-browser $(STAM
 	$(SWIFT) build --build-tests --scratch-path $(CHECK) $(SWIFTFLAGS)
 	$(VENV)/bin/python Tests/Scenes/status_page_scene.py --limpetd $(CHECK)/debug/limpetd \
 	    --limpetctl $(CHECK)/debug/limpetctl --browser $(BROWSER) --pictures $(PICTURES)
+
+# The daemon of the tests under the system-call filters of its unit. Who changes the user, or gives files away, is not among
+# them: a unit's daemon does neither.
+FILTERED = (Forwarding|Stream|UrgentData|Pipe|Failover|Dialling|Drain|Reload|ReloadContinuity|Health|Agent|Name|Affinity|AcceptProxy|SendProxy|ConnectionTable|KernelView|Metrics|WebMetrics|AccessLog|Keeper|KeeperEnding|Upgrade|UpgradeFailure|StateFile|Source|UnixBackend|SocketActivation|ServiceManager)Tests
+systemd-filter: export LIMPET_WARNINGS_AS_ERRORS = 1
+systemd-filter: $(STAMPS)/deps-build $(STAMPS)/deps-check $(STAMPS)/venv
+	$(SWIFT) build --build-tests --scratch-path $(CHECK) $(SWIFTFLAGS)
+	LIMPET_UNIT=$(CURDIR)/etc/systemd/limpet.service.in LIMPET_PYTHON=$(CURDIR)/$(VENV)/bin/python \
+	    $(SWIFT) test --skip-build --scratch-path $(CHECK) --filter '^IntegrationTests[.]$(FILTERED)' $(SWIFTFLAGS)
 
 # An upgrade from a build that keeps its connections in the layout before, and the way back to it.
 PREVIOUS = .build-previous
@@ -272,10 +282,12 @@ help:
 	@echo 'make deps        what building and checking need; as root: installs what is missing'
 	@echo 'make check       lint, then all tests: unit, manual pages, the real daemon on real sockets'
 	@echo 'make check-all   check, then the unit tests under AddressSanitizer and ThreadSanitizer, hotpath, fuzz, soak,'
-	@echo '                 upgrade-layouts, browser'
+	@echo '                 upgrade-layouts, systemd-filter, browser'
 	@echo 'make hotpath     counts what a forwarded message costs in allocations: nothing'
 	@echo 'make fuzz        the reader of PROXY headers under libFuzzer; FUZZ_SECONDS=60'
 	@echo 'make soak        stalled readers, random connections, engines that die and are upgraded, for minutes'
+	@echo 'make systemd-filter'
+	@echo '                 tests of the real daemon under the system-call filters of its unit'
 	@echo 'make upgrade-layouts'
 	@echo '                 upgrades from a build with the previous layout of records, and back'
 	@echo 'make browser     the status page in chromium; screenshots in $(PICTURES)'

@@ -169,6 +169,58 @@ void limpet_fault_prepare(limpet_shared_header *shared) {
     for (unsigned index = 0; index < sizeof numbers / sizeof *numbers; index++) sigaction(numbers[index], &action, NULL);
 }
 
+/* ---- The keeper ---- */
+
+static void append_hexadecimal(char *text, unsigned long size, uint64_t number) {
+    char digits[17];
+    int at = sizeof digits;
+    digits[--at] = 0;
+    do digits[--at] = "0123456789abcdef"[number % 16];
+    while ((number /= 16) > 0);
+    limpet_append(text, size, "0x");
+    limpet_append(text, size, digits + at);
+}
+
+static void on_keeper_fault(int number, siginfo_t *info, void *context) {
+    /* A clone has the handler too, until it has another. */
+    if (limpet_pid_load(&limpet_continuity_of(region)->keeper) == getpid()) {
+        static char line[2048] = "limpetd: the keeper died: killed by signal ";
+        static limpet_death death;
+        limpet_append_number(line, sizeof line, (uint64_t)number);
+        if (info->si_code > 0) {
+            limpet_append(line, sizeof line, " at address ");
+            append_hexadecimal(line, sizeof line, (uint64_t)(uintptr_t)info->si_addr);
+        }
+        walk(&death, context);
+        for (uint32_t index = 0; index < death.returns; index++) {
+            uint64_t address = death.return_address[index];
+            int is_own = address >= image.base && address - image.base < image.size;
+            limpet_append(line, sizeof line, is_own ? " limpetd+" : " ");
+            append_hexadecimal(line, sizeof line, is_own ? address - image.base : address);
+        }
+        limpet_append(line, sizeof line, " build_id=");
+        for (uint32_t index = 0; index < image.build_id_length; index++) {
+            char pair[3] = {"0123456789abcdef"[image.build_id[index] / 16], "0123456789abcdef"[image.build_id[index] % 16]};
+            limpet_append(line, sizeof line, pair);
+        }
+        limpet_append(line, sizeof line - 1, "\n");
+        ssize_t written = write(STDERR_FILENO, line, strlen(line));
+        (void)written;
+    }
+    signal(number, SIG_DFL);
+    syscall(SYS_tgkill, getpid(), (pid_t)syscall(SYS_gettid), number);
+}
+
+void limpet_fault_prepare_keeper(limpet_shared_header *shared) {
+    static const int numbers[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT};
+    region = shared;
+    image = limpet_own_image();
+    struct sigaction action = {.sa_sigaction = on_keeper_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    sigfillset(&action.sa_mask);
+    for (unsigned index = 0; index < sizeof numbers / sizeof *numbers; index++) sigaction(numbers[index], &action, NULL);
+    limpet_fault_thread(-1);
+}
+
 void limpet_fault_thread(int32_t worker) {
     if (!region) return;
     own_worker = worker;

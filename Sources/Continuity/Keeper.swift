@@ -75,6 +75,7 @@ public struct Keeper: ~Copyable {
             log.critical("\(SystemError("be watched over", .last))")
             return 1
         }
+        limpet_fault_prepare_keeper(region.header)
         if handedDown != nil, limpet_load32(&region.continuity.pointee.unnoted) != 0 {
             log.error("the keeper died, and then the engine; process \(Processes.own) is the keeper now")
             note(.exit(-1))

@@ -9,6 +9,8 @@ struct ProcessModeTests {
     /// sets alike, as a mask of the numbers in capabilities(7).
     struct Mode: CustomTestStringConvertible, Sendable {
         var testDescription: String
+        /// The line of the manual's table, counted from 0.
+        var line = 0
         var capabilities: UInt64
         /// nil: as it was before the start.
         var bounding: UInt64?
@@ -35,35 +37,35 @@ struct ProcessModeTests {
     static let modes = [
         Mode(testDescription: "root, with a user", capabilities: bind, bounding: bind, user: "nobody"),
         Mode(
-            testDescription: "root, with a user, transparent", capabilities: bind | raw, bounding: bind | raw,
+            testDescription: "root, with a user, transparent", line: 1, capabilities: bind | raw, bounding: bind | raw,
             settings: ["transparent = true"], user: "nobody"),
         Mode(
-            testDescription: "root, with a user, mark", capabilities: bind | raw, bounding: bind | raw,
+            testDescription: "root, with a user, mark", line: 1, capabilities: bind | raw, bounding: bind | raw,
             settings: ["mark = 7"], user: "nobody"),
         Mode(
-            testDescription: "root, with a user, intercept", capabilities: bind | raw, bounding: bind | raw,
+            testDescription: "root, with a user, intercept", line: 1, capabilities: bind | raw, bounding: bind | raw,
             listen: "{ address = \"127.0.0.1:0\", intercept = true }", user: "nobody"),
-        Mode(testDescription: "an ordinary user", capabilities: 0, wrapper: asNobody),
-        Mode(testDescription: "an ordinary user without any rights", capabilities: 0, bounding: 0, wrapper: limited),
+        Mode(testDescription: "an ordinary user", line: 3, capabilities: 0, wrapper: asNobody),
+        Mode(testDescription: "an ordinary user without any rights", line: 3, capabilities: 0, bounding: 0, wrapper: limited),
         Mode(
-            testDescription: "the unit", capabilities: bind, bounding: bind, wrapper: asTheUnit("net_bind_service")),
+            testDescription: "the unit", line: 6, capabilities: bind, bounding: bind, wrapper: asTheUnit("net_bind_service")),
         Mode(
-            testDescription: "the unit, with more than the configuration needs", capabilities: bind,
+            testDescription: "the unit, with more than the configuration needs", line: 6, capabilities: bind,
             bounding: bind | raw, wrapper: asTheUnit("net_bind_service,net_raw")),
         Mode(
-            testDescription: "the unit, transparent", capabilities: bind | raw, bounding: bind | raw,
+            testDescription: "the unit, transparent", line: 7, capabilities: bind | raw, bounding: bind | raw,
             settings: ["transparent = true"], wrapper: asTheUnit("net_bind_service,net_raw")),
         Mode(
-            testDescription: "setcap", capabilities: bind, wrapper: asNobody,
+            testDescription: "setcap", line: 4, capabilities: bind, wrapper: asNobody,
             fileCapabilities: "cap_net_bind_service=ep"),
         Mode(
-            testDescription: "setcap, with more than the configuration needs", capabilities: bind, wrapper: asNobody,
+            testDescription: "setcap, with more than the configuration needs", line: 4, capabilities: bind, wrapper: asNobody,
             fileCapabilities: "cap_net_bind_service,cap_net_raw,cap_chown=ep"),
         Mode(
-            testDescription: "setcap, transparent", capabilities: raw, settings: ["transparent = true"],
+            testDescription: "setcap, transparent", line: 4, capabilities: raw, settings: ["transparent = true"],
             wrapper: asNobody, fileCapabilities: "cap_net_raw=ep"),
         Mode(
-            testDescription: "sockets that it is given", capabilities: 0, bounding: 0, listen: "\"fd:web\"",
+            testDescription: "sockets that it is given", line: 5, capabilities: 0, bounding: 0, listen: "\"fd:web\"",
             wrapper: limited + SocketPassing.wrapper("web=tcp:127.0.0.1:0")),
     ]
 
@@ -107,6 +109,25 @@ struct ProcessModeTests {
         let expected = [(10, "CAP_NET_BIND_SERVICE"), (13, "CAP_NET_RAW")].filter { mode.capabilities & 1 << $0.0 != 0 }
         #expect(names == expected.map(\.1))
         try daemon.stop()
+    }
+
+    /// Page and tests say the same.
+    @Test func theManualListsThem() throws {
+        let page = try String(contentsOfFile: "\(UnitFile.repository)/man/limpetd.8", encoding: .utf8)
+        let table = try #require(page.firstRange(of: ".It Em Started Ta Em Capabilities Ta Em Bounding set\n"))
+        let lines = page[table.upperBound...].split(separator: "\n").prefix { $0.hasPrefix(".It ") }.map {
+            $0.dropFirst(4).components(separatedBy: " Ta ")
+        }
+        #expect(Set(Self.modes.map(\.line)) == Set(lines.indices).subtracting([2]) && lines[2][1] == "what it had")
+        for mode in Self.modes {
+            let names = mode.fileCapabilities == nil ? lines[mode.line][1] : ""
+            let listed = names.split(separator: " ").reduce(into: UInt64(0)) { mask, name in
+                mask |= ["CAP_NET_BIND_SERVICE": Self.bind, "CAP_NET_RAW": Self.raw, "none": 0][name] ?? 1 << 63
+            }
+            #expect(mode.fileCapabilities == nil ? listed == mode.capabilities : lines[mode.line][1] == "those of the file")
+            let bounding = mode.user != nil ? "the same" : mode.line >= 6 ? "the unit's" : "as it was"
+            #expect(lines[mode.line][2] == bounding, "\(mode.testDescription)")
+        }
     }
 
     /// What nothing needs any more goes with the engine that had it.

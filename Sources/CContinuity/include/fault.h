@@ -9,6 +9,10 @@
  * the process as if there were no handler. */
 void limpet_fault_prepare(limpet_shared_header *_Nonnull region);
 
+/* The same for the keeper, of which nobody is left to tell where a service manager ends what is left of the unit: it writes
+ * one line to standard error, by itself. Once per image, by its only thread; limpet_fault_thread is not needed. */
+void limpet_fault_prepare_keeper(limpet_shared_header *_Nonnull region);
+
 /* Gives the calling thread a stack for the handler, so that a stack that has run over can be told of, too, and says whose
  * thread it is. Every thread of the engine calls it once, first of all.
  * Does nothing in a process without the handler.
