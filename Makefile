@@ -48,7 +48,7 @@ SCENES  := $(wildcard Tests/Scenes/*.py Tests/Mutations/*.py Tests/Package/*.py 
 BIN      = $(RELEASE)/release
 DEMO     = $(BIN)/limpet-echo demo --limpetd $(BIN)/limpetd --limpetctl $(BIN)/limpetctl
 
-.PHONY: all deps check check-all test sanitize hotpath fuzz storm coverage soak browser upgrade-layouts soak-mutations bench bench-continuity bench-drain bench-table bench-ports bench-health bench-abuse lint demo run clean help
+.PHONY: all deps check check-all test sanitize hotpath fuzz storm coverage soak browser upgrade-layouts systemd-filter soak-mutations bench bench-continuity bench-drain bench-table bench-ports bench-health bench-abuse lint demo run clean help
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -108,6 +108,7 @@ check-all: check
 	@$(MAKE) --no-print-directory coverage
 	@$(MAKE) --no-print-directory soak
 	@$(MAKE) --no-print-directory upgrade-layouts
+	@$(MAKE) --no-print-directory systemd-filter
 	@$(MAKE) --no-print-directory browser
 	@$(MAKE) --no-print-directory distcheck
 	@$(MAKE) --no-print-directory reproducible
@@ -131,6 +132,15 @@ browser: $(STAMPS)/deps-build $(STAMPS)/deps-check $(STAMPS)/deps-browser $(STAM
 	$(SWIFT) build --build-tests --scratch-path $(CHECK) $(SWIFTFLAGS)
 	$(VENV)/bin/python Tests/Scenes/status_page_scene.py --limpetd $(CHECK)/debug/limpetd \
 	    --limpetctl $(CHECK)/debug/limpetctl --browser $(BROWSER) --pictures $(PICTURES)
+
+# The daemon of the tests under the system-call filters of its unit. Who changes the user, or gives files away, is not among
+# them: a unit's daemon does neither.
+FILTERED = (Forwarding|Stream|UrgentData|Pipe|Failover|Dialling|Drain|Reload|ReloadContinuity|Health|Agent|Name|Affinity|AcceptProxy|SendProxy|ConnectionTable|KernelView|Metrics|WebMetrics|AccessLog|Keeper|KeeperEnding|Upgrade|UpgradeFailure|StateFile|Source|UnixBackend|SocketActivation|ServiceManager)Tests
+systemd-filter: export LIMPET_WARNINGS_AS_ERRORS = 1
+systemd-filter: $(STAMPS)/deps-build $(STAMPS)/deps-check $(STAMPS)/venv
+	$(SWIFT) build --build-tests --scratch-path $(CHECK) $(SWIFTFLAGS)
+	LIMPET_UNIT=$(CURDIR)/etc/systemd/limpet.service.in LIMPET_PYTHON=$(CURDIR)/$(VENV)/bin/python \
+	    $(SWIFT) test --skip-build --scratch-path $(CHECK) --filter '^IntegrationTests[.]$(FILTERED)' $(SWIFTFLAGS)
 
 # An upgrade from a build that keeps its connections in the layout before, and the way back to it.
 PREVIOUS = .build-previous
@@ -269,12 +279,14 @@ help:
 	@echo 'make deps        what building and checking need; as root: installs what is missing'
 	@echo 'make check       lint, then all tests: unit, manual pages, the real daemon on real sockets'
 	@echo 'make check-all   check, then the unit tests under AddressSanitizer and ThreadSanitizer, hotpath, fuzz, storm, coverage,'
-	@echo '                 soak, upgrade-layouts, browser'
+	@echo '                 soak, upgrade-layouts, systemd-filter, browser, distcheck, reproducible, check-package'
 	@echo 'make hotpath     counts what a forwarded message costs in allocations: nothing'
 	@echo 'make fuzz        every parser of bytes from outside under libFuzzer; FUZZ_SECONDS=60 FUZZ=proxy FUZZ_JOBS=2'
 	@echo 'make storm       a million spoilt requests at the daemon; STORM_REQUESTS=1000000 STORM_SECONDS=600'
 	@echo 'make coverage    which lines the unit tests run; the report is $(COVERAGE)/report.txt'
 	@echo 'make soak        stalled readers, random connections, engines that die and are upgraded, for minutes'
+	@echo 'make systemd-filter'
+	@echo '                 tests of the real daemon under the system-call filters of its unit'
 	@echo 'make upgrade-layouts'
 	@echo '                 upgrades from a build with the previous layout of records, and back'
 	@echo 'make browser     the status page in chromium; screenshots in $(PICTURES)'

@@ -114,7 +114,9 @@ let package = Package(
             dependencies: [
                 "Engine", "Continuity", "Configuration", "Control", "Linux",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ], swiftSettings: common),
+            ], swiftSettings: common,
+            // By which the symbols of a daemon that has died are found.
+            linkerSettings: [.unsafeFlags(["-Xlinker", "--build-id=sha1"])]),
         .executableTarget(
             name: "limpetctl",
             dependencies: [
