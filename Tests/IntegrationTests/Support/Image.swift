@@ -1,4 +1,5 @@
 import Foundation
+import Testing
 
 /// A copy of limpetd, to upgrade from or to. Copies of debug builds can be told to be another version, or to fail, by
 /// words behind their last byte (test_image.h).
