@@ -44,9 +44,15 @@ uninstall:
 
 # ---- An archive of the sources ----
 
-dist:
-	@sh etc/package/dist.sh limpet-$(VERSION) $(ARCHIVE)
+dist: $(STAMPS)/checkouts
+	@sh etc/package/dist.sh limpet-$(VERSION) $(ARCHIVE) $(CHECKOUTS)
 	@echo $(ARCHIVE)
+
+# The sources of the packages, in the versions of Package.resolved.
+$(STAMPS)/checkouts: Package.swift $(wildcard Package.resolved)
+	@mkdir -p $(STAMPS)
+	@test -e Dependencies || $(SWIFT) package --scratch-path $(RELEASE) resolve
+	@touch $@
 
 # That the archive is whole: it is unpacked, built and checked there, installed and uninstalled, and packed again, which
 # has to give the same bytes. Lint and the unit tests are enough there: what the others need beyond files of the archive
@@ -74,7 +80,7 @@ deb: $(STAMPS)/deps-package
 SBOM = $(PACKAGE)/limpet-$(VERSION).spdx.json
 sbom: $(STAMPS)/release
 	@mkdir -p $(PACKAGE)
-	@$(PYTHON) etc/package/sbom.py --version '$(VERSION)' --swift '$(SWIFT)' --checkouts $(RELEASE)/checkouts > $(SBOM).new
+	@$(PYTHON) etc/package/sbom.py --version '$(VERSION)' --swift '$(SWIFT)' --checkouts $(CHECKOUTS) > $(SBOM).new
 	@mv $(SBOM).new $(SBOM)
 	@echo $(SBOM)
 
