@@ -67,7 +67,7 @@ deb: $(STAMPS)/deps-package
 	@test '$(runstatedir) $(localstatedir)' = '/run /var' || \
 	    { echo 'deb: a package keeps its files in /run and /var' >&2; exit 1; }
 	@$(MAKE) --no-print-directory $(STAMPS)/release
-	@rm -rf $(PACKAGE)/stage
+	@rm -rf $(PACKAGE)/stage $(PACKAGE)/stage-dbgsym
 	@mkdir -p $(PACKAGE)/stage
 	@$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/$(PACKAGE)/stage prefix=/usr exec_prefix=/usr \
 	    sysconfdir=/etc unitdir=/lib/systemd/system
@@ -93,7 +93,7 @@ NEXT   = $(VERSION)+next
 check-package: $(STAMPS)/venv $(STAMPS)/deps-package
 	@$(MAKE) --no-print-directory deb VERSION=$(NEXT)
 	@$(MAKE) --no-print-directory deb
-	lintian --fail-on error --tag-display-limit 0 $(DEB)
+	lintian --fail-on error --tag-display-limit 0 $(DEB) $(subst /limpet_,/limpet-dbgsym_,$(DEB))
 	@test -e $(PACKAGE)/$(SUITE)/complete || { rm -rf $(PACKAGE)/$(SUITE) && \
 	    debootstrap --variant=minbase $(SUITE) $(PACKAGE)/$(SUITE) $(MIRROR) && touch $(PACKAGE)/$(SUITE)/complete; }
 	$(VENV)/bin/python Tests/Package/package_test.py --debian $(PACKAGE)/$(SUITE) --package $(DEB) \
