@@ -3,13 +3,13 @@
 #
 # Tries the archive of the sources as somebody would who has nothing else. See `make distcheck`.
 set -eu
-name=$1
-archive=$2
+# shellcheck disable=SC2034
+name=$1 archive=$2
 make=$3
 here=$(dirname "$0")
 # shellcheck disable=SC1091
 . "$here/elsewhere.sh"
-root=$place/root
+root=${place:?}/root
 rm -rf "$root"
 
 fail() {

@@ -4,8 +4,8 @@
 # Builds the packages a second time, from the archive, in another directory, with another umask, locale and time zone, and
 # compares with what was built here. Fails where anything differs.
 set -eu
-name=$1
-archive=$2
+# shellcheck disable=SC2034
+name=$1 archive=$2
 make=$3
 first=$PWD
 here=$(dirname "$0")
