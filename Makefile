@@ -42,13 +42,13 @@ STAMPS  = .build-stamps
 # Directories are listed too: their times change when a file comes or goes.
 SOURCES := Package.swift $(shell find Sources Benchmarks/hashpick -type d -o -type f 2>/dev/null)
 PAGES   := $(wildcard man/*.[1-9])
-SCRIPTS := $(wildcard .ci/* etc/package/*.sh etc/package/debian/p[or]*)
-SCENES  := $(wildcard Tests/Scenes/*.py Tests/Mutations/*.py Tests/Package/*.py Benchmarks/*/*.py etc/package/*.py)
+SCRIPTS := $(wildcard .ci/* etc/package/*.sh etc/package/debian/p[or]*) Tests/Fuzz/run
+SCENES  := $(wildcard Tests/Scenes/*.py Tests/Mutations/*.py Tests/Package/*.py Tests/Storm/*.py Tests/*.py Benchmarks/*/*.py etc/package/*.py)
 
 BIN      = $(RELEASE)/release
 DEMO     = $(BIN)/limpet-echo demo --limpetd $(BIN)/limpetd --limpetctl $(BIN)/limpetctl
 
-.PHONY: all deps check check-all test sanitize hotpath fuzz soak browser upgrade-layouts soak-mutations bench bench-continuity bench-drain bench-table bench-ports bench-health lint demo run clean help
+.PHONY: all deps check check-all test sanitize hotpath fuzz storm coverage soak browser upgrade-layouts systemd-filter soak-mutations bench bench-continuity bench-drain bench-table bench-ports bench-health bench-abuse lint demo run clean help
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -116,8 +116,11 @@ check-all: check
 	@$(MAKE) --no-print-directory sanitize
 	@$(MAKE) --no-print-directory hotpath
 	@$(MAKE) --no-print-directory fuzz
+	@$(MAKE) --no-print-directory storm
+	@$(MAKE) --no-print-directory coverage
 	@$(MAKE) --no-print-directory soak
 	@$(MAKE) --no-print-directory upgrade-layouts
+	@$(MAKE) --no-print-directory systemd-filter
 	@$(MAKE) --no-print-directory browser
 	@$(MAKE) --no-print-directory distcheck
 	@$(MAKE) --no-print-directory reproducible
@@ -141,6 +144,15 @@ browser: $(STAMPS)/deps-build $(STAMPS)/deps-check $(STAMPS)/deps-browser $(STAM
 	$(SWIFT) build --build-tests --scratch-path $(CHECK) $(SWIFTFLAGS)
 	$(VENV)/bin/python Tests/Scenes/status_page_scene.py --limpetd $(CHECK)/debug/limpetd \
 	    --limpetctl $(CHECK)/debug/limpetctl --browser $(BROWSER) --pictures $(PICTURES)
+
+# The daemon of the tests under the system-call filters of its unit. Who changes the user, or gives files away, is not among
+# them: a unit's daemon does neither.
+FILTERED = (Forwarding|Stream|UrgentData|Pipe|Failover|Dialling|Drain|Reload|ReloadContinuity|Health|Agent|Name|Affinity|AcceptProxy|SendProxy|ConnectionTable|KernelView|Metrics|WebMetrics|AccessLog|Keeper|KeeperEnding|Upgrade|UpgradeFailure|StateFile|Source|UnixBackend|SocketActivation|ServiceManager)Tests
+systemd-filter: export LIMPET_WARNINGS_AS_ERRORS = 1
+systemd-filter: $(STAMPS)/deps-build $(STAMPS)/deps-check $(STAMPS)/venv
+	$(SWIFT) build --build-tests --scratch-path $(CHECK) $(SWIFTFLAGS)
+	LIMPET_UNIT=$(CURDIR)/etc/systemd/limpet.service.in LIMPET_PYTHON=$(CURDIR)/$(VENV)/bin/python \
+	    $(SWIFT) test --skip-build --scratch-path $(CHECK) --filter '^IntegrationTests[.]$(FILTERED)' $(SWIFTFLAGS)
 
 # An upgrade from a build that keeps its connections in the layout before, and the way back to it.
 PREVIOUS = .build-previous
@@ -214,18 +226,41 @@ hotpath: $(STAMPS)/deps-build $(STAMPS)/deps-check
 	$(CC) -shared -fPIC -O2 -Wall -Werror -o $(HOTPATH)/count.so Benchmarks/hotpath/count.c -ldl
 	$(PYTHON) Benchmarks/hotpath/hotpath.py $(HOTPATH)/release/limpetd $(HOTPATH)/release/limpetctl $(HOTPATH)/count.so
 
-# The reader of PROXY headers under libFuzzer, for so long. What it finds lies in $(FUZZ) afterwards; what it has learnt
-# there is where it begins the next time. One module of all, without SwiftPM, which cannot build a fuzzer.
-FUZZ         = .build-fuzz
+# Every parser that reads bytes from outside under libFuzzer, each for so long, several at once; FUZZ=name: that one alone. What
+# they find lies in $(FUZZING)/found afterwards; what they have learnt is where they begin the next time.
+FUZZING      = .build-fuzz
+FUZZ         = proxy configuration flags networks texts pattern checks dns state document canary control web
 FUZZ_SECONDS = 60
-FUZZED       = Sources/Forwarding/ProxyHeader.swift Sources/Forwarding/ProxyHeaderReader.swift
+FUZZ_JOBS    = 2
+FUZZER       = $(dir $(shell command -v $(SWIFT)))../lib/swift/clang/lib/linux/libclang_rt.fuzzer_no_main-$(shell uname -m).a
 fuzz: $(STAMPS)/deps-build
-	@mkdir -p $(FUZZ)/sources $(FUZZ)/corpus
-	@for file in $(FUZZED); do sed 's/^public import Addressing$$//' $$file > $(FUZZ)/sources/$${file##*/} || exit 1; done
-	$(SWIFT)c -O -g -swift-version 6 -use-ld=lld -sanitize=fuzzer,address -parse-as-library -module-name ProxyFuzz \
-	    -o $(FUZZ)/proxy Tests/Fuzz/ProxyHeaderFuzz.swift $(FUZZ)/sources/*.swift Sources/Addressing/*.swift
-	ASAN_OPTIONS=detect_leaks=0 $(FUZZ)/proxy -max_total_time=$(FUZZ_SECONDS) -max_len=2200 -print_final_stats=1 \
-	    -verbosity=0 -artifact_prefix=$(FUZZ)/ $(FUZZ)/corpus Tests/Fuzz/proxy-corpus
+	LIMPET_FUZZ=$(realpath $(FUZZER)) $(SWIFT) build -c release --sanitize=address --product limpet-fuzz \
+	    --scratch-path $(FUZZING) $(SWIFTFLAGS)
+	printf '%s\n' $(FUZZ) | SECONDS_EACH=$(FUZZ_SECONDS) xargs -P $(FUZZ_JOBS) -n 1 \
+	    sh Tests/Fuzz/run $(FUZZING)/release/limpet-fuzz $(FUZZING)
+
+# A million spoilt requests at a release build: no crash, no leak, and nobody else waits long. What each reader is sent is what its
+# fuzzer begins with.
+STORM_REQUESTS = 1000000
+STORM_SECONDS  = 600
+storm: $(STAMPS)/release $(BENCH)/load $(BENCH)/storm
+	$(PYTHON) Tests/Storm/storm.py $(BIN) $(BENCH)/load $(BENCH)/storm --requests $(STORM_REQUESTS) --seconds $(STORM_SECONDS)
+
+$(BENCH)/storm: $(wildcard Tests/Storm/*.c Tests/Storm/*.h)
+	@mkdir -p $(BENCH)
+	$(COMPILER) -O2 -Wall -Wextra -Werror -o $@ $(filter %.c,$^)
+
+# What abuse costs the others: floods, clients that stand still, no descriptors, no memory. For root.
+bench-abuse: $(STAMPS)/release $(BENCH)/load
+	$(PYTHON) Benchmarks/abuse/abuse.py $(BIN) $(BENCH)/load --only '$(ONLY)'
+
+# Which lines the unit tests run. A report to be looked through, not a mark to be reached.
+COVERAGE = .build-coverage
+coverage: $(STAMPS)/deps-build
+	@mkdir -p $(COVERAGE)
+	$(SWIFT) test --enable-code-coverage --scratch-path $(COVERAGE) $(UNIT_TESTS) $(SWIFTFLAGS)
+	$(PYTHON) Tests/coverage.py $(COVERAGE) > $(COVERAGE)/report.txt
+	@cat $(COVERAGE)/report.txt
 
 lint: $(STAMPS)/deps-check
 	$(SWIFT) format lint --strict --parallel --recursive --configuration .swift-format Package.swift Sources Tests \
@@ -255,11 +290,15 @@ help:
 	@echo 'make             limpetd, limpetctl and limpet-echo, release, in $(BIN)'
 	@echo 'make deps        what building and checking need; as root: installs what is missing'
 	@echo 'make check       lint, then all tests: unit, manual pages, the real daemon on real sockets'
-	@echo 'make check-all   check, then the unit tests under AddressSanitizer and ThreadSanitizer, hotpath, fuzz, soak,'
-	@echo '                 upgrade-layouts, browser'
+	@echo 'make check-all   check, then the unit tests under AddressSanitizer and ThreadSanitizer, hotpath, fuzz, storm, coverage,'
+	@echo '                 soak, upgrade-layouts, systemd-filter, browser, distcheck, reproducible, check-package'
 	@echo 'make hotpath     counts what a forwarded message costs in allocations: nothing'
-	@echo 'make fuzz        the reader of PROXY headers under libFuzzer; FUZZ_SECONDS=60'
+	@echo 'make fuzz        every parser of bytes from outside under libFuzzer; FUZZ_SECONDS=60 FUZZ=proxy FUZZ_JOBS=2'
+	@echo 'make storm       a million spoilt requests at the daemon; STORM_REQUESTS=1000000 STORM_SECONDS=600'
+	@echo 'make coverage    which lines the unit tests run; the report is $(COVERAGE)/report.txt'
 	@echo 'make soak        stalled readers, random connections, engines that die and are upgraded, for minutes'
+	@echo 'make systemd-filter'
+	@echo '                 tests of the real daemon under the system-call filters of its unit'
 	@echo 'make upgrade-layouts'
 	@echo '                 upgrades from a build with the previous layout of records, and back'
 	@echo 'make browser     the status page in chromium; screenshots in $(PICTURES)'
@@ -274,6 +313,7 @@ help:
 	@echo 'make bench-table lists 9,000 connections, beside somebody who asks and is answered in turn'
 	@echo 'make bench-health'
 	@echo '                 what checks of 1,000 backends cost'
+	@echo 'make bench-abuse what floods, clients that stand still and lack of memory cost everybody else'
 	@echo 'make test        the tests alone, or with FILTER=REGEX some of them'
 	@echo 'make lint        the form of sources, manual pages and scripts'
 	@echo 'make demo        shows in a minute what Limpet does, on real connections'

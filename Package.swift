@@ -6,6 +6,9 @@ import PackageDescription
 let isPreviousLayout = Context.environment["LIMPET_LAYOUT"] == "1"
 let layout: [CSetting] = isPreviousLayout ? [.define("LIMPET_LAYOUT", to: "1")] : []
 
+/// LIMPET_FUZZ, the path of libFuzzer without a main of its own, builds limpet-fuzz instead of the tests, see `make fuzz`.
+let fuzzer = Context.environment["LIMPET_FUZZ"]
+
 /// Every target of ours is built with these.
 let common: [SwiftSetting] =
     [
@@ -14,6 +17,14 @@ let common: [SwiftSetting] =
         .enableUpcomingFeature("InternalImportsByDefault"),
     ] + (Context.environment["LIMPET_WARNINGS_AS_ERRORS"] == "1" ? [.treatAllWarnings(as: .error)] : [])
     + (isPreviousLayout ? [.define("LIMPET_LAYOUT_1"), .unsafeFlags(["-Xcc", "-DLIMPET_LAYOUT=1"])] : [])
+    + (fuzzer == nil
+        ? []
+        : [
+            .unsafeFlags([
+                "-enable-testing", "-sanitize=address",
+                "-sanitize-coverage=edge,indirect-calls,trace-cmp,inline-8bit-counters,pc-table",
+            ])
+        ])
 
 /// Debug builds can be told to die at labelled points, see Tests/IntegrationTests; release builds have none of it.
 let injecting: [CSetting] = [.define("LIMPET_INJECT", .when(configuration: .debug))]
@@ -109,7 +120,9 @@ let package = Package(
             dependencies: [
                 "Engine", "Continuity", "Configuration", "Control", "Linux",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ], swiftSettings: common),
+            ], swiftSettings: common,
+            // By which the symbols of a daemon that has died are found.
+            linkerSettings: [.unsafeFlags(["-Xlinker", "--build-id=sha1"])]),
         .executableTarget(
             name: "limpetctl",
             dependencies: [
@@ -184,3 +197,15 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+if let fuzzer {
+    package.targets.removeAll { $0.type == .test }
+    package.targets.append(
+        .executableTarget(
+            name: "limpet-fuzz",
+            dependencies: [
+                "Addressing", "Stickiness", "Backends", "Configuration", "Linux", "CCares", "Names", "Forwarding",
+                "Continuity", "Control", "Health", "Engine", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
+                nio("NIOEmbedded"),
+            ], path: "Tests/Fuzz", exclude: ["corpus", "dictionaries", "run"], swiftSettings: common, linkerSettings: [.unsafeFlags([fuzzer])]))
+}
