@@ -158,7 +158,7 @@ limpet_image limpet_own_image(void) {
 }
 
 void limpet_fault_prepare(limpet_shared_header *shared) {
-    static const int numbers[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT, SIGSYS};
+    static const int numbers[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT};
     region = shared;
     const limpet_areas *areas = (const limpet_areas *)((const char *)shared + shared->areas_offset);
     process = (limpet_process *)((char *)shared + areas->area[LIMPET_AREA_PROCESS].offset);

@@ -130,6 +130,7 @@ public struct Keeper: ~Copyable {
             let now = Clock.now()
             if now >= nextLook {
                 nextLook = now + Keeper.tick
+                _ = limpet_look_goes_on(region.header)
                 Processes.reapAll(but: engine)
                 let still = watchdog.look(beats)
                 if !still.isEmpty { return end(engine, still) }
@@ -142,7 +143,15 @@ public struct Keeper: ~Copyable {
             }
             notices.look(now: now)
             let due = max(now, min(nextLook, notices.due ?? .max))
-            if let signal = Signals.wait(Keeper.signals, nanoseconds: due - now) { take(signal.number, engine) }
+            guard let signal = Signals.wait(Keeper.signals + [Signals.handedOn], nanoseconds: due - now) else {
+                continue
+            }
+            if signal.number == Signals.handedOn {
+                if signal.sender == engine, signal.value == LIMPET_LOOK_ASKED { limpet_look_begin(region.header) }
+            } else {
+                take(signal.number, engine)
+            }
+            _ = limpet_look_goes_on(region.header)
         }
     }
 
@@ -307,16 +316,35 @@ public struct Keeper: ~Copyable {
     /// Makes way for the new version, which goes on from here. Where it cannot be executed nothing has happened.
     private func upgrade() {
         let continuity = region.continuity
-        var next = continuity.pointee.executable_next
+        mendExecutable()
+        if TestImage.value("exec") == "exchanged" {
+            let path = limpet_look_path(region.sandbox.pointer(to: \.look)!)
+            limpet_text_set(path, 4096, "/bin/true")
+        }
+        var next = limpet_open_next(region.header)
         // For tests: the file has become something else meanwhile.
         if TestImage.value("exec") == "fails" { next = continuity.pointee.document.0 }
-        limpet_exec_guarded(
-            region.header, next, continuity.pointee.executable, limpet_upgrade_patience(continuity))
-        let error = SystemError("execute the new version", .last)
+        continuity.pointee.executable_next = next
+        if next >= 0 {
+            limpet_exec_guarded(
+                region.header, next, continuity.pointee.executable, limpet_upgrade_patience(continuity))
+        }
+        let error = Keeper.failure("execute the new version", .last)
         // The next engine closes what has no name, and says why there was no upgrade.
         continuity.pointee.executable_next = -1
         limpet_upgrade_set_reason(&continuity.pointee.upgrade, "\(error)")
         limpet_publish32(&continuity.pointee.upgrade.state, UInt32(LIMPET_UPGRADE_REFUSED))
+    }
+
+    /// What the engine shares with the keeper it could have put something else in the place of.
+    private func mendExecutable() {
+        guard limpet_mend_executable(region.continuity) == 1 else { return }
+        log.error("the descriptor of the executable that runs was another file: the keeper has opened it anew")
+    }
+
+    /// - Returns: what failed and why, in words.
+    static func failure(_ action: String, _ error: Errno) -> SystemError {
+        SystemError(error == .stale ? action + ": it is not the file that was looked at" : action, error)
     }
 
     /// Ends the first engine of a new version, which does not come so far as to serve.
@@ -336,6 +364,7 @@ public struct Keeper: ~Copyable {
             : "the new version died \(upgrade.deaths) times at once, the last time:"
                 + " \(DeathReport(region).reason)"
         isOverdue = false
+        mendExecutable()
         do throws(SystemError) {
             try RollBack.run(region, reason: reason)
         } catch {
@@ -346,6 +375,7 @@ public struct Keeper: ~Copyable {
     /// Executes this program anew, so that address randomisation starts anew.
     private func startAnew() {
         let continuity = region.continuity
+        mendExecutable()
         guard continuity.pointee.executable >= 0 else { return }
         limpet_exec_guarded(region.header, continuity.pointee.executable, continuity.pointee.executable, 0)
         log.error("\(SystemError("execute the keeper anew", .last)); it goes on as it is")

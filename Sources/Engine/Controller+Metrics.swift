@@ -32,7 +32,7 @@ extension Controller {
         text.write(MetricCatalogue.buildInfo) { $0.add([runningVersion], 1) }
         text.write(MetricCatalogue.startTime) { $0.add(Double(region.header.pointee.started / 1_000_000) / 1000) }
         text.write(MetricCatalogue.ready) { $0.add(readiness().ready) }
-        text.write(MetricCatalogue.configHash) { $0.add([request.configuration.configHash], 1) }
+        text.write(MetricCatalogue.configHash) { $0.add([configHash], 1) }
         text.write(MetricCatalogue.mappingHash) { samples in
             for service in liveServices { samples.add([service.configuration.name, service.mappingHash], 1) }
         }
@@ -46,6 +46,12 @@ extension Controller {
             samples.add(["rolled_back"], counts.upgrades(.rolledBack))
         }
         text.write(MetricCatalogue.crashes) { $0.add(continuity.deaths) }
+        let sandbox = SandboxState(region).report
+        text.write(MetricCatalogue.sandbox) { samples in
+            samples.add(["system-calls"], sandbox.systemCalls ? 1 : 0)
+            samples.add(["files"], UInt64(sandbox.landlockABI ?? 0))
+        }
+        text.write(MetricCatalogue.sandboxViolations) { $0.add(sandbox.violations) }
         text.write(MetricCatalogue.workers) { $0.add(region.workerCount) }
         text.write(MetricCatalogue.connections) { $0.add(region.open) }
         text.write(MetricCatalogue.connectionsLimit) { $0.add(limpet_load64(&region.header.pointee.limit)) }

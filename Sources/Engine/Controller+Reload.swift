@@ -89,6 +89,7 @@ extension Controller {
         if purpose == .file { serviceState.reloadBegan() }
         let preparation = ReloadPreparation(
             purpose: purpose, active: request, topology: topology, region: region, budget: budget, userName: userName,
+            socket: control?.socket, groups: active.controlGroups ?? ControlGroups(),
             facts: nameKeeper.facts, resolver: resolver)
         let reading = fileReading
         do throws(SystemError) {
@@ -137,6 +138,7 @@ extension Controller {
             } catch {
                 ListenerSet.unbind(change.bound, in: region)
                 if case .replaced(let socket?) = change.web { Descriptor.close(socket) }
+                followGroups()
                 noteReload(purpose, succeeded: false)
                 ended(promise, .failure(error))
             }
@@ -164,7 +166,7 @@ extension Controller {
         if purpose == .names {
             document.take(change.names, change.assignment.tables)
         } else {
-            document.take(plan.configuration, change.assignment.tables, change.names)
+            document.take(plan.configuration, change.assignment.tables, change.names, change.groups)
         }
         clearRecycled(change.assignment)
         change.assignment.keepAdmission(in: region)
@@ -190,6 +192,7 @@ extension Controller {
         active = document
         request.configuration = plan.configuration
         budget = change.budget
+        if purpose == .file { followGroups() }
         if purpose == .file { Log.configure(plan.configuration, in: region) }
         let beaten = next.settle(in: region, removedDeadline: plan.configuration.removedDeadline)
         limpet_store64(&region.header.pointee.limit, UInt64(change.limit))

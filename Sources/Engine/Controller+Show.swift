@@ -30,8 +30,8 @@ extension Controller {
             descriptorLimit: budget.limit, descriptorFailures: own.descriptor_failures,
             localFailures: own.local_failures, pipes: Int(clamping: own.pipes), maxPipes: budget.pipeCap,
             pipesRefused: own.pipes_refused, capabilities: Privileges.names,
-            user: userName,
-            configHash: request.configuration.configHash,
+            sandbox: SandboxState(region).report, user: userName,
+            configHash: configHash,
             services: topology.liveServices.map {
                 ServiceStatus(
                     name: topology.services[$0].configuration.name, mappingHash: topology.services[$0].mappingHash)

@@ -1,4 +1,5 @@
 import Backends
+import CContinuity
 import CLayout
 import Configuration
 import Continuity
@@ -20,6 +21,7 @@ extension Controller {
         case Signals.hangUp:
             reloadOnSignal()
         case Signals.userTwo: upgradeBySignal()
+        case Int32(LIMPET_LOOK_ANSWERED): lookedAt()
         case Signals.interrupt where !isServing:
             log.notice("interrupted again: ending at once")
             end()

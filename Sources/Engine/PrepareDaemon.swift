@@ -1,3 +1,4 @@
+import CContinuity
 import CLayout
 public import Configuration
 import Continuity
@@ -73,7 +74,8 @@ private func tellServiceManager(_ text: String) {
 /// The daemon of a region that another image has handed down: all is there, and only has to be found again. Nothing is read
 /// yet: clients wait, and the engine reads while the guard ends.
 public func findDaemon(_ region: SharedRegion) -> PreparedDaemon {
-    PreparedDaemon(region: region, descriptors: min(Descriptor.raiseLimit(), DescriptorBudget.most))
+    limpet_sandbox_keeper(region.header)
+    return PreparedDaemon(region: region, descriptors: min(Descriptor.raiseLimit(), DescriptorBudget.most))
 }
 
 /// The log as it is configured.
@@ -153,9 +155,14 @@ public func networkWarnings(of configuration: DaemonConfiguration) -> [String] {
         + SourceNeeds.warnings(configuration)
 }
 
-/// Why a start as root would fail for want of a user or group, for `--check`; nil: it would not, or we are not root and
-/// cannot tell who will start it.
+/// Why a start would fail for want of a user or group, for `--check`; nil: it would not, or it is about the user to become
+/// and we are not root and cannot tell who will start it.
 public func identityProblem(of configuration: DaemonConfiguration) -> String? {
+    do throws(StartError) {
+        _ = try ControlGroups(configuration)
+    } catch {
+        return error.description
+    }
     guard Account.effectiveUID == 0 else { return nil }
     if let problem = SourceNeeds.problem(configuration) { return problem }
     do throws(StartError) {
@@ -206,6 +213,7 @@ struct DaemonPreparation {
         if let problem = SourceNeeds.problem(configuration) { throw StartError(problem) }
         // As the user that started us: whom to become, the files, the addresses.
         let identity = try Identity.resolve(user: configuration.user, group: configuration.group)
+        let groups = try ControlGroups(configuration)
         if case .root = identity {
             log.warning("staying root, as asked: name an ordinary user with --user where that is possible")
         }
@@ -239,6 +247,13 @@ struct DaemonPreparation {
             throw StartError("\(error)")
         }
         region.continuity.pointee.control = socket.descriptor
+        do throws(StartError) {
+            let problems = try groups.admit(at: socket, user: identity.owner?.user ?? Account.effectiveUID)
+            for line in problems { log.warning("\(line)") }
+        } catch {
+            socket.remove()
+            throw error
+        }
 
         // As the user that we are from here on.
         let program = ActiveConfiguration.Program(path: Executable.ownPath, startedBy: Account.effectiveUID)
@@ -253,10 +268,13 @@ struct DaemonPreparation {
             try checkReadable()
             log.info("\(Identity.summary)")
             log.info("\(budget.summary(admitted: limit))")
-            try publish(region, slots.tables, socket, stateDirectory: state.path, program)
+            try publish(region, slots.tables, socket, groups, stateDirectory: state.path, program)
             Log.configure(configuration, in: region)
             let daemon = PreparedDaemon(region: region, descriptors: budget.limit)
             daemon.knowledge.read()
+            // Last: from here on the process has less than it had.
+            SandboxState(region).begin(
+                configuration, startedBy: program.startedBy, control: socket.path, state: state.path)
             isPrepared = true
             return daemon
         } catch {
@@ -288,8 +306,8 @@ struct DaemonPreparation {
 
     /// The first state of the backends, and the document.
     private func publish(
-        _ region: SharedRegion, _ slots: SlotTables, _ socket: ControlSocket, stateDirectory: String,
-        _ program: ActiveConfiguration.Program
+        _ region: SharedRegion, _ slots: SlotTables, _ socket: ControlSocket, _ groups: ControlGroups,
+        stateDirectory: String, _ program: ActiveConfiguration.Program
     ) throws(StartError) {
         try Topology(request.configuration, slots) { _, configured in Double(configured) }.settle(
             in: region, removedDeadline: nil)
@@ -301,7 +319,7 @@ struct DaemonPreparation {
         }
         try ActiveConfiguration(
             request.configuration, path: request.configurationPath, flags: request.flags, slots: slots,
-            control: socket.file, stateDirectory: stateDirectory,
+            control: socket.file, controlGroups: groups, stateDirectory: stateDirectory,
             user: Account.numbered(Account.effectiveUID)?.name ?? "\(Account.effectiveUID)",
             program: program
         ).publish(in: document)

@@ -114,6 +114,7 @@ private struct EngineRun {
         } catch {
             throw StartError("\(error)")
         }
+        if isFirst || isUpgrade { SandboxState(region).announce(log) }
         // Clients first: the control plane is started once they are served, and then asked to look at the board.
         let readBoard = Locked<(@Sendable () -> Void)?>(nil)
         let board = IncidentBoard(notify: { readBoard.with { $0 }?() })
@@ -156,11 +157,13 @@ private struct EngineRun {
             controller.noteClosings()
             controller.notePassives()
             controller.noteRemoved()
+            controller.noteSandbox()
             controller.notePorts()
             controller.noteService()
             workers.postToAll(.probe(sent: Clock.now()))
         }
         try takeSignals { number in eventLoop.execute { controller.signalled(number) } }
+        Rehearsal.tryForbidden(region)
         Rehearsal.pass(.serving, region)
         // What there is to say of an upgrade has been said.
         if !isUpgrade { announce(isFirst, topology, listeners, socket) }
@@ -198,7 +201,8 @@ private struct EngineRun {
                 expansion.configuration, after: configuration, active.slots, limits: SlotLimits(region),
                 bound: region.boundListeners(active.slots))
             var document = active
-            document.take(configuration, assignment.tables, facts)
+            document.take(
+                configuration, assignment.tables, facts, document.controlGroups ?? ControlGroups())
             try document.publish(in: SharedDocument(region: region))
             active = document
         } catch {

@@ -20,6 +20,7 @@ extension SharedRegion {
             (LIMPET_AREA_PROXY, workers * records * MemoryLayout<limpet_proxy>.stride),
             (LIMPET_AREA_SOURCES, backends * MemoryLayout<limpet_source_row>.stride),
             (LIMPET_AREA_UNIX_LISTENERS, listeners * MemoryLayout<limpet_unix_listener>.stride),
+            (LIMPET_AREA_SANDBOX, MemoryLayout<limpet_sandbox>.stride),
             (LIMPET_AREA_PROCESS, MemoryLayout<limpet_process>.stride),
             (LIMPET_AREA_PIPED, workers * records * MemoryLayout<limpet_piped>.stride),
         ]
@@ -98,6 +99,9 @@ extension SharedRegion {
     public var controlCounters: UnsafeMutablePointer<limpet_control_counters> {
         base(LIMPET_AREA_CONTROL, of: limpet_control_counters.self)
     }
+
+    /// What there is to know about the sandbox; see the structure for who writes what.
+    public var sandbox: UnsafeMutablePointer<limpet_sandbox> { base(LIMPET_AREA_SANDBOX, of: limpet_sandbox.self) }
 
     /// How often a backend came to each state; the control plane's thread alone writes it.
     public func history(_ slot: Int) -> UnsafeMutablePointer<limpet_backend_history> {

@@ -39,8 +39,12 @@ import Testing
             try fields(Reply(version: "1", body: plane.status())) == [
                 "schema", "version", "time", "pid", "engine_pid", "engine_generation", "uptime_seconds", "ready",
                 "workers", "connections", "max_connections", "descriptor_limit", "descriptor_failures",
-                "local_failures", "pipes", "max_pipes", "pipes_refused", "capabilities", "user", "config_hash",
-                "services", "differences", "metrics", "unsaved", "source_ports", "last_death",
+                "local_failures", "pipes", "max_pipes", "pipes_refused", "capabilities", "sandbox", "user",
+                "config_hash", "services", "differences", "metrics", "unsaved", "source_ports", "last_death",
+            ])
+        #expect(
+            try fields(plane.status().sandbox) == [
+                "wanted", "system_calls", "landlock_abi", "missing", "directories", "violations",
             ])
         #expect(
             try fields(plane.listeners()[0]) == [
@@ -124,6 +128,22 @@ import Testing
             #expect(refusal(member, .read) == nil)
             #expect(refusal(member, .change)?.code == .permission)
         }
+    }
+
+    @Test func `The administrators' group may change, in whatever order groups are`() {
+        var policy = policy
+        policy.adminGroup = 992
+        for member in [
+            Caller(pid: 1, uid: 1000, gid: 992), Caller(pid: 1, uid: 1000, gid: 991, groups: [4, 991, 992]),
+        ] {
+            #expect(policy.role(of: member) == .administrator)
+            #expect(throws: Never.self) { try policy.check(member, .change) }
+        }
+        let reader = Caller(pid: 1, uid: 1000, gid: 991)
+        #expect(policy.role(of: reader) == .reader)
+        #expect(throws: ControlError.self) { try policy.check(reader, .change) }
+        #expect(policy.role(of: Caller(pid: 1, uid: 1000, gid: 1000)) == .stranger)
+        #expect(policy.groups == [991, 992])
     }
 
     @Test func `The daemon's user and root may change`() {

@@ -4,7 +4,7 @@
 
 #include "layout.h"
 
-/* Installs the handler for SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT and SIGSYS. Once per engine, on its first
+/* Installs the handler for SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP and SIGABRT. Once per engine, on its first
  * thread, before the others. After it has written `death` and charged the fault to the connection in hand, the signal ends
  * the process as if there were no handler. */
 void limpet_fault_prepare(limpet_shared_header *_Nonnull region);

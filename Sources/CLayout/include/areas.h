@@ -10,6 +10,8 @@
 #error "include layout.h"
 #endif
 
+#include "sandbox_area.h"
+
 /* Numbers of areas; never used for anything else. */
 enum {
     LIMPET_AREA_WORKERS = 0,   /* limpet_worker_metrics by worker */
@@ -25,6 +27,7 @@ enum {
     LIMPET_AREA_SOURCES = 11,  /* limpet_source_row by slot of the backend */
     LIMPET_AREA_PIPED = 12,    /* limpet_piped by worker and record */
     LIMPET_AREA_UNIX_LISTENERS = 13, /* limpet_unix_listener by slot */
+    LIMPET_AREA_SANDBOX = 14, /* limpet_sandbox, see sandbox_area.h */
     LIMPET_AREA_PROCESS = 15,  /* limpet_process */
     LIMPET_AREAS = 32
 };

@@ -13,10 +13,20 @@ struct StatusDocument: Decodable {
     var connections: Int
     var maxConnections: Int
     var pipes: Int
+    var sandbox: Sandbox
     var capabilities: [String]
     var configHash: String
     var services: [ServiceRow]
     var lastDeath: Death?
+
+    struct Sandbox: Decodable {
+        var wanted: String
+        var systemCalls: Bool
+        var landlockAbi: Int?
+        var missing: String?
+        var directories: [String]
+        var violations: Int
+    }
 
     struct Death: Decodable {
         var time: String
