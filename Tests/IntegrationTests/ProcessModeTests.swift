@@ -46,9 +46,12 @@ struct ProcessModeTests {
             testDescription: "root, with a user, intercept", line: 1, capabilities: bind | raw, bounding: bind | raw,
             listen: "{ address = \"127.0.0.1:0\", intercept = true }", user: "nobody"),
         Mode(testDescription: "an ordinary user", line: 3, capabilities: 0, wrapper: asNobody),
-        Mode(testDescription: "an ordinary user without any rights", line: 3, capabilities: 0, bounding: 0, wrapper: limited),
         Mode(
-            testDescription: "the unit", line: 6, capabilities: bind, bounding: bind, wrapper: asTheUnit("net_bind_service")),
+            testDescription: "an ordinary user without any rights", line: 3, capabilities: 0, bounding: 0,
+            wrapper: limited),
+        Mode(
+            testDescription: "the unit", line: 6, capabilities: bind, bounding: bind,
+            wrapper: asTheUnit("net_bind_service")),
         Mode(
             testDescription: "the unit, with more than the configuration needs", line: 6, capabilities: bind,
             bounding: bind | raw, wrapper: asTheUnit("net_bind_service,net_raw")),
@@ -59,7 +62,8 @@ struct ProcessModeTests {
             testDescription: "setcap", line: 4, capabilities: bind, wrapper: asNobody,
             fileCapabilities: "cap_net_bind_service=ep"),
         Mode(
-            testDescription: "setcap, with more than the configuration needs", line: 4, capabilities: bind, wrapper: asNobody,
+            testDescription: "setcap, with more than the configuration needs", line: 4, capabilities: bind,
+            wrapper: asNobody,
             fileCapabilities: "cap_net_bind_service,cap_net_raw,cap_chown=ep"),
         Mode(
             testDescription: "setcap, transparent", line: 4, capabilities: raw, settings: ["transparent = true"],
@@ -124,7 +128,8 @@ struct ProcessModeTests {
             let listed = names.split(separator: " ").reduce(into: UInt64(0)) { mask, name in
                 mask |= ["CAP_NET_BIND_SERVICE": Self.bind, "CAP_NET_RAW": Self.raw, "none": 0][name] ?? 1 << 63
             }
-            #expect(mode.fileCapabilities == nil ? listed == mode.capabilities : lines[mode.line][1] == "those of the file")
+            #expect(
+                mode.fileCapabilities == nil ? listed == mode.capabilities : lines[mode.line][1] == "those of the file")
             let bounding = mode.user != nil ? "the same" : mode.line >= 6 ? "the unit's" : "as it was"
             #expect(lines[mode.line][2] == bounding, "\(mode.testDescription)")
         }
@@ -199,12 +204,15 @@ struct ProcessModeTests {
         expected["CapBnd"] = mode.bounding.map(Self.hexadecimal) ?? own.field("CapBnd", thread: getpid())
         for facts in [ProcessFacts(pid: try daemon.ctl.status().pid), try daemon.engine] {
             // It serves before all of its threads are there, and some are there for one task.
-            try eventually("the engine's threads are there") { facts.threadIDs.count >= (facts.pid == daemon.pid ? 1 : 4) }
+            try eventually("the engine's threads are there") {
+                facts.threadIDs.count >= (facts.pid == daemon.pid ? 1 : 4)
+            }
             for thread in facts.threadIDs {
                 let found = expected.keys.map { ($0, facts.field($0, thread: thread)) }
                 guard facts.threadIDs.contains(thread) else { continue }
                 for (name, value) in found {
-                    #expect(value == expected[name], "\(mode.testDescription): \(name) of \(facts.name), thread \(thread)")
+                    #expect(
+                        value == expected[name], "\(mode.testDescription): \(name) of \(facts.name), thread \(thread)")
                 }
             }
             // Nobody of the same user may look into it.
@@ -222,7 +230,8 @@ struct ProcessModeTests {
     }
 
     private func score(_ pid: pid_t) -> Int {
-        Int(contents(ofKernelFile: "/proc/\(pid)/oom_score_adj").trimmingCharacters(in: .whitespacesAndNewlines)) ?? -9999
+        Int(contents(ofKernelFile: "/proc/\(pid)/oom_score_adj").trimmingCharacters(in: .whitespacesAndNewlines))
+            ?? -9999
     }
 }
 
