@@ -229,6 +229,8 @@ int limpet_take_adoption(limpet_adoption *adoption) {
     adoption->attempt = (uint32_t)number[2];
     adoption->dumpable = (int)number[3];
     prctl(PR_SET_NAME, "limpetd");
+    /* Afterwards it is root's, and there is no other way to it. */
+    adoption->oom_adjustment = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
     if (adoption->dumpable != 1) prctl(PR_SET_DUMPABLE, 0);
     fail_on_purpose(adoption->attempt);
     return 1;

@@ -66,6 +66,7 @@ struct ConfigurationBuilder {
         reader.read(ConfigurationKeys.shutdownDrain, into: &configuration.shutdownDrain)
         reader.read(ConfigurationKeys.removedDeadline, into: &configuration.removedDeadline)
         reader.read(ConfigurationKeys.control, into: &configuration.controlPath)
+        reader.readControl(into: &configuration)
         reader.read(ConfigurationKeys.stateDirectory, into: &configuration.stateDirectory)
         reader.read(ConfigurationKeys.user, into: &configuration.user)
         reader.read(ConfigurationKeys.group, into: &configuration.group)
@@ -86,8 +87,20 @@ struct ConfigurationBuilder {
         switch reader.nodes[ConfigurationKeys.metrics.name] {
         case nil: return
         case .string("off"): metrics = nil
+        case .integer(let port)?: metrics = ownPort(UInt16(exactly: port), .integer(port), reader) ?? metrics
+        case .string(let text)? where !text.isEmpty && text.utf8.allSatisfy { (0x30...0x39).contains($0) }:
+            metrics = ownPort(UInt16(text), .string(text), reader) ?? metrics
         case let node?: metrics = reader.endpoint(ConfigurationKeys.metrics, node) ?? metrics
         }
+    }
+
+    /// Whoever names no address means this machine alone.
+    private static func ownPort(_ port: UInt16?, _ node: TOMLNode, _ reader: TableReader) -> Endpoint? {
+        guard let port else {
+            reader.refuse(ConfigurationKeys.metrics, node)
+            return nil
+        }
+        return Endpoint(address: IPAddress(v4: 0x7f00_0001), port: port)
     }
 
     private static func readHosts(_ reader: TableReader, into hosts: inout [String]) {

@@ -45,6 +45,8 @@ public struct ConfigurationKey: Sendable, Equatable {
         case check
         /// A name of the system's user or group database.
         case account
+        /// A group of the system by its name, or by its number in decimal.
+        case group
         /// `ADDRESS:PORT`.
         case endpoint
         /// Where clients arrive: `ADDRESS:PORT`, `unix:PATH` or `fd:NAME`.
@@ -53,7 +55,7 @@ public struct ConfigurationKey: Sendable, Equatable {
         case permissions
         /// Where a backend is: `ADDRESS:PORT` or `unix:PATH`.
         case backendAddress
-        /// The same, or a word in its place.
+        /// The same, a port of this machine's own address, or a word in its place.
         case endpointOr(word: String)
         /// Addresses that connections come from: one text, or an array of them.
         case sources
@@ -116,7 +118,9 @@ public struct ConfigurationKey: Sendable, Equatable {
         case .ipAddress: "an IP address (such as \"192.0.2.1\")"
         case .check: "\"tcp\", \"http:PATH\", \"off\" or a table"
         case .account: "a name of 1 to 32 characters, without spaces, colons and slashes"
-        case .endpointOr(let word): "an address and a port (such as \"127.0.0.1:9464\")" + or(word)
+        case .group: "the name of a group, or its number (such as \"ops\" or \"1001\")"
+        case .endpointOr(let word):
+            "an address and a port (such as \"127.0.0.1:9464\"), a port of 127.0.0.1 (such as 9464)" + or(word)
         case .endpoint: "an address and a port (such as \"192.0.2.1:80\")"
         case .permissions: "permission bits in octal, 0000 to 0777 (such as \"0660\")"
         case .backendAddress, .listenerAddress:

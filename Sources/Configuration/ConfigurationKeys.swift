@@ -225,8 +225,9 @@ public enum ConfigurationKeys {
 
     /// Every key, section by section, in the order of the manual and of the rendered configuration.
     public static let all: [ConfigurationKey] = [
-        workers, maxConnections, shutdownDelay, shutdownDrain, removedDeadline, control, stateDirectory, user, group,
-        sandbox, logLevel, logFormat, accessLog, metrics, statusPage, statusPageClients, statusPageHosts, hashKeyFile,
+        workers, maxConnections, shutdownDelay, shutdownDrain, removedDeadline, control, controlReadGroup,
+        controlAdminGroup, stateDirectory, user, group, sandbox,
+        logLevel, logFormat, accessLog, metrics, statusPage, statusPageClients, statusPageHosts, hashKeyFile,
         affinityEntries, resolvers, resolveInterval, resolveTimeout,
         defaults, service,
         serviceName, listen, backend,

@@ -48,7 +48,7 @@ extension DaemonConfiguration {
             hashKeyFile.map { Setting(ConfigurationKeys.hashKeyFile, $0) },
             Setting(ConfigurationKeys.affinityEntries, raw: "\(affinityEntries)"),
         ]
-        return settings.compactMap { $0 } + nameSettings
+        return settings.compactMap { $0 } + controlSettings + nameSettings
     }
 }
 

@@ -21,6 +21,9 @@ public struct DaemonConfiguration: Sendable, Equatable {
     public var removedDeadline: Duration?
     /// Path of the control socket; nil: the default for the user that runs the daemon.
     public var controlPath: String?
+    /// Groups, by name or number, whose members may read by it, nil: the daemon's; and may change, nil: none.
+    public var controlReadGroup: String?
+    public var controlAdminGroup: String?
     /// Directory of the lock and of what survives a restart; nil: the default for the user that runs the daemon.
     public var stateDirectory: String?
     /// User and group to become after binding, where the daemon starts as root. nil: `limpet`.

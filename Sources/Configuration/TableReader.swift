@@ -226,7 +226,7 @@ struct TableReader {
             return fits && quoted(text) == "\"\(text)\"" && !text.contains { " :/%".contains($0) } ? .text(text) : nil
         case (.permissions, .string(let text)):
             return PermissionsText.parse(text).map { .integer(Int($0)) }
-        case (.account, .string(let text)):
+        case (.account, .string(let text)), (.group, .string(let text)):
             let fits = (1...32).contains(text.unicodeScalars.count)
             return fits && quoted(text) == "\"\(text)\"" && !text.contains { " :/".contains($0) } ? .text(text) : nil
         default: return nil

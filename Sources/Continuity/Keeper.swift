@@ -25,6 +25,8 @@ public struct Keeper: ~Copyable {
     private let log: Logger
     private let run: @Sendable (SharedRegion) -> Int32
     private let noteRestart: (String?) -> Void
+    private var notices: ServiceNotices
+    private let score: EngineScore
     private var handedDown: AdoptedRegion?
     private let backoff = Backoff()
     /// A death that the log does not tell of yet: where clients wait, the next engine comes first.
@@ -56,6 +58,8 @@ public struct Keeper: ~Copyable {
         self.log = log
         self.run = run
         self.noteRestart = noteRestart
+        notices = ServiceNotices(region)
+        score = EngineScore(region)
     }
 
     /// Makes the descriptor table so large that it never has to grow while it is shared.
@@ -71,6 +75,7 @@ public struct Keeper: ~Copyable {
             log.critical("\(SystemError("be watched over", .last))")
             return 1
         }
+        limpet_fault_prepare_keeper(region.header)
         if handedDown != nil, limpet_load32(&region.continuity.pointee.unnoted) != 0 {
             log.error("the keeper died, and then the engine; process \(Processes.own) is the keeper now")
             note(.exit(-1))
@@ -97,7 +102,10 @@ public struct Keeper: ~Copyable {
         continuity.pointee.engine_started = Clock.now()
         limpet_store32(&continuity.pointee.serving, 0)
         for worker in 0..<region.workerCount { limpet_store32(&region.worker(worker).pointee.thread, 0) }
-        let engine = try EngineProcess.start(region, run)
+        // Before there is one: what an engine has, its first thread has for ever, and so would the next keeper.
+        NeededCapabilities(region).giveUpOthers()
+        let (region, run) = (region, run)
+        let engine = try score.raised { () throws(SystemError) in try EngineProcess.start(region, run) }
         if let adopted = handedDown.take() {
             guard adopted.release(engine) else { Processes.endAtOnce(1) }
             if TestImage.value("keeper") == "dies" { Signals.send(Signals.kill, to: Processes.own) }
@@ -133,7 +141,9 @@ public struct Keeper: ~Copyable {
                 noteRestart(nil)
                 limpet_forget_program()
             }
-            guard let signal = Signals.wait(Keeper.signals + [Signals.handedOn], nanoseconds: nextLook - now) else {
+            notices.look(now: now)
+            let due = max(now, min(nextLook, notices.due ?? .max))
+            guard let signal = Signals.wait(Keeper.signals + [Signals.handedOn], nanoseconds: due - now) else {
                 continue
             }
             if signal.number == Signals.handedOn {
@@ -157,7 +167,9 @@ public struct Keeper: ~Copyable {
         while !isEnding {
             let now = Clock.now()
             if now >= end { return }
-            if let signal = Signals.wait(Keeper.signals, nanoseconds: end - now) { take(signal.number, nil) }
+            notices.look(now: now)
+            let due = max(now, min(end, notices.due ?? .max))
+            if let signal = Signals.wait(Keeper.signals, nanoseconds: due - now) { take(signal.number, nil) }
         }
     }
 
@@ -170,7 +182,7 @@ public struct Keeper: ~Copyable {
     }
 
     /// Ends an engine of which a part has stood still.
-    private func end(_ engine: Int32, _ still: [Watchdog.Owner]) -> Processes.Ending {
+    private mutating func end(_ engine: Int32, _ still: [Watchdog.Owner]) -> Processes.Ending {
         let names = still.map { owner in
             switch owner {
             case .worker(let index): "worker \(index)"
@@ -202,7 +214,9 @@ public struct Keeper: ~Copyable {
         Signals.send(Signals.kill, to: engine)
         while true {
             if let ending = Processes.reap(engine) { return ending }
-            _ = Signals.wait([Signals.child], nanoseconds: Keeper.tick)
+            // A process that waits for a disk ends when the disk answers.
+            notices.look(now: Clock.now())
+            _ = Signals.wait([Signals.child], nanoseconds: Keeper.lastWords)
         }
     }
 
@@ -242,7 +256,7 @@ public struct Keeper: ~Copyable {
             noteRestart(
                 """
                 engine restarting: \(continuity.pointee.deaths) deaths so far, the last one: \
-                \(DeathReport(continuity.pointee.death).reason)
+                \(DeathReport(region).reason)
                 """)
             pause(nanoseconds: wait)
         }
@@ -269,11 +283,13 @@ public struct Keeper: ~Copyable {
             death.watchdog = claimed == UInt32(LIMPET_DEATH_ORDERED) ? 1 : 0
             death.claimed = claimed
             death.time = Clock.wall()
+            region.process.pointee.death_image_bytes = 0
+            region.process.pointee.death_build_id_length = 0
             continuity.pointee.death = death
         }
         let step = backoff.note(continuity, now: now)
         unsaid = Unsaid(
-            report: DeathReport(continuity.pointee.death), generation: continuity.pointee.generation, step: step)
+            report: DeathReport(region), generation: continuity.pointee.generation, step: step)
         limpet_publish32(&continuity.pointee.death.claimed, UInt32(LIMPET_DEATH_UNCLAIMED))
         limpet_publish32(&continuity.pointee.unnoted, 0)
         return step
@@ -291,7 +307,9 @@ public struct Keeper: ~Copyable {
         var metadata: Logger.Metadata = ["engine": "\(death.generation)"]
         let trace = death.report.trace
         if !trace.isEmpty { metadata["trace"] = "\(trace.joined(separator: " "))" }
+        if let build = death.report.buildID { metadata["build_id"] = "\(build)" }
         log.error("the engine died: \(death.report.reason); \(plan)", metadata: metadata)
+        notices.say("the engine died: \(death.report.reason); \(plan)")
     }
 
     // MARK: Another image
@@ -345,7 +363,7 @@ public struct Keeper: ~Copyable {
             isOverdue
             ? "the new version did not serve within \(RollBack.patience / 1_000_000_000) s"
             : "the new version died \(upgrade.deaths) times at once, the last time:"
-                + " \(DeathReport(region.continuity.pointee.death).reason)"
+                + " \(DeathReport(region).reason)"
         isOverdue = false
         mendExecutable()
         do throws(SystemError) {

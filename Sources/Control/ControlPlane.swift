@@ -59,6 +59,8 @@ public protocol ControlPlane: AnyObject {
     func check(_ request: BackendRequest, by caller: Caller) throws(ControlError) -> EventLoopFuture<CheckReport>
     /// Where changes are told.
     var events: EventHub { get }
+    /// Takes note of a change that was not made, or of somebody who may do nothing.
+    func noteRefused(_ attempt: ControlAttempt, _ error: ControlError)
     /// Closes the connections that the selector matches.
     /// - Returns: how many were told to close.
     /// - Throws: ``ControlError/Code/needsForce`` where that is more than one and the request does not force it.

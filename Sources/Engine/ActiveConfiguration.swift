@@ -29,6 +29,8 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
     /// The last good answers about the names of backends; nil: none.
     var names: [KeptName]?
     var control: ControlSocket.File
+    /// nil: an earlier version has written this, and knows of none.
+    var controlGroups: ControlGroups?
     /// The directory of what outlives the daemon.
     var stateDirectory: String
     /// Whom the daemon runs as. Looked up once: the user database may be a server that does not answer.
@@ -45,7 +47,8 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
 
     init(
         _ configuration: DaemonConfiguration, path: String?, flags: FlagValues, slots: SlotTables,
-        control: ControlSocket.File, stateDirectory: String, user: String, program: Program
+        control: ControlSocket.File, controlGroups: ControlGroups = ControlGroups(), stateDirectory: String,
+        user: String, program: Program
     ) {
         self.program = program
         self.configuration = configuration.canonicalText
@@ -55,6 +58,7 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
         self.flags = flags
         self.slots = slots
         self.control = control
+        self.controlGroups = controlGroups
         self.stateDirectory = stateDirectory
         self.user = user
     }
@@ -67,7 +71,10 @@ struct ActiveConfiguration: Codable, Sendable, Equatable {
     }
 
     /// Goes over to another configuration. What belongs to the daemon stays.
-    mutating func take(_ configuration: DaemonConfiguration, _ slots: SlotTables, _ names: NameFacts) {
+    mutating func take(
+        _ configuration: DaemonConfiguration, _ slots: SlotTables, _ names: NameFacts, _ groups: ControlGroups
+    ) {
+        controlGroups = groups
         self.names = names.kept
         self.configuration = configuration.canonicalText
         hashKey = configuration.hashKey.hexadecimal

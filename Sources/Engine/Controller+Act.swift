@@ -54,10 +54,4 @@ extension Controller {
         let milliseconds = duration.nanoseconds / 1_000_000
         return milliseconds % 1000 == 0 ? "\(milliseconds / 1000)s" : "\(milliseconds)ms"
     }
-
-    func audit(_ command: String, _ caller: Caller) {
-        log.notice(
-            "control: \(command)",
-            metadata: ["uid": "\(caller.uid)", "pid": "\(caller.pid)"])
-    }
 }

@@ -32,7 +32,7 @@ extension Controller {
         text.write(MetricCatalogue.buildInfo) { $0.add([runningVersion], 1) }
         text.write(MetricCatalogue.startTime) { $0.add(Double(region.header.pointee.started / 1_000_000) / 1000) }
         text.write(MetricCatalogue.ready) { $0.add(readiness().ready) }
-        text.write(MetricCatalogue.configHash) { $0.add([request.configuration.configHash], 1) }
+        text.write(MetricCatalogue.configHash) { $0.add([configHash], 1) }
         text.write(MetricCatalogue.mappingHash) { samples in
             for service in liveServices { samples.add([service.configuration.name, service.mappingHash], 1) }
         }

@@ -86,8 +86,10 @@ extension Controller {
             return nextReload()
         }
         reloads.isUnderWay = true
+        if purpose == .file { serviceState.reloadBegan() }
         let preparation = ReloadPreparation(
             purpose: purpose, active: request, topology: topology, region: region, budget: budget, userName: userName,
+            socket: control?.socket, groups: active.controlGroups ?? ControlGroups(),
             facts: nameKeeper.facts, resolver: resolver)
         let reading = fileReading
         do throws(SystemError) {
@@ -136,6 +138,7 @@ extension Controller {
             } catch {
                 ListenerSet.unbind(change.bound, in: region)
                 if case .replaced(let socket?) = change.web { Descriptor.close(socket) }
+                followGroups()
                 noteReload(purpose, succeeded: false)
                 ended(promise, .failure(error))
             }
@@ -149,6 +152,7 @@ extension Controller {
 
     private func ended(_ promise: EventLoopPromise<ReloadReport>, _ result: Result<ReloadReport, ControlError>) {
         reloads.isUnderWay = false
+        serviceState.reloadEnded()
         promise.completeWith(result.mapError { $0 as any Error })
         nextReload()
     }
@@ -162,7 +166,7 @@ extension Controller {
         if purpose == .names {
             document.take(change.names, change.assignment.tables)
         } else {
-            document.take(plan.configuration, change.assignment.tables, change.names)
+            document.take(plan.configuration, change.assignment.tables, change.names, change.groups)
         }
         clearRecycled(change.assignment)
         change.assignment.keepAdmission(in: region)
@@ -173,6 +177,7 @@ extension Controller {
                 plan.configuration, change.assignment.tables, names: change.names, after: former,
                 weight: region.effectiveWeight)
             inject(LIMPET_AT_RELOAD_BOUND)
+            NeededCapabilities(region).noteMore(Identity.capabilities(of: plan.configuration))
             limpet_store8(&region.continuity.pointee.options_due, 1)
             try document.publish(in: SharedDocument(region: region))
         } catch {
@@ -180,12 +185,14 @@ extension Controller {
             throw ControlError(.failed, "\(error); nothing has changed")
         }
         inject(LIMPET_AT_RELOAD_PUBLISHED)
+        NeededCapabilities(region).note(Identity.capabilities(of: plan.configuration))
         // From here on it is the configuration that counts. A version that has made way could not read it perhaps.
         if purpose == .file { forgetVersionBefore() }
         let formerServices = request.configuration.services
         active = document
         request.configuration = plan.configuration
         budget = change.budget
+        if purpose == .file { followGroups() }
         if purpose == .file { Log.configure(plan.configuration, in: region) }
         let beaten = next.settle(in: region, removedDeadline: plan.configuration.removedDeadline)
         limpet_store64(&region.header.pointee.limit, UInt64(change.limit))

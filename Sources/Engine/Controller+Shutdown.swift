@@ -2,6 +2,7 @@ import Backends
 import CContinuity
 import CLayout
 import Configuration
+import Continuity
 import Control
 import Forwarding
 import Linux
@@ -86,6 +87,8 @@ extension Controller {
         limpet_publish64(&region.continuity.pointee.shutdown_stop, stop)
         noteShutdown(until)
         phase = .leaving(stop: stop, until: until)
+        serviceState.stopping()
+        noteService()
         advanceShutdown()
     }
 

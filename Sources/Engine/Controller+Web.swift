@@ -1,3 +1,4 @@
+import Addressing
 import Configuration
 import Control
 import Forwarding
@@ -16,7 +17,9 @@ extension Controller {
         guard let socket = WebListener.descriptor(in: region), let address = WebListener.address(in: region) else {
             return
         }
-        let server = WebServer(eventLoop: eventLoop, plane: self, version: runningVersion, board: board)
+        let server = WebServer(
+            eventLoop: eventLoop, plane: self, version: runningVersion, board: board,
+            isLocal: address.address.isLoopback)
         web = server
         server.start(on: socket).whenComplete { [log] result in
             switch result {

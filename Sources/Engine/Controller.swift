@@ -15,7 +15,17 @@ final class Controller: ControlPlane, @unchecked Sendable {
     /// What the document says.
     var active: ActiveConfiguration
     /// With the configuration that is active.
-    var request: EngineRequest
+    var request: EngineRequest {
+        didSet { keptHash = nil }
+    }
+    private var keptHash: String?
+    /// Of the active configuration: files of networks count, and may be long.
+    var configHash: String {
+        if let keptHash { return keptHash }
+        let hash = request.configuration.configHash
+        keptHash = hash
+        return hash
+    }
     /// With the weights that are in force.
     var topology: Topology
     let region: SharedRegion
@@ -33,6 +43,9 @@ final class Controller: ControlPlane, @unchecked Sendable {
 
     /// For the metrics.
     let counts: ControlCounts
+    /// Serves the control socket; nil: not yet.
+    var control: (server: ControlServer, socket: ControlSocket)?
+    var refusals = Refusals()
     /// Serves the metrics over HTTP; nil: nowhere.
     var web: WebServer?
     private(set) lazy var board = StatusBoard(eventLoop: eventLoop, plane: self, version: runningVersion)
@@ -61,6 +74,8 @@ final class Controller: ControlPlane, @unchecked Sendable {
     var departure: Departure?
     var slowStarts = SlowStarts()
     var ports = Ports()
+    /// What the service manager is told.
+    var service = ServiceReport()
     /// By backend slot.
     var passives: [Int: Passive] = [:]
     /// Accepts that failed for a lack of descriptors, as of the last second.

@@ -13,11 +13,13 @@ final class ControlService: @unchecked Sendable {
         _ controller: Controller, _ socket: ControlSocket, _ eventLoop: any EventLoop, version: String
     ) throws(StartError) {
         self.eventLoop = eventLoop
-        let access = AccessPolicy(user: Account.effectiveUID, group: socket.group)
         do {
             try eventLoop.flatSubmit { [self] in
-                let server = ControlServer(eventLoop: eventLoop, plane: controller, version: version, access: access)
+                let server = ControlServer(
+                    eventLoop: eventLoop, plane: controller, version: version, access: controller.accessPolicy(socket))
                 self.server = server
+                controller.control = (server, socket)
+                controller.admitGroups(at: socket)
                 return server.start(on: socket)
             }.wait()
         } catch {

@@ -59,8 +59,16 @@ public func prepareDaemon(_ request: EngineRequest) throws(StartError) -> Prepar
         return try DaemonPreparation(request: request, log: log).prepare()
     } catch {
         log.critical("\(error)")
+        tellServiceManager("\(error)")
         throw error
     }
+}
+
+/// For `systemctl status`, where a service manager waits for a daemon that will not come.
+private func tellServiceManager(_ text: String) {
+    guard let manager = ServiceManager.own, let socket = ServiceManager.openSocket() else { return }
+    manager.tell("STATUS=\(text)", by: socket)
+    Descriptor.close(socket)
 }
 
 /// The daemon of a region that another image has handed down: all is there, and only has to be found again. Nothing is read
@@ -147,9 +155,14 @@ public func networkWarnings(of configuration: DaemonConfiguration) -> [String] {
         + SourceNeeds.warnings(configuration)
 }
 
-/// Why a start as root would fail for want of a user or group, for `--check`; nil: it would not, or we are not root and
-/// cannot tell who will start it.
+/// Why a start would fail for want of a user or group, for `--check`; nil: it would not, or it is about the user to become
+/// and we are not root and cannot tell who will start it.
 public func identityProblem(of configuration: DaemonConfiguration) -> String? {
+    do throws(StartError) {
+        _ = try ControlGroups(configuration)
+    } catch {
+        return error.description
+    }
     guard Account.effectiveUID == 0 else { return nil }
     if let problem = SourceNeeds.problem(configuration) { return problem }
     do throws(StartError) {
@@ -200,6 +213,7 @@ struct DaemonPreparation {
         if let problem = SourceNeeds.problem(configuration) { throw StartError(problem) }
         // As the user that started us: whom to become, the files, the addresses.
         let identity = try Identity.resolve(user: configuration.user, group: configuration.group)
+        let groups = try ControlGroups(configuration)
         if case .root = identity {
             log.warning("staying root, as asked: name an ordinary user with --user where that is possible")
         }
@@ -216,6 +230,7 @@ struct DaemonPreparation {
         }
         region.continuity.pointee.lock = state.lock.descriptor
         region.continuity.pointee.executable = Executable.openOwn() ?? -1
+        region.process.pointee.oom_adjustment = OOMScore.open() ?? -1
         let slots = try SlotAssigner.assign(configuration, after: nil, SlotTables(), limits: SlotLimits(region))
         var inherited = try InheritedSockets.claim()
         var isPrepared = false
@@ -232,17 +247,28 @@ struct DaemonPreparation {
             throw StartError("\(error)")
         }
         region.continuity.pointee.control = socket.descriptor
+        do throws(StartError) {
+            let problems = try groups.admit(at: socket, user: identity.owner?.user ?? Account.effectiveUID)
+            for line in problems { log.warning("\(line)") }
+        } catch {
+            socket.remove()
+            throw error
+        }
 
         // As the user that we are from here on.
         let program = ActiveConfiguration.Program(path: Executable.ownPath, startedBy: Account.effectiveUID)
         do throws(StartError) {
-            try identity.assume(keeping: SourceNeeds.capabilities(of: configuration))
+            if let problem = try identity.assume(keeping: Identity.capabilities(of: configuration)) {
+                log.warning("\(problem)")
+            }
+            NeededCapabilities(region).note(Identity.capabilities(of: configuration))
+            protect()
             if let problem = SourceNeeds.problem(configuration) { throw StartError(problem) }
             for line in SourceNeeds.warnings(configuration) { log.warning("\(line)") }
             try checkReadable()
             log.info("\(Identity.summary)")
             log.info("\(budget.summary(admitted: limit))")
-            try publish(region, slots.tables, socket, stateDirectory: state.path, program)
+            try publish(region, slots.tables, socket, groups, stateDirectory: state.path, program)
             Log.configure(configuration, in: region)
             let daemon = PreparedDaemon(region: region, descriptors: budget.limit)
             daemon.knowledge.read()
@@ -255,6 +281,15 @@ struct DaemonPreparation {
             socket.remove()
             throw error
         }
+    }
+
+    /// From here on nobody looks into this process, and what it makes is its own.
+    private func protect() {
+        if let error = ProcessProtection.forbidCoreFiles() { log.warning("cannot forbid core files: \(error)") }
+        if let error = ProcessProtection.setDumpable(false) {
+            log.warning("cannot keep others from looking into the process: \(error)")
+        }
+        ProcessProtection.keepFilesPrivate()
     }
 
     /// What a reload would read must be readable by the user that will read it; better to fail now than then.
@@ -271,8 +306,8 @@ struct DaemonPreparation {
 
     /// The first state of the backends, and the document.
     private func publish(
-        _ region: SharedRegion, _ slots: SlotTables, _ socket: ControlSocket, stateDirectory: String,
-        _ program: ActiveConfiguration.Program
+        _ region: SharedRegion, _ slots: SlotTables, _ socket: ControlSocket, _ groups: ControlGroups,
+        stateDirectory: String, _ program: ActiveConfiguration.Program
     ) throws(StartError) {
         try Topology(request.configuration, slots) { _, configured in Double(configured) }.settle(
             in: region, removedDeadline: nil)
@@ -284,7 +319,7 @@ struct DaemonPreparation {
         }
         try ActiveConfiguration(
             request.configuration, path: request.configurationPath, flags: request.flags, slots: slots,
-            control: socket.file, stateDirectory: stateDirectory,
+            control: socket.file, controlGroups: groups, stateDirectory: stateDirectory,
             user: Account.numbered(Account.effectiveUID)?.name ?? "\(Account.effectiveUID)",
             program: program
         ).publish(in: document)

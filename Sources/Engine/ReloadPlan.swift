@@ -23,6 +23,8 @@ struct ReloadPlan: Sendable {
         /// Listeners that were bound for it; none in a dry run.
         let bound: [ListenerSet.Bound]
         let web: Web
+        /// Who is let in at the control socket from then on.
+        let groups: ControlGroups
 
         /// What becomes of the socket of the metrics.
         enum Web: Sendable {
@@ -53,6 +55,9 @@ struct ReloadPreparation: Sendable {
     let budget: DescriptorBudget
     /// For the errors: whose rights the file is read with.
     let userName: String
+    /// The control socket, and whom it lets in.
+    let socket: ControlSocket?
+    let groups: ControlGroups
     /// What is known of names.
     let facts: NameFacts
     let resolver: LazyResolver
@@ -151,7 +156,14 @@ struct ReloadPreparation: Sendable {
         }
         let own = listeners.map(\.configuration)
         let count = HomeCount(ConnectionTable(region: region), from: topology, to: next)
-        let web = try prepareWeb(new)
+        let (groups, groupProblems) = try prepareGroups(new)
+        let web: ReloadPlan.Change.Web
+        do throws(StartError) {
+            web = try prepareWeb(new)
+        } catch {
+            keepGroups()
+            throw error
+        }
         let plans = isDryRun ? ServicePlanner(region: region, topology: topology).plans(for: next) : []
         let further = warningsOfPassedSockets(assignment.tables)
         let bound: [ListenerSet.Bound]
@@ -159,14 +171,31 @@ struct ReloadPreparation: Sendable {
             bound = try bindListeners(assignment, new, besides: own)
         } catch {
             if case .replaced(let socket?) = web { Descriptor.close(socket) }
+            keepGroups()
             throw error
         }
+        if isDryRun { keepGroups() }
         return ReloadPlan(
             configuration: new, changes: changes,
             change: ReloadPlan.Change(
                 assignment: assignment, names: names, budget: budget,
                 limit: min(new.maxConnections ?? largest, largest),
-                bound: bound, web: web), report: report(new, changes, count, plans, warnings + further))
+                bound: bound, web: web, groups: groups),
+            report: report(new, changes, count, plans, warnings + further + groupProblems))
+    }
+
+    /// Looks up who is to be let in at the control socket, and sees that they can be.
+    private func prepareGroups(_ new: DaemonConfiguration) throws(StartError) -> (ControlGroups, problems: [String]) {
+        guard purpose != .names else { return (groups, []) }
+        let wanted = try ControlGroups(new)
+        guard wanted != groups, let socket else { return (wanted, []) }
+        return (wanted, try wanted.tryToAdmit(besides: groups, at: socket, user: Account.effectiveUID))
+    }
+
+    /// Undoes that.
+    private func keepGroups() {
+        guard purpose != .names, let socket else { return }
+        _ = try? groups.admit(at: socket, user: Account.effectiveUID)
     }
 
     private func bindListeners(

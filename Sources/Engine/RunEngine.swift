@@ -59,6 +59,8 @@ private struct EngineRun {
             throw error
         }
         Log.configure(request.configuration, in: region, keepsLevel: true)
+        // A death in the middle of a reload leaves the needs of both.
+        NeededCapabilities(region).note(Identity.capabilities(of: request.configuration))
     }
 
     mutating func run() throws(StartError) {
@@ -157,6 +159,7 @@ private struct EngineRun {
             controller.noteRemoved()
             controller.noteSandbox()
             controller.notePorts()
+            controller.noteService()
             workers.postToAll(.probe(sent: Clock.now()))
         }
         try takeSignals { number in eventLoop.execute { controller.signalled(number) } }
@@ -164,6 +167,7 @@ private struct EngineRun {
         Rehearsal.pass(.serving, region)
         // What there is to say of an upgrade has been said.
         if !isUpgrade { announce(isFirst, topology, listeners, socket) }
+        eventLoop.execute { controller.tellReady() }
 
         ending.wait()
         workers.postToAll(.stop)
@@ -197,7 +201,8 @@ private struct EngineRun {
                 expansion.configuration, after: configuration, active.slots, limits: SlotLimits(region),
                 bound: region.boundListeners(active.slots))
             var document = active
-            document.take(configuration, assignment.tables, facts)
+            document.take(
+                configuration, assignment.tables, facts, document.controlGroups ?? ControlGroups())
             try document.publish(in: SharedDocument(region: region))
             active = document
         } catch {

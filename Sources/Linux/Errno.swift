@@ -76,6 +76,8 @@ public struct Errno: Error, Equatable, Hashable, Sendable, RawRepresentable {
     public static let noSuchAddress = Errno(rawValue: ENXIO)
     /// EINVAL: not what the call takes.
     public static let invalidArgument = Errno(rawValue: EINVAL)
+    /// EOPNOTSUPP: this kind of file, socket or file system has nothing of the kind.
+    public static let notSupported = Errno(rawValue: EOPNOTSUPP)
 
     /// EBADF: no descriptor of this process.
     public static let badDescriptor = Errno(rawValue: EBADF)
@@ -107,7 +109,7 @@ public struct Errno: Error, Equatable, Hashable, Sendable, RawRepresentable {
         ECONNRESET: "ECONNRESET", ENOBUFS: "ENOBUFS", ENOTCONN: "ENOTCONN", ETIMEDOUT: "ETIMEDOUT",
         ECONNREFUSED: "ECONNREFUSED", EHOSTUNREACH: "EHOSTUNREACH", EHOSTDOWN: "EHOSTDOWN",
         EFBIG: "EFBIG", ELOOP: "ELOOP", EDQUOT: "EDQUOT", EINPROGRESS: "EINPROGRESS", EPROTO: "EPROTO",
-        ENETDOWN: "ENETDOWN", ENODEV: "ENODEV",
+        ENETDOWN: "ENETDOWN", ENODEV: "ENODEV", EOPNOTSUPP: "EOPNOTSUPP",
     ]
 }
 

@@ -54,6 +54,12 @@ public struct PinnedFile: ~Copyable, Sendable {
 
     /// chmod(2), by way of /proc, as fchmod(2) does not take such a descriptor. nil: done.
     public func changePermissions(_ permissions: UInt32) -> Errno? {
-        chmod("/proc/self/fd/\(descriptor)", mode_t(permissions)) == 0 ? nil : .last
+        chmod(ownPath, mode_t(permissions)) == 0 ? nil : .last
     }
+
+    /// Gives it to a group, and leaves its owner. nil: done.
+    public func changeGroup(_ gid: UInt32) -> Errno? { changeOwner(uid: .max, gid: gid) }
+
+    /// A path that leads to the inode and nowhere else, for calls that do not take such a descriptor.
+    var ownPath: String { "/proc/self/fd/\(descriptor)" }
 }

@@ -15,7 +15,7 @@ struct Options: ParsableCommand {
             Exit status: \(ExitStatus.done) done; \(ExitStatus.failed) refused or failed; \(ExitStatus.usage) usage; \
             \(ExitStatus.configuration) configuration invalid.
             """,
-        version: "limpetd \(limpetVersion)")
+        version: "limpetd \(limpetVersionText)")
 
     @Option(name: [.customShort("c"), .long], help: ArgumentHelp("The configuration file.", valueName: "file"))
     var config: String?
@@ -135,7 +135,7 @@ struct DaemonOptions: ParsableArguments {
 
     @Option(help: help(ConfigurationKeys.accessLog, "off|end|both"))
     var accessLog: String?
-    @Option(help: help(ConfigurationKeys.metrics, "addr:port|off"))
+    @Option(help: help(ConfigurationKeys.metrics, "[addr:]port|off"))
     var metrics: String?
 
     func set(on flags: inout FlagValues) {

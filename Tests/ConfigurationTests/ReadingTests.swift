@@ -27,6 +27,7 @@ import Testing
         (ConfigurationKeys.shutdownDelay, "\"5s\""),
         (ConfigurationKeys.shutdownDrain, "\"30s\""), (ConfigurationKeys.removedDeadline, "\"0s\""),
         (ConfigurationKeys.control, "\"/run/x.sock\""),
+        (ConfigurationKeys.controlReadGroup, "\"ops\""), (ConfigurationKeys.controlAdminGroup, "\"1001\""),
         (ConfigurationKeys.stateDirectory, "\"/var/lib/x\""), (ConfigurationKeys.user, "\"nobody\""),
         (ConfigurationKeys.sandbox, "\"off\""),
         (ConfigurationKeys.group, "\"nogroup\""), (ConfigurationKeys.logLevel, "\"debug\""),
@@ -289,7 +290,7 @@ extension ConfigurationKey {
     /// False where the default is told in words that are not a value.
     fileprivate var isDefaultWritable: Bool {
         switch kind {
-        case .path, .table, .account, .text, .ipAddress, .hosts, .servers, .interface: false
+        case .path, .table, .account, .group, .text, .ipAddress, .hosts, .servers, .interface: false
         case .check, .choice, .integer, .duration:
             // Of those of a check, the ones that hold for every type.
             section != .health && self != ConfigurationKeys.backendHealth

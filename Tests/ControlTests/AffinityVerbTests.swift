@@ -20,7 +20,7 @@ import Testing
                 #expect(outcome.status == 2, "\(words)")
             }
             for (target, part) in [
-                ("/v1/affinity?limit=0", "whole number from 1 to 100000"), ("/v1/affinity?adress=::1", "did you mean"),
+                ("/v1/affinity?limit=0", "whole number from 1 to 10000"), ("/v1/affinity?adress=::1", "did you mean"),
                 ("/v1/affinity?address=x", "is not an address"),
             ] {
                 let response = try daemon.ask("GET", target)

@@ -22,6 +22,8 @@ final class FakePlane: ControlPlane, Sendable {
         /// What was changed, in words, with the caller.
         var changes: [String] = []
         var callers: [Caller] = []
+        /// What was not let, in words.
+        var refused: [String] = []
         /// Slots that walks have looked at.
         var slotsSeen = 0
         /// What the metrics are, and how often they were asked for.
@@ -201,6 +203,10 @@ final class FakePlane: ControlPlane, Sendable {
     }
 
     let events = EventHub()
+
+    func noteRefused(_ attempt: ControlAttempt, _ error: ControlError) {
+        with { $0.refused.append("\(attempt.caller.uid) \(attempt.command): \(error.code.rawValue)") }
+    }
 
     func check(_ request: BackendRequest, by caller: Caller) throws(ControlError) -> EventLoopFuture<CheckReport> {
         try change(request.backend, "check \(request.backend)", caller, force: true) { row in

@@ -249,6 +249,47 @@ import Testing
         }
     }
 
+    /// Encoded a slice at a time, and no different from what is encoded at once.
+    @Test func `Thousands of backends are the object that few are`() throws {
+        var state = FakePlane.State()
+        state.backends = (1...1500).map {
+            FakePlane.backend("chat", "\"backends\":[]\($0)", port: UInt16($0), connections: $0)
+        }
+        try TestDaemon.run(FakePlane(state)) { (daemon) throws in
+            for target in ["/v1/backends", "/v1/top"] {
+                let response = try daemon.ask("GET", target)
+                #expect(response.headers["transfer-encoding"] == "chunked")
+                #expect(response.headers["content-type"] == "application/json")
+                #expect(response.json["schema"] as? Int == 1 && response.json["time"] is String)
+                let rows = try #require(response.json["backends"] as? [[String: Any]])
+                #expect(rows.map { $0["connections"] as? Int } == Array(1...1500))
+                #expect(rows[0]["name"] as? String == "\"backends\":[]1")
+            }
+            let one = try daemon.ask("GET", "/v1/backends?service=chta")
+            #expect(one.status == 404)
+        }
+    }
+
+    @Test func `What is refused is noted with who asked`() throws {
+        try TestDaemon.run { (daemon) throws in
+            _ = try daemon.ask("POST", "/v1/drain", body: #"{"backend":"ws9"}"#)
+            _ = try daemon.ask("POST", "/v1/drain", body: "{\"backend\":\"a\u{1}\u{7f}é\n")
+            _ = try daemon.ask("POST", "/v1/weight", body: String(repeating: "x", count: 60_000))
+            _ = try daemon.ask("POST", "/v1/close", body: #"{"backend":"ws1"}"#)
+            // Whoever only looks, or does not even ask for a change, is not noted.
+            _ = try daemon.ask("GET", "/v1/backends?x=1")
+            _ = try daemon.ask("POST", "/v1/nothing")
+            let uid = getuid()
+            #expect(
+                daemon.plane.with { $0.refused } == [
+                    #"\#(uid) drain {"backend":"ws9"}: no_such_object"#,
+                    #"\#(uid) drain {"backend":"a\x01\x7f\xc3\xa9\x0a: bad_request"#,
+                    "\(uid) weight \(String(repeating: "x", count: 200))...: bad_request",
+                    #"\#(uid) close {"backend":"ws1"}: needs_force"#,
+                ])
+        }
+    }
+
     @Test func `Ready has the status that load balancers look at`() throws {
         try TestDaemon.run { (daemon) throws in
             #expect(try daemon.ask("GET", "/v1/ready").status == 200)

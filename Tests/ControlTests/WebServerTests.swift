@@ -17,7 +17,7 @@ import Testing
         let plane = FakePlane()
         private let socket: ControlSocket
 
-        init(_ limits: WebLimits) throws {
+        init(_ limits: WebLimits, isLocal: Bool) throws {
             directory = try makeTemporaryDirectory()
             socket = try ControlSocket.prepare(path: directory + "/web.sock", owner: nil)
             let (loop, plane) = (group.next(), plane)
@@ -27,11 +27,17 @@ import Testing
             self.board = board
             server = try loop.submit {
                 NIOLoopBound(
-                    WebServer(eventLoop: loop, plane: plane, version: "9.8.7", board: board.value, limits: limits),
-                    eventLoop: loop)
+                    WebServer(
+                        eventLoop: loop, plane: plane, version: "9.8.7", board: board.value, isLocal: isLocal,
+                        limits: limits), eventLoop: loop)
             }.wait()
             let (server, descriptor) = (server, socket.descriptor)
             try loop.flatSubmit { server.value.start(on: descriptor) }.wait()
+        }
+
+        func answerable(to hosts: [String]) throws {
+            let server = server
+            try group.next().submit { server.value.page.hosts = hosts }.wait()
         }
 
         func servePage(_ isServed: Bool) throws {
@@ -59,11 +65,11 @@ import Testing
     }
 
     private func run(
-        _ change: (inout WebLimits) -> Void = { _ in }, _ body: (Running) throws -> Void
+        isLocal: Bool = false, _ change: (inout WebLimits) -> Void = { _ in }, _ body: (Running) throws -> Void
     ) throws {
         var limits = WebLimits()
         change(&limits)
-        let running = try Running(limits)
+        let running = try Running(limits, isLocal: isLocal)
         do {
             try body(running)
         } catch {
@@ -158,7 +164,7 @@ import Testing
             running.plane.with { $0.metrics = String(repeating: "x", count: 64 * 1024) }
             let greedy = try running.client()
             let asking = Thread {
-                let some = String(repeating: "GET \(path) HTTP/1.1\r\n\r\n", count: 100)
+                let some = String(repeating: "GET \(path) HTTP/1.1\r\nHost: x\r\n\r\n", count: 100)
                 for _ in 0..<requests / 100 {
                     // It has been cut off, or all was taken.
                     guard (try? greedy.send(some)) != nil else { return }
@@ -177,13 +183,97 @@ import Testing
         }
     }
 
+    /// A page of another site could point its own name at 127.0.0.1.
+    @Test func onALoopbackAddressMetricsAreForThoseWhoMeanThisMachine() throws {
+        try run(isLocal: true) { running in
+            func status(_ request: String) throws -> Int? {
+                let client = try running.client()
+                defer { client.close() }
+                try client.send(request + "Connection: close\r\n\r\n")
+                return RawResponse(try client.readToEnd())?.status
+            }
+            let question = "GET /metrics HTTP/1.1\r\nHost: "
+            for host in ["evil.example", "evil.example:9464", "127.0.0.1.evil.example", "localhost.evil.example", ""] {
+                #expect(try status(question + host + "\r\n") == 421, "\(host)")
+            }
+            #expect(try status("GET http://evil.example/metrics HTTP/1.1\r\nHost: evil.example\r\n") == 421)
+            #expect(running.plane.with { $0.scrapes } == 0)
+            for host in ["127.0.0.1:9464", "[::1]:9464", "localhost:9464", "192.0.2.7"] {
+                #expect(try status(question + host + "\r\n") == 200, "\(host)")
+            }
+            try running.answerable(to: ["lb1.example.org"])
+            #expect(try status(question + "lb1.example.org:9464\r\n") == 200)
+            // No browser asks like this; and this says nothing that is worth it.
+            #expect(try status("GET /metrics HTTP/1.0\r\n") == 200)
+            #expect(try status("GET /ready HTTP/1.1\r\nHost: evil.example\r\n") == 200)
+            // Two hosts, or none, are not HTTP.
+            #expect(try status("GET /live HTTP/1.1\r\n") == 400)
+            #expect(try status("GET /live HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: evil.example\r\n") == 400)
+        }
+        // Elsewhere names are how the port is asked for.
+        try run { running in
+            let client = try running.client()
+            try client.send("GET /metrics HTTP/1.1\r\nHost: lb1.example.org\r\nConnection: close\r\n\r\n")
+            #expect(RawResponse(try client.readToEnd())?.status == 200)
+            client.close()
+        }
+    }
+
+    @Test(arguments: ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT"])
+    func onlyGetAndHeadAreAnswered(method: String) throws {
+        try run { running in
+            let client = try running.client()
+            let target = method == "CONNECT" ? "localhost:80" : "/metrics"
+            try client.send("\(method) \(target) HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            let response = try #require(RawResponse(try client.readToEnd()))
+            #expect(response.status == 405 && response.headers["allow"] == "GET, HEAD")
+            client.close()
+        }
+    }
+
+    /// What follows belongs to the other protocol, says the parser: it would pile up in memory.
+    @Test(arguments: ["Connection: upgrade\r\nUpgrade: websocket", "Upgrade: h2c\r\nConnection: upgrade"])
+    func whoeverAsksForAnotherProtocolIsAnsweredAndThatIsAll(fields: String) throws {
+        try run { running in
+            let client = try running.client()
+            try client.send("GET /live HTTP/1.1\r\nHost: x\r\n\(fields)\r\n\r\n")
+            let response = try #require(RawResponse(try client.readToEnd()))
+            #expect(response.status == 200 && response.headers["connection"] == "close")
+            client.close()
+        }
+    }
+
+    /// Who asks and does not read holds its place no longer than others need to wait.
+    @Test func whoDoesNotReadMakesRoomWhereOthersWait() throws {
+        try run {
+            $0.clients = 1
+            $0.hurriedTime = .milliseconds(50)
+        } _: { running in
+            running.plane.with { $0.metrics = String(repeating: "x", count: 4 * 1024 * 1024) }
+            let deaf = try running.client()
+            try deaf.send("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+            deaf.waitForAnswer()
+            // At first there is no room.
+            var isServed = false
+            while !isServed {
+                let other = try running.client()
+                try? other.send(Self.question)
+                isServed = try other.readSome().count > 0
+                other.close()
+            }
+            #expect(deaf.waitForHangUp())
+            deaf.close()
+        }
+    }
+
     @Test func aLargeAnswerComesWholeAndTheNextAfterIt() throws {
         try run { running in
             let text = String(repeating: "0123456789abcdef", count: 256 * 1024)
             running.plane.with { $0.metrics = text }
             let client = try running.client()
-            let question = "GET /metrics HTTP/1.1\r\n\r\n"
-            try client.send(question + question + "HEAD /metrics HTTP/1.1\r\n\r\n" + "GET / HTTP/1.0\r\n\r\n")
+            let question = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+            try client.send(
+                question + question + "HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n" + "GET / HTTP/1.0\r\n\r\n")
             let parts = try client.readToEnd().components(separatedBy: "\r\n\r\n")
             try #require(parts.count == 5)
             #expect(parts[1].hasPrefix(text) && parts[2].hasPrefix(text))

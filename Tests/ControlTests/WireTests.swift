@@ -130,6 +130,22 @@ import Testing
         }
     }
 
+    @Test func `The administrators' group may change, in whatever order groups are`() {
+        var policy = policy
+        policy.adminGroup = 992
+        for member in [
+            Caller(pid: 1, uid: 1000, gid: 992), Caller(pid: 1, uid: 1000, gid: 991, groups: [4, 991, 992]),
+        ] {
+            #expect(policy.role(of: member) == .administrator)
+            #expect(throws: Never.self) { try policy.check(member, .change) }
+        }
+        let reader = Caller(pid: 1, uid: 1000, gid: 991)
+        #expect(policy.role(of: reader) == .reader)
+        #expect(throws: ControlError.self) { try policy.check(reader, .change) }
+        #expect(policy.role(of: Caller(pid: 1, uid: 1000, gid: 1000)) == .stranger)
+        #expect(policy.groups == [991, 992])
+    }
+
     @Test func `The daemon's user and root may change`() {
         for uid: UInt32 in [0, 990] {
             #expect(refusal(Caller(pid: 1, uid: uid, gid: 1000), .change) == nil)

@@ -26,6 +26,8 @@ struct WebMetricsTests {
         #expect(try web.get("/metrics", "Content-Length: 3\r\n\r\nabc").status == 413)
         #expect(try web.get("/ready", "X: \(String(repeating: "x", count: 20_000))").status == 431)
         #expect(try web.ask("what is this\r\n\r\n").status == 400)
+        #expect(try web.ask("GET /metrics HTTP/1.1\r\n\r\n").status == 400)
+        #expect(try web.ask("GET /metrics HTTP/1.0\r\nHost: evil.example\r\n\r\n").status == 421)
         #expect(try web.ask("GET /live HTTP/1.0\r\n\r\n").body == "live\n")
         try daemon.stop()
     }

@@ -37,6 +37,7 @@ typedef struct {
     int32_t region;   /* its memfd */
     uint32_t attempt; /* images that failed before this one, in a row */
     int dumpable;     /* what PR_SET_DUMPABLE was: an exec forgets it */
+    int32_t oom_adjustment; /* the process's own oom_score_adj, opened while it could be; -1: it could not */
 } limpet_adoption;
 
 /* Whether an end is asked for that nobody has taken note of: SIGTERM or SIGINT is blocked and waits. */

@@ -114,7 +114,8 @@ struct Exchange {
         case .accessDenied, .notPermitted:
             return ControlError(
                 .permission,
-                "this user may not use the control socket \(path): only root, limpetd's user and the socket's group may"
+                "this user may not use the control socket \(path): only root, limpetd's user and the groups that its "
+                    + "configuration names may"
             )
         default: return ControlError(.failed, "control socket \(path): \(errno)")
         }

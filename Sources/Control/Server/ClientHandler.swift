@@ -10,24 +10,28 @@ final class ClientHandler: ChannelInboundHandler {
     private let routes: Routes
     private let limits: ControlLimits
     private let version: String
+    private let turns: Turns
     private let caller: Caller
 
     private var head: HTTPRequestHead?
     private var body = ByteBuffer()
     /// True from the head of a reply until its last byte was handed to the kernel.
     private var isAnswering = false
-    private var stream: ConnectionStream?
+    private var stream: (any AnswerStream)?
     private var events: EventReading?
     private var isPumpPlanned = false
     /// True while a reply is complete but for its end, which lets the next request of a pipeline in.
     private var isEndHeldBack = false
     private var closesAfterReply = false
     private var deadline: Scheduled<Void>?
+    /// Ends an answer that is taken too slowly in all.
+    private var streamEnd: Scheduled<Void>?
 
-    init(routes: Routes, limits: ControlLimits, version: String, caller: Caller) {
+    init(routes: Routes, limits: ControlLimits, version: String, turns: Turns, caller: Caller) {
         self.routes = routes
         self.limits = limits
         self.version = version
+        self.turns = turns
         self.caller = caller
     }
 
@@ -38,6 +42,7 @@ final class ClientHandler: ChannelInboundHandler {
 
     func channelInactive(context: ChannelHandlerContext) {
         deadline?.cancel()
+        streamEnd?.cancel()
         stream = nil
         events?.end()
         events = nil
@@ -61,9 +66,23 @@ final class ClientHandler: ChannelInboundHandler {
             body.writeBuffer(&part)
         case .end:
             guard let head else { return }
-            closesAfterReply = !head.isKeepAlive
-            send(answer(to: head), context)
+            isAnswering = true
+            // It is not the client that is waited for.
+            deadline?.cancel()
+            turns.take { [self] in
+                guard context.channel.isActive else { return }
+                if head.endsConversation { closesAfterReply = true }
+                if let problem = head.hostProblem { return refuse(context, ControlError(.badRequest, problem)) }
+                send(answer(to: head), context)
+            }
         }
+    }
+
+    /// What it asked for while it might is answered; what goes on and on ends.
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard event is RightsRevoked else { return context.fireUserInboundEventTriggered(event) }
+        closesAfterReply = true
+        if !isAnswering || stream != nil || events != nil { context.close(promise: nil) }
     }
 
     /// A request that the parser does not take. It ends the conversation: where the next one begins cannot be known.
@@ -140,12 +159,15 @@ final class ClientHandler: ChannelInboundHandler {
             // The answer to HEAD ends with its header, whatever that says of a body (RFC 9112 section 6.3).
             if head?.method != .HEAD { write(.body(.byteBuffer(body)), context) }
             finish(context)
-        case .stream(let stream):
-            headers.add(name: "Content-Type", value: "application/x-ndjson")
+        case .stream(let stream, let type):
+            headers.add(name: "Content-Type", value: type)
             context.writeAndFlush(
                 wrapOutboundOut(.head(HTTPResponseHead(version: httpVersion, status: .ok, headers: headers))),
                 promise: nil)
             self.stream = stream
+            streamEnd = context.eventLoop.assumeIsolated().scheduleTask(
+                in: stream.isCostly ? limits.sortedTime : limits.streamTime
+            ) { context.close(promise: nil) }
             pump(context)
         case .events(let reading):
             headers.add(name: "Content-Type", value: "application/x-ndjson")
@@ -163,12 +185,13 @@ final class ClientHandler: ChannelInboundHandler {
         guard let stream, !isPumpPlanned, context.channel.isWritable else { return }
         do {
             switch try stream.step() {
-            case .lines(let buffer):
+            case .bytes(let buffer):
                 context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(buffer))), promise: nil)
                 if context.channel.isWritable { closeUnlessDone(within: limits.stallTime, context) }
             case .nothingYet: break
             case .end:
                 self.stream = nil
+                streamEnd?.cancel()
                 return finish(context)
             }
         } catch {
@@ -250,13 +273,11 @@ final class ClientHandler: ChannelInboundHandler {
     }
 
     private func replied(_ context: ChannelHandlerContext) {
-        guard context.channel.isActive else { return }
+        // A pipelined request may already be under way: what ends the conversation comes after that one then.
+        guard context.channel.isActive, head == nil, !isEndHeldBack else { return }
         if closesAfterReply { return context.close(promise: nil) }
-        // A pipelined request may already be under way.
-        if stream == nil, head == nil, !isEndHeldBack {
-            isAnswering = false
-            closeUnlessDone(within: limits.requestTime, context)
-        }
+        isAnswering = false
+        closeUnlessDone(within: limits.requestTime, context)
     }
 
     private func closeUnlessDone(within time: TimeAmount, _ context: ChannelHandlerContext) {

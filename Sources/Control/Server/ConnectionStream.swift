@@ -6,16 +6,7 @@ internal import NIOFoundationEssentialsCompat
 ///
 /// Unsorted rows are encoded as the walk meets them and never kept. Sorted ones are collected first, and only as many as
 /// are wanted; where those are many, in sorted runs that are merged on the way out, so that no step takes long.
-final class ConnectionStream {
-    /// What a step has brought.
-    enum Step {
-        /// Lines to send; more may follow.
-        case lines(ByteBuffer)
-        /// Nothing to send yet; more may follow.
-        case nothingYet
-        case end
-    }
-
+final class ConnectionStream: AnswerStream {
     private let cursor: any ConnectionCursor
     /// nil: the walk has ended.
     private var walk: (any ConnectionCursor)?
@@ -53,8 +44,11 @@ final class ConnectionStream {
         ticket?.isTaken = false
     }
 
+    /// Whether all rows are kept in memory on the way, which only one client at a time may ask for.
+    var isCostly: Bool { ticket != nil }
+
     /// Looks at one slice of the table, or encodes one slice of what was sorted.
-    func step() throws -> Step {
+    func step() throws -> AnswerStep {
         guard left > 0 else { return .end }
         guard let order = filter.order else {
             guard let rows = walk?.next(limit: slice) else { return .end }
@@ -99,7 +93,7 @@ final class ConnectionStream {
         if kept.count > filter.limit { kept.removeLast(kept.count - filter.limit) }
     }
 
-    private func encode(_ rows: some Sequence<ConnectionRow>) throws -> Step {
+    private func encode(_ rows: some Sequence<ConnectionRow>) throws -> AnswerStep {
         var buffer = allocator.buffer(capacity: 0)
         for var row in rows {
             // Only now, so that nothing is asked about rows that are not sent.
@@ -108,7 +102,7 @@ final class ConnectionStream {
             buffer.writeInteger(UInt8(ascii: "\n"))
             left -= 1
         }
-        return buffer.readableBytes > 0 ? .lines(buffer) : .nothingYet
+        return buffer.readableBytes > 0 ? .bytes(buffer) : .nothingYet
     }
 }
 

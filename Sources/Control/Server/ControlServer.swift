@@ -14,9 +14,10 @@ public final class ControlServer {
     private var socket: ControlSocket?
     private var listener: (any Channel)?
     private let reserve = AcceptReserve()
-    private var clients: [ObjectIdentifier: any Channel] = [:]
-    /// How many of them may only read.
-    private var readers = 0
+    private var clients: [ObjectIdentifier: (channel: any Channel, caller: Caller)] = [:]
+    private var places: ControlPlaces
+    private let turns: Turns
+    private let access: CurrentPolicy
     /// Clients that are being told that there are too many.
     private var turnedAway = 0
 
@@ -33,7 +34,21 @@ public final class ControlServer {
         self.eventLoop = eventLoop
         self.version = version
         self.limits = limits
-        routes = Routes(plane: plane, version: version, access: access, slice: limits.slice)
+        self.access = CurrentPolicy(access)
+        places = ControlPlaces(limits)
+        turns = Turns(eventLoop)
+        routes = Routes(plane: plane, version: version, access: self.access, slice: limits.slice)
+    }
+
+    /// Who may do what, from the next request on. Those who may do nothing any more are cut off.
+    public var policy: AccessPolicy {
+        get { access.value }
+        set {
+            access.value = newValue
+            for client in clients.values where newValue.role(of: client.caller) == .stranger {
+                client.channel.pipeline.fireUserInboundEventTriggered(RightsRevoked())
+            }
+        }
     }
 
     /// Serves, by way of a copy of the socket's descriptor: the socket itself stays open for the next engine. Clients that
@@ -73,15 +88,17 @@ public final class ControlServer {
         socket?.remove()
         socket = nil
         routes.endEvents()
-        var ends = clients.values.map { $0.closeFuture }
+        var ends = clients.values.map { $0.channel.closeFuture }
         if let listener {
             ends.append(listener.closeFuture)
             listener.close(promise: nil)
         }
-        for client in clients.values { client.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent()) }
+        for client in clients.values {
+            client.channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+        }
         let server = NIOLoopBound(self, eventLoop: eventLoop)
         let hard = eventLoop.scheduleTask(in: grace) {
-            for client in server.value.clients.values { client.close(promise: nil) }
+            for client in server.value.clients.values { client.channel.close(promise: nil) }
         }
         let all = EventLoopFuture.andAllComplete(ends, on: eventLoop)
         all.whenComplete { _ in hard.cancel() }
@@ -103,22 +120,37 @@ public final class ControlServer {
         }
         guard let caller else { throw Errno.notPermitted }
         let server = NIOLoopBound(self, eventLoop: eventLoop)
-        let mayChange = routes.mayChange(caller)
-        guard clients.count < limits.clients, mayChange || readers < limits.readers else {
+        let place: ControlPlaces.Place
+        do throws(ControlError) {
+            place = try self.place(for: caller)
+        } catch {
             // Each holds a descriptor that a connection could have: past this many they are let go without a word.
             guard turnedAway < limits.clients else { throw Errno.tooManyFiles }
             turnedAway += 1
             channel.closeFuture.whenComplete { _ in server.value.turnedAway -= 1 }
-            return try pipeline.addHandler(Turnaway(routes: routes, limit: clients.count))
+            return try pipeline.addHandler(Turnaway(routes: routes, error: error))
         }
-        try pipeline.addHandler(ClientHandler(routes: routes, limits: limits, version: version, caller: caller))
+        try pipeline.addHandler(
+            ClientHandler(routes: routes, limits: limits, version: version, turns: turns, caller: caller))
         let key = ObjectIdentifier(channel)
-        clients[key] = channel
-        if !mayChange { readers += 1 }
+        clients[key] = (channel, caller)
         channel.closeFuture.whenComplete { _ in
             server.value.clients[key] = nil
-            if !mayChange { server.value.readers -= 1 }
+            server.value.places.leave(place)
         }
+    }
+
+    private func place(for caller: Caller) throws(ControlError) -> ControlPlaces.Place {
+        let role = access.value.role(of: caller)
+        if role == .stranger {
+            do throws(ControlError) {
+                try access.value.check(caller, .read)
+            } catch {
+                routes.plane.noteRefused(ControlAttempt(stranger: caller), error)
+                throw error
+            }
+        }
+        return try places.take(caller, role)
     }
 
     private static func caller(behind descriptor: Int32) throws(Errno) -> Caller {
@@ -127,17 +159,20 @@ public final class ControlServer {
     }
 }
 
-/// Tells a client that there are too many, whatever it asks.
+/// Tells the handler of a client that it may do nothing any more.
+struct RightsRevoked: Sendable {}
+
+/// Tells a client why it has no place, whatever it asks.
 private final class Turnaway: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
 
     private let routes: Routes
-    private let limit: Int
+    private let error: ControlError
 
-    init(routes: Routes, limit: Int) {
+    init(routes: Routes, error: ControlError) {
         self.routes = routes
-        self.limit = limit
+        self.error = error
     }
 
     func channelActive(context: ChannelHandlerContext) {
@@ -146,7 +181,6 @@ private final class Turnaway: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard case .head = unwrapInboundIn(data) else { return }
-        let error = ControlError(.busy, "there are \(limit) control clients already: end one, or try again")
         guard case .whole(let status, let type, let body, _) = routes.failure(error) else { return }
         let headers = HTTPHeaders([
             ("Content-Type", type), ("Content-Length", "\(body.readableBytes)"), ("Connection", "close"),

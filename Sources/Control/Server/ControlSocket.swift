@@ -8,7 +8,7 @@ public import Linux
 public struct ControlSocket: Sendable {
     public let descriptor: Int32
     public let path: String
-    /// Group of the socket file, for ``AccessPolicy``.
+    /// Group of the socket file when it was made: that of the daemon.
     public let group: UInt32
     private let entry: PathEntry
 
@@ -69,6 +69,50 @@ public struct ControlSocket: Sendable {
     public func remove() {
         guard case .success(let now) = PathEntry.look(at: path), now.isSameFile(as: entry) else { return }
         _ = PathEntry.remove(path)
+    }
+
+    /// Lets the members of some groups connect, and of no others. The file goes to the first of them where it may be given
+    /// to that group; the others are let in by an access control list. They are let pass the directory, too, where it is
+    /// the daemon's. May be called again, by the daemon's user.
+    /// - Parameters:
+    ///   - groups: at least one.
+    ///   - user: the one that the daemon runs as, or will.
+    /// - Returns: why some of them cannot connect all the same, a line each.
+    /// - Throws: ``ControlSocketError``, with nothing changed.
+    public func admit(_ groups: [UInt32], user: UInt32) throws(ControlSocketError) -> [String] {
+        do throws(Errno) {
+            let file = try PinnedFile(path: path)
+            var made = try file.look().get()
+            // Somebody has removed it, or put another in its place: that one is none of ours.
+            guard made.isSameFile(as: entry) else { return [] }
+            if made.gid != groups[0], file.changeGroup(groups[0]) == nil { made = try file.look().get() }
+            let others = groups.filter { $0 != made.gid }
+            if let error = file.admit(groups: others, rights: 0o6) { throw error }
+        } catch {
+            if error == .noSuchFile { return [] }
+            throw .notAdmitted(path: path, groups, error)
+        }
+        return directoryProblems(groups, user)
+    }
+
+    /// Why members of some groups cannot pass the directory. What is not the daemon's own stays as it is.
+    private func directoryProblems(_ groups: [UInt32], _ user: UInt32) -> [String] {
+        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")), slash != path.startIndex else { return [] }
+        let directory = String(path[..<slash])
+        guard let made = try? PinnedFile(path: directory), case .success(let entry) = made.look(),
+            entry.kind == .directory, entry.permissions & 0o001 == 0
+        else { return [] }
+        let admitted = (try? made.admittedGroups().get()) ?? []
+        let outside = groups.filter { group in
+            !admitted.contains(group) && !(group == entry.gid && entry.permissions & 0o010 != 0)
+        }
+        guard !outside.isEmpty else { return [] }
+        let error = entry.uid == user ? made.admit(groups: outside, rights: 0o1, keepingOthers: true) : .notPermitted
+        guard let error else { return [] }
+        return outside.map { group in
+            "members of group \(group) cannot pass \(directory) to the control socket: \(error); let them (setfacl -m "
+                + "g:\(group):x \(directory))"
+        }
     }
 
     /// Closes the descriptor of a socket that never got a server.
@@ -163,6 +207,7 @@ public enum ControlSocketError: Error, Sendable, CustomStringConvertible {
     case live(path: String)
     case notASocket(path: String)
     case failed(path: String, SystemError)
+    case notAdmitted(path: String, [UInt32], Errno)
 
     public var description: String {
         switch self {
@@ -175,6 +220,11 @@ public enum ControlSocketError: Error, Sendable, CustomStringConvertible {
         case .notASocket(let path):
             "control socket \(path): a file of this name exists and is not a socket; remove it, or name another path "
                 + "with --control"
+        case .notAdmitted(let path, let groups, let error):
+            "control socket \(path): cannot let in the members of group"
+                + (groups.count == 1 ? " \(groups[0])" : "s \(groups.map { "\($0)" }.joined(separator: " and "))")
+                + ": \(error); one of them can be the daemon's own group, and on a file system with access control lists "
+                + "there may be others"
         case .failed(let path, let error):
             "control socket \(path): \(error); name a path in a directory that this user may write to with --control"
         }

@@ -8,7 +8,7 @@ internal import NIOHTTP1
 /// What a request is answered with.
 enum Answer {
     case whole(status: HTTPResponseStatus, type: String, body: ByteBuffer, allow: String? = nil)
-    case stream(ConnectionStream)
+    case stream(any AnswerStream, type: String)
     /// What happens.
     case events(EventReading)
     /// Not known yet: the plane waits for something outside of the loop. Always comes.
@@ -30,22 +30,25 @@ struct Routes {
 
     let plane: any ControlPlane
     private let version: String
-    private let access: AccessPolicy
+    let access: CurrentPolicy
     private let slice: Int
     private let encoder: JSONEncoder
     private let allocator = ByteBufferAllocator()
     private let ticket = SortingTicket()
+    private let keptMetrics: KeptMetrics
 
-    init(plane: any ControlPlane, version: String, access: AccessPolicy, slice: Int) {
+    init(plane: any ControlPlane, version: String, access: CurrentPolicy, slice: Int) {
         self.plane = plane
         self.version = version
         self.access = access
         self.slice = slice
+        keptMetrics = KeptMetrics(plane)
         encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     }
 
     func answer(_ request: Request, from caller: Caller) -> Answer {
+        var attempt: ControlAttempt?
         do throws(ControlError) {
             guard request.path.first == "v1", request.path.count > 1 else { throw unknownPath(request) }
             let (route, rest) = (request.path[1], Array(request.path.dropFirst(2)))
@@ -59,18 +62,22 @@ struct Routes {
             guard request.method == (isChange ? .POST : .GET) else {
                 return methodNotAllowed(request, allowed: isChange ? "POST" : "GET")
             }
-            try access.check(caller, isChange ? .change : .read)
-            return isChange ? try change(route, request, caller) : try show(route, rest, request)
+            guard isChange else {
+                try access.value.check(caller, .read)
+                return try show(route, rest, request)
+            }
+            let change = ControlAttempt(route, request, caller)
+            attempt = change
+            try access.value.check(caller, .change)
+            return try make(change, request)
         } catch {
+            if let attempt { plane.noteRefused(attempt, error) }
             return failure(error)
         }
     }
 
     /// Whoever follows the events is told that there will be no more.
     func endEvents() { plane.events.finish() }
-
-    /// Whether the caller may change what it likes.
-    func mayChange(_ caller: Caller) -> Bool { access.mayChange(caller) }
 
     /// An unsuccessful reply.
     func failure(_ error: ControlError) -> Answer {
@@ -87,7 +94,9 @@ struct Routes {
             let rows = plane.backends()
             let service: String? =
                 if let text = try request.value("service") { try NameDirectory(rows).service(text) } else { nil }
-            return reply(BackendsReport(backends: rows.filter { service == nil || $0.service == service }))
+            return reply(
+                BackendsReport(backends: []), "backends", rows.filter { service == nil || $0.service == service }
+            ) { BackendsReport(backends: $0) }
         case "backends":
             try request.allow([])
             let rows = plane.backends()
@@ -100,7 +109,7 @@ struct Routes {
             return .stream(
                 ConnectionStream(
                     walk: plane.connections(), filter: filter, slice: slice, encoder: encoder, allocator: allocator,
-                    ticket: isLarge ? ticket : nil))
+                    ticket: isLarge ? ticket : nil), type: "application/x-ndjson")
         case "upgrades":
             try request.allow([])
             guard let id = UInt64(rest[0]) else {
@@ -109,7 +118,13 @@ struct Routes {
             return reply(try plane.upgrade(id))
         case "top":
             try request.allow([])
-            return reply(plane.top())
+            var report = plane.top()
+            let rows = report.backends
+            report.backends = []
+            return reply(report, "backends", rows) {
+                report.backends = $0
+                return report
+            }
         case "log":
             try request.allow([])
             return reply(plane.logLevel())
@@ -123,7 +138,13 @@ struct Routes {
         case "where":
             return reply(try plane.locate(try whereRequest(request)))
         case "affinity":
-            return reply(plane.affinity(try affinityRequest(request)))
+            var report = plane.affinity(try affinityRequest(request))
+            let rows = report.clients
+            report.clients = []
+            return reply(report, "clients", rows) {
+                report.clients = $0
+                return report
+            }
         case "plan":
             return later(try plane.plan(try planRequest(request)))
         case "config":
@@ -131,7 +152,7 @@ struct Routes {
             return .whole(status: .ok, type: "application/toml", body: ByteBuffer(string: plane.configuration()))
         case "metrics":
             try request.allow([])
-            return .whole(status: .ok, type: metricsMediaType, body: ByteBuffer(string: plane.metrics()))
+            return .whole(status: .ok, type: metricsMediaType, body: keptMetrics.body())
         case "ready":
             try request.allow([])
             let report = plane.readiness()
@@ -142,14 +163,15 @@ struct Routes {
         }
     }
 
-    private func change(_ route: String, _ request: Request, _ caller: Caller) throws(ControlError) -> Answer {
+    private func make(_ change: ControlAttempt, _ request: Request) throws(ControlError) -> Answer {
         try request.allow([])
-        switch route {
+        let caller = change.caller
+        switch change.route {
         case "drain":
             let body = try request.json(DrainBody.self, fields: DrainBody.CodingKeys.self)
-            return later(try plane.drain(try drainRequest(body), by: caller))
+            return later(try plane.drain(try drainRequest(body), by: caller), change)
         case "undrain":
-            return later(try plane.undrain(try backendRequest(request), by: caller))
+            return later(try plane.undrain(try backendRequest(request), by: caller), change)
         case "disable":
             let body = try request.json(DisableBody.self, fields: DisableBody.CodingKeys.self)
             let over = try shedTime("over_seconds", body.overSeconds)
@@ -159,11 +181,11 @@ struct Routes {
             let asked = DisableRequest(
                 backend: try resolve(body.backend, in: body.service), close: body.close ?? false, over: over,
                 force: body.force ?? false)
-            return later(try plane.disable(asked, by: caller))
+            return later(try plane.disable(asked, by: caller), change)
         case "enable":
-            return later(try plane.enable(try backendRequest(request), by: caller))
+            return later(try plane.enable(try backendRequest(request), by: caller), change)
         case "check":
-            return later(try plane.check(try backendRequest(request), by: caller))
+            return later(try plane.check(try backendRequest(request), by: caller), change)
         case "pause":
             let body = try request.json(PauseBody.self, fields: PauseBody.CodingKeys.self)
             return reply(
@@ -178,7 +200,7 @@ struct Routes {
         case "weight":
             let body = try request.json(WeightBody.self, fields: WeightBody.CodingKeys.self)
             let asked = WeightRequest(backend: try resolve(body.backend, in: body.service), weight: body.weight.number)
-            return later(try plane.setWeight(asked, by: caller))
+            return later(try plane.setWeight(asked, by: caller), change)
         case "close":
             let body = try request.json(CloseBody.self, fields: CloseBody.CodingKeys.self)
             return reply(try plane.close(try closeRequest(body), by: caller))
@@ -199,7 +221,7 @@ struct Routes {
             return reply(plane.setLogLevel(level, by: caller))
         case "reload":
             let body = try request.json(ReloadBody.self, fields: ReloadBody.CodingKeys.self)
-            return later(try plane.reload(ReloadRequest(dryRun: body.dryRun ?? false), by: caller))
+            return later(try plane.reload(ReloadRequest(dryRun: body.dryRun ?? false), by: caller), change)
         case "upgrade":
             return reply(try plane.upgrade(try upgradeRequest(request, caller), by: caller), status: .accepted)
         default:
@@ -241,6 +263,9 @@ struct Routes {
         let service = try names.service(try request.value("service"))
         var without: [String] = []
         for (_, name) in request.query.filter({ $0.name == "without" }) {
+            guard without.count < WhereRequest.mostLeftOut else {
+                throw ControlError(.badRequest, "without: \(WhereRequest.mostLeftOut) backends at most")
+            }
             without.append(try names.backend(name, in: service).backend)
         }
         return WhereRequest(address: address.unmapped, port: port, service: service, without: without)
@@ -308,10 +333,30 @@ struct Routes {
     }
 
     /// What a future of the plane's comes to, on its loop.
-    private func later(_ future: EventLoopFuture<some Codable & Sendable>, status: HTTPResponseStatus = .ok) -> Answer {
+    /// - Parameter change: what it is about; nil: nothing is to change.
+    private func later(_ future: EventLoopFuture<some Codable & Sendable>, _ change: ControlAttempt? = nil) -> Answer {
         .later(
-            future.assumeIsolated().map { reply($0, status: status) }
-                .flatMapErrorThrowing { failure($0 as? ControlError ?? ControlError(.failed, "\($0)")) })
+            future.assumeIsolated().map { reply($0) }
+                .flatMapErrorThrowing { error in
+                    let error = error as? ControlError ?? ControlError(.failed, "\(error)")
+                    if let change { plane.noteRefused(change, error) }
+                    return failure(error)
+                })
+    }
+
+    /// A reply with an array that may be long: then it is encoded a slice at a time.
+    /// - Parameters:
+    ///   - body: with the array empty.
+    ///   - field: name of the array.
+    ///   - whole: the body with the array.
+    private func reply<Row: Encodable, Body: Codable & Sendable>(
+        _ body: Body, _ field: String, _ rows: [Row], whole: ([Row]) -> Body
+    ) -> Answer {
+        guard rows.count > 2 * slice, case .whole(.ok, let type, let object, _) = reply(body),
+            let stream = RowsStream(
+                object, field: field, rows: rows, slice: slice, encoder: encoder, allocator: allocator)
+        else { return reply(whole(rows)) }
+        return .stream(stream, type: type)
     }
 
     private func reply(_ body: some Codable & Sendable, status: HTTPResponseStatus = .ok) -> Answer {

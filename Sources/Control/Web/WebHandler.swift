@@ -1,3 +1,5 @@
+internal import Addressing
+internal import Linux
 internal import NIOCore
 internal import NIOHTTP1
 
@@ -9,6 +11,9 @@ final class WebHandler: ChannelInboundHandler {
     private let routes: WebRoutes
     private let limits: WebLimits
     private let nextTurn: () -> UInt64
+    private let turns: Turns
+    /// Who has connected, as far as that counts for how many places it may have; nil: this machine.
+    let peer: Prefix?
 
     private var head: HTTPRequestHead?
     private var closesAfterReply = false
@@ -20,11 +25,23 @@ final class WebHandler: ChannelInboundHandler {
     /// Grows with each request over all clients: the one with the smallest has been silent for longest.
     private(set) var turn: UInt64
 
-    init(routes: WebRoutes, limits: WebLimits, nextTurn: @escaping () -> UInt64) {
+    /// When the answer was begun that is under way, in ns of ``Clock``.
+    private var began: UInt64 = 0
+
+    init(
+        routes: WebRoutes, limits: WebLimits, turns: Turns, peer: Prefix?, nextTurn: @escaping () -> UInt64
+    ) {
         self.routes = routes
         self.limits = limits
+        self.turns = turns
+        self.peer = peer
         self.nextTurn = nextTurn
         turn = nextTurn()
+    }
+
+    /// Whether it may be let go for one who waits: nothing is asked, or what was asked has been lying for long.
+    var makesRoom: Bool {
+        !isAnswering || page == nil && Clock.now() - began > UInt64(limits.hurriedTime.nanoseconds)
     }
 
     func channelActive(context: ChannelHandlerContext) {
@@ -53,6 +70,7 @@ final class WebHandler: ChannelInboundHandler {
         case .head(let head):
             turn = nextTurn()
             isAnswering = true
+            began = Clock.now()
             self.head = head
             close(context, in: limits.requestTime)
         case .body:
@@ -60,8 +78,16 @@ final class WebHandler: ChannelInboundHandler {
             send(routes.text(.payloadTooLarge, "a request here has no body"), context)
         case .end:
             guard let head else { return }
-            closesAfterReply = !head.isKeepAlive
-            send(routes.answer(head), context)
+            closesAfterReply = head.endsConversation
+            if let problem = head.hostProblem {
+                closesAfterReply = true
+                return send(routes.text(.badRequest, problem), context)
+            }
+            // It is not the client that is waited for.
+            deadline?.cancel()
+            turns.take { [self] in
+                if context.channel.isActive { send(routes.answer(head), context) }
+            }
         }
     }
 

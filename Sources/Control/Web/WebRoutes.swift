@@ -29,11 +29,16 @@ final class WebRoutes {
         didSet { hosts = HostCheck(page.hosts) }
     }
     private var hosts = HostCheck()
+    /// Whether this machine alone can reach the port.
+    private let isLocal: Bool
+    private let keptMetrics: KeptMetrics
 
     /// Pages that may be open at once: the other clients' places are kept for those who read metrics.
     static let mostPages = WebLimits.mostClients / 2
 
-    init(plane: any ControlPlane, version: String, board: StatusBoard) {
+    init(plane: any ControlPlane, version: String, board: StatusBoard, isLocal: Bool) {
+        self.isLocal = isLocal
+        keptMetrics = KeptMetrics(plane)
         self.plane = plane
         self.version = version
         self.board = board
@@ -44,7 +49,7 @@ final class WebRoutes {
             return text(.methodNotAllowed, "only GET and HEAD are answered here", [("Allow", "GET, HEAD")])
         }
         switch path(head.uri) {
-        case "/metrics": return WebAnswer(type: metricsMediaType, body: ByteBuffer(string: plane.metrics()))
+        case "/metrics": return metrics(head)
         case "/ready":
             let report = plane.readiness()
             return report.ready
@@ -63,16 +68,24 @@ final class WebRoutes {
         WebAnswer(status: status, headers: headers, body: ByteBuffer(string: line + "\n"))
     }
 
+    /// Where the port is for this machine alone, a page of another site could have a browser here read them all the same, by
+    /// a name of its own. Programs that send no Host are no browsers; on other addresses names are how they are asked for.
+    private func metrics(_ head: HTTPRequestHead) -> WebAnswer {
+        if isLocal, let host = head.headers["host"].first, !hosts.allows(host) { return misdirected }
+        return WebAnswer(type: metricsMediaType, body: keptMetrics.body())
+    }
+
+    private var misdirected: WebAnswer {
+        text(
+            .misdirectedRequest,
+            "this name is not one of the daemon's: ask by its address, or list the name in \"status-page-hosts\"")
+    }
+
     // MARK: The status page
 
     private func onPage(_ head: HTTPRequestHead, _ answer: () -> WebAnswer) -> WebAnswer {
         let given = head.headers["host"]
-        guard given.count == 1, hosts.allows(given[0]) else {
-            return text(
-                .misdirectedRequest,
-                "this name is not one of the daemon's: ask by its address, or list the name in \"status-page-hosts\"")
-        }
-        return answer()
+        return given.count == 1 && hosts.allows(given[0]) ? answer() : misdirected
     }
 
     private func document() -> WebAnswer {

@@ -1,3 +1,4 @@
+internal import Addressing
 internal import Linux
 public import NIOCore
 internal import NIOHTTP1
@@ -15,6 +16,7 @@ public final class WebServer {
     private let reserve = AcceptReserve()
     private var clients: [ObjectIdentifier: Client] = [:]
     private var nextTurn: UInt64 = 0
+    private let turns: Turns
 
     private struct Client {
         let channel: any Channel
@@ -26,14 +28,16 @@ public final class WebServer {
     ///   - plane: kept until the server goes.
     ///   - version: of the daemon.
     ///   - board: what the status page shows; outlives the server.
+    ///   - isLocal: this machine alone can reach the socket.
     public init(
         eventLoop: any EventLoop, plane: any ControlPlane, version: String, board: StatusBoard,
-        limits: WebLimits = WebLimits()
+        isLocal: Bool = false, limits: WebLimits = WebLimits()
     ) {
         eventLoop.preconditionInEventLoop()
         self.eventLoop = eventLoop
         self.limits = limits
-        routes = WebRoutes(plane: plane, version: version, board: board)
+        turns = Turns(eventLoop)
+        routes = WebRoutes(plane: plane, version: version, board: board, isLocal: isLocal)
     }
 
     /// What of the status page is served, from the next request on.
@@ -85,13 +89,14 @@ public final class WebServer {
         return EventLoopFuture.andAllComplete(ends, on: eventLoop)
     }
 
-    /// Sets a new client up. Where there are as many as may be, the one goes that has said nothing for longest.
+    /// Sets a new client up.
     private func admit(_ channel: any Channel) throws {
         guard !isStopped else { throw Errno.tooManyFiles }
-        if clients.count >= limits.clients {
-            let idle = clients.values.filter { !$0.handler.isAnswering }
-            guard let oldest = idle.min(by: { $0.handler.turn < $1.handler.turn }) else { throw Errno.tooManyFiles }
-            oldest.channel.close(promise: nil)
+        let peer = WebServer.peer(of: channel)
+        if let peer, clients.values.count(where: { $0.handler.peer == peer }) >= limits.clientsPerAddress {
+            try makeRoom { $0 == peer }
+        } else if clients.count >= limits.clients {
+            try makeRoom { _ in true }
         }
         let pipeline = channel.pipeline.syncOperations
         var decoder = NIOHTTPDecoderLimitConfiguration()
@@ -102,7 +107,7 @@ public final class WebServer {
             withPipeliningAssistance: true, withServerUpgrade: nil, withErrorHandling: false,
             withEncoderConfiguration: .init(), withDecoderLimitConfiguration: decoder)
         let server = NIOLoopBound(self, eventLoop: eventLoop)
-        let handler = WebHandler(routes: routes, limits: limits) {
+        let handler = WebHandler(routes: routes, limits: limits, turns: turns, peer: peer) {
             server.value.nextTurn += 1
             return server.value.nextTurn
         }
@@ -110,5 +115,21 @@ public final class WebServer {
         let key = ObjectIdentifier(channel)
         clients[key] = Client(channel: channel, handler: handler)
         channel.closeFuture.whenComplete { _ in server.value.clients[key] = nil }
+    }
+
+    /// Lets the one go of some that has said nothing for longest.
+    /// - Throws: where all of them are being answered.
+    private func makeRoom(among isMeant: (Prefix?) -> Bool) throws {
+        let some = clients.values.filter { isMeant($0.handler.peer) && $0.handler.makesRoom }
+        guard let oldest = some.min(by: { $0.handler.turn < $1.handler.turn }) else { throw Errno.tooManyFiles }
+        oldest.channel.close(promise: nil)
+    }
+
+    /// nil: this machine.
+    private static func peer(of channel: any Channel) -> Prefix? {
+        guard let text = channel.remoteAddress?.ipAddress,
+            let address = IPAddress(text.prefix { $0 != "%" })?.unmapped, !address.isLoopback
+        else { return nil }
+        return Prefix(address.masked(to: address.family == .v4 ? 32 : 64))
     }
 }

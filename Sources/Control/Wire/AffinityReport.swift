@@ -14,7 +14,7 @@ public struct AffinityRequest: Sendable, Equatable {
 
     /// Rows where nobody says how many, and how many may be asked for.
     public static let defaultLimit = 1000
-    public static let mostRows = 100_000
+    public static let mostRows = 10_000
 
     public init(
         address: IPAddress?, port: UInt16? = nil, service: String?, limit: Int = AffinityRequest.defaultLimit,

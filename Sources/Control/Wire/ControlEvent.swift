@@ -37,6 +37,8 @@ public struct ControlEvent: Codable, Sendable, Equatable {
         /// A name of backends is answered otherwise, begins to fail, or is answered again: `cause` says which, `old` and
         /// `new` records, or `new` alone (failing, answered).
         case name
+        /// Somebody who may not has asked for a change, or to be let in at all: `cause` says for what and why not, `uid`.
+        case refused
         /// The log level was set: `old`, `new`, `uid`.
         case log
         /// The daemon is going to end: `count` connections, `uid`; none for a signal.

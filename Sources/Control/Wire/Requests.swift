@@ -8,6 +8,8 @@ public struct WhereRequest: Sendable, Equatable {
     public var port: UInt16?
     /// An existing service.
     public var service: String
+    /// As many backends may be imagined away.
+    public static let mostLeftOut = 100
     /// Names of that service's backends to imagine away.
     public var without: [String]
 

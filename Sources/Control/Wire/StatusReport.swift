@@ -149,11 +149,19 @@ public struct EngineDeath: Codable, Sendable, Equatable {
     /// Return addresses, innermost first: `limpetd+0x1f00d` as addr2line(1) takes them, a plain address outside of the
     /// program. Empty where none could be had.
     public var trace: [String]
+    /// Of the program that died, by which its symbols are found; null where it has none or nothing could be written down.
+    @Nullable public var buildID: String?
 
-    public init(time: Timestamp, reason: String, trace: [String]) {
+    public init(time: Timestamp, reason: String, trace: [String], buildID: String?) {
         self.time = time
         self.reason = reason
         self.trace = trace
+        self.buildID = buildID
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case time, reason, trace
+        case buildID = "build_id"
     }
 }
 

@@ -29,6 +29,8 @@ enum EventText {
         case .name:
             let cause = event.cause ?? "a name of backends"
             return event.count == nil ? cause : "\(cause): \(change)"
+        case .refused:
+            return "refused\(event.uid.map { ", asked for by uid \($0)" } ?? "")\(cause)"
         case .log: return "log level \(change)\(asker)"
         case .shutdown: return "limpetd is ending\(counted(event))\(cause)\(asker)"
         case .missed: return "\(event.count.map { "\($0)" } ?? "an unknown number of") events were missed"

@@ -18,7 +18,7 @@ struct Affinity: ActingVerb {
     @Option(help: ArgumentHelp("Only those of this service.", valueName: "name"), completion: Completions.service)
     var service: String?
 
-    @Option(help: ArgumentHelp("At most this many rows, 1 to 100000 (default: 1000).", valueName: "n"))
+    @Option(help: ArgumentHelp("At most this many rows, 1 to 10000 (default: 1000).", valueName: "n"))
     var limit: Int?
 
     @Flag(help: "Forget them.")

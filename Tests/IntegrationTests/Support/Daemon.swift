@@ -48,6 +48,8 @@ final class Daemon: Sendable {
 
         /// The whole command line.
         func command(in directory: String) throws -> [String] {
+            // What changes its user needs calls that no unit's daemon makes.
+            let wrapper = wrapper + (user == nil || user == "root" ? UnitFile.everywhere : [])
             if isSetByFile, let file {
                 try file.write(toFile: "\(directory)/limpet.toml", atomically: false, encoding: .utf8)
                 return wrapper + [limpetd, "-c", "\(directory)/limpet.toml"] + arguments

@@ -14,6 +14,7 @@ struct StatusDocument: Decodable {
     var maxConnections: Int
     var pipes: Int
     var sandbox: Sandbox
+    var capabilities: [String]
     var configHash: String
     var services: [ServiceRow]
     var lastDeath: Death?
@@ -31,6 +32,7 @@ struct StatusDocument: Decodable {
         var time: String
         var reason: String
         var trace: [String]
+        var buildId: String?
     }
     var differences: [Difference]
     /// Null where a restart would forget nothing.
