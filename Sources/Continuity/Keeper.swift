@@ -126,7 +126,11 @@ public struct Keeper: ~Copyable {
         var nextLook = Clock.now() + Keeper.tick
         var isNoted = true
         while true {
-            if let ending = Processes.ending(of: engine) { return ending }
+            if let ending = Processes.ending(of: engine) {
+                // What it has said in its last moment.
+                notices.look(now: Clock.now())
+                return ending
+            }
             let now = Clock.now()
             if now >= nextLook {
                 nextLook = now + Keeper.tick

@@ -79,7 +79,7 @@ struct ProcessModeTests {
         let server: BackendServer
         let daemon: Reloadable
 
-        init(_ mode: Mode) throws {
+        init(_ mode: Mode, sandbox: String = "on") throws {
             directory = try temporaryDirectory()
             server = try BackendServer(.echo)
             let program = "\(directory)/limpetd"
@@ -88,7 +88,7 @@ struct ProcessModeTests {
             let service = Reloadable.Service(
                 listen: [mode.listen.hasPrefix("{") ? mode.listen : String(mode.listen.dropFirst().dropLast())],
                 settings: mode.settings, backends: Reloadable.backends([server]))
-            daemon = try Reloadable([service]) { setup in
+            daemon = try Reloadable([service], settings: ["sandbox = \"\(sandbox)\""]) { setup in
                 setup.user = mode.user
                 setup.wrapper = mode.wrapper
                 setup.limpetd = program
@@ -169,11 +169,47 @@ struct ProcessModeTests {
         try daemon.stop()
     }
 
-    /// Where the machine has no memory left the engine goes first, and the next one goes on; also where another process has
-    /// become the keeper, which was a child of an engine.
+    /// For debugging others may look into it: as far as the kernel lets them, who has changed its user stays closed.
+    @Test func withoutItsSandboxItCanBeLookedInto() throws {
+        let scene = try Scene(Self.modes[4], sandbox: "off")
+        let daemon = scene.daemon.daemon
+        let core = { (pid: pid_t) in
+            contents(ofKernelFile: "/proc/\(pid)/limits").split(separator: "\n")
+                .first { $0.hasPrefix("Max core file size") }
+        }
+        for pid in [daemon.pid, try daemon.enginePID] {
+            var entry = stat()
+            #expect(stat("/proc/\(pid)/mem", &entry) == 0 && entry.st_uid == 65534)
+            #expect(core(pid) == core(getpid()))
+            #expect(ProcessFacts(pid: pid).field("NoNewPrivs", thread: pid) == "1")
+        }
+        // After an exec, too.
+        try scene.daemon.ctl.expect("upgrade")
+        var entry = stat()
+        #expect(stat("/proc/\(daemon.pid)/mem", &entry) == 0 && entry.st_uid == 65534)
+        try daemon.stop()
+    }
+
     @Test func theEngineIsKilledBeforeTheKeeperIs() throws {
-        for mode in [Self.modes[0], Self.modes[4]] {
+        for mode in Self.modes.prefix(5) {
             let scene = try Scene(mode)
+            let daemon = scene.daemon.daemon
+            for _ in 1...2 {
+                #expect(score(daemon.pid) == score(getpid()))
+                let engine = try daemon.enginePID
+                #expect(score(engine) == score(getpid()) + 100)
+                kill(engine, SIGKILL)
+                _ = try daemon.nextEngine(after: engine)
+            }
+            try daemon.stop()
+        }
+    }
+
+    /// The same where another process has become the keeper, which was a child of an engine; its sandbox would keep it from
+    /// what it needs for that.
+    @Test func theEngineIsKilledBeforeAnotherKeeperIs() throws {
+        for mode in [Self.modes[0], Self.modes[4]] {
+            let scene = try Scene(mode, sandbox: "off")
             let daemon = scene.daemon.daemon
             let before = score(getpid())
             let expectScores = {
