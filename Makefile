@@ -11,8 +11,15 @@ docdir        = $(datarootdir)/doc/limpet
 bashcompdir   = $(datarootdir)/bash-completion/completions
 zshcompdir    = $(datarootdir)/zsh/vendor-completions
 fishcompdir   = $(datarootdir)/fish/vendor_completions.d
-localstatedir = $(prefix)/var
-runstatedir   = $(localstatedir)/run
+libdir        = $(exec_prefix)/lib
+# systemd looks there below /usr and /usr/local, whatever libdir is.
+unitdir       = $(prefix)/lib/systemd/system
+sysusersdir   = $(prefix)/lib/sysusers.d
+tmpfilesdir   = $(prefix)/lib/tmpfiles.d
+# What the daemon keeps where is built in: say these to `make` and to `make install` alike. Not below prefix, as
+# systemd makes such directories in /run and /var alone.
+localstatedir = /var
+runstatedir   = /run
 DESTDIR       =
 
 SHELL           = /bin/sh
@@ -35,13 +42,13 @@ STAMPS  = .build-stamps
 # Directories are listed too: their times change when a file comes or goes.
 SOURCES := Package.swift $(shell find Sources Benchmarks/hashpick -type d -o -type f 2>/dev/null)
 PAGES   := $(wildcard man/*.[1-9])
-SCRIPTS := $(wildcard .ci/*)
-SCENES  := $(wildcard Tests/Scenes/*.py Tests/Mutations/*.py Benchmarks/*/*.py)
+SCRIPTS := $(wildcard .ci/* etc/package/*.sh etc/package/debian/p[or]*) Tests/Fuzz/run
+SCENES  := $(wildcard Tests/Scenes/*.py Tests/Mutations/*.py Tests/Package/*.py Tests/Storm/*.py Tests/*.py Benchmarks/*/*.py etc/package/*.py)
 
 BIN      = $(RELEASE)/release
 DEMO     = $(BIN)/limpet-echo demo --limpetd $(BIN)/limpetd --limpetctl $(BIN)/limpetctl
 
-.PHONY: all deps check check-all test sanitize hotpath fuzz soak browser upgrade-layouts soak-mutations bench bench-continuity bench-drain bench-table bench-ports bench-health lint demo run install install-strip uninstall clean help
+.PHONY: all deps check check-all test sanitize hotpath fuzz storm coverage soak browser upgrade-layouts systemd-filter soak-mutations bench bench-continuity bench-drain bench-table bench-ports bench-health bench-abuse lint demo run clean help
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -65,12 +72,17 @@ $(STAMPS)/venv: Tests/Scenes/requirements.txt $(STAMPS)/deps-check
 
 # ---- Building ----
 
+# No trace of the directory that it is built in, neither in what is linked nor as a place to look for libraries.
+PLAIN = --disable-local-rpath -Xcc -ffile-prefix-map=$(CURDIR)=. -Xcxx -ffile-prefix-map=$(CURDIR)=. \
+    -Xswiftc -file-prefix-map -Xswiftc $(CURDIR)=.
+
 # swift build looks at every file and every dependency, which takes seconds: it is not asked when nothing has changed.
 # The stamp bears the time of the beginning, so that a file saved during a build is built by the next.
-$(STAMPS)/release: $(SOURCES) $(STAMPS)/deps-build
+$(STAMPS)/release: $(SOURCES) $(STAMPS)/deps-build $(STAMPS)/facts
 	@mkdir -p $(STAMPS)
 	@touch $@.begun
-	$(SWIFT) build -c release --static-swift-stdlib --scratch-path $(RELEASE) $(SWIFTFLAGS)
+	set -a && . $(STAMPS)/facts && set +a && \
+	    $(SWIFT) build -c release --static-swift-stdlib --scratch-path $(RELEASE) $(PLAIN) $(SWIFTFLAGS)
 	@mv $@.begun $@
 
 # ---- Checking ----
@@ -92,9 +104,15 @@ check-all: check
 	@$(MAKE) --no-print-directory sanitize
 	@$(MAKE) --no-print-directory hotpath
 	@$(MAKE) --no-print-directory fuzz
+	@$(MAKE) --no-print-directory storm
+	@$(MAKE) --no-print-directory coverage
 	@$(MAKE) --no-print-directory soak
 	@$(MAKE) --no-print-directory upgrade-layouts
+	@$(MAKE) --no-print-directory systemd-filter
 	@$(MAKE) --no-print-directory browser
+	@$(MAKE) --no-print-directory distcheck
+	@$(MAKE) --no-print-directory reproducible
+	@$(MAKE) --no-print-directory check-package
 
 # What the tests do in seconds, for longer: a reader that stops for a minute, thousands of random connections, and then
 # engines that are killed, die at labelled points, are upgraded and reloaded under a load of which every byte is counted.
@@ -114,6 +132,15 @@ browser: $(STAMPS)/deps-build $(STAMPS)/deps-check $(STAMPS)/deps-browser $(STAM
 	$(SWIFT) build --build-tests --scratch-path $(CHECK) $(SWIFTFLAGS)
 	$(VENV)/bin/python Tests/Scenes/status_page_scene.py --limpetd $(CHECK)/debug/limpetd \
 	    --limpetctl $(CHECK)/debug/limpetctl --browser $(BROWSER) --pictures $(PICTURES)
+
+# The daemon of the tests under the system-call filters of its unit. Who changes the user, or gives files away, is not among
+# them: a unit's daemon does neither.
+FILTERED = (Forwarding|Stream|UrgentData|Pipe|Failover|Dialling|Drain|Reload|ReloadContinuity|Health|Agent|Name|Affinity|AcceptProxy|SendProxy|ConnectionTable|KernelView|Metrics|WebMetrics|AccessLog|Keeper|KeeperEnding|Upgrade|UpgradeFailure|StateFile|Source|UnixBackend|SocketActivation|ServiceManager)Tests
+systemd-filter: export LIMPET_WARNINGS_AS_ERRORS = 1
+systemd-filter: $(STAMPS)/deps-build $(STAMPS)/deps-check $(STAMPS)/venv
+	$(SWIFT) build --build-tests --scratch-path $(CHECK) $(SWIFTFLAGS)
+	LIMPET_UNIT=$(CURDIR)/etc/systemd/limpet.service.in LIMPET_PYTHON=$(CURDIR)/$(VENV)/bin/python \
+	    $(SWIFT) test --skip-build --scratch-path $(CHECK) --filter '^IntegrationTests[.]$(FILTERED)' $(SWIFTFLAGS)
 
 # An upgrade from a build that keeps its connections in the layout before, and the way back to it.
 PREVIOUS = .build-previous
@@ -187,18 +214,41 @@ hotpath: $(STAMPS)/deps-build $(STAMPS)/deps-check
 	$(CC) -shared -fPIC -O2 -Wall -Werror -o $(HOTPATH)/count.so Benchmarks/hotpath/count.c -ldl
 	$(PYTHON) Benchmarks/hotpath/hotpath.py $(HOTPATH)/release/limpetd $(HOTPATH)/release/limpetctl $(HOTPATH)/count.so
 
-# The reader of PROXY headers under libFuzzer, for so long. What it finds lies in $(FUZZ) afterwards; what it has learnt
-# there is where it begins the next time. One module of all, without SwiftPM, which cannot build a fuzzer.
-FUZZ         = .build-fuzz
+# Every parser that reads bytes from outside under libFuzzer, each for so long, several at once; FUZZ=name: that one alone. What
+# they find lies in $(FUZZING)/found afterwards; what they have learnt is where they begin the next time.
+FUZZING      = .build-fuzz
+FUZZ         = proxy configuration flags networks texts pattern checks dns state document canary control web
 FUZZ_SECONDS = 60
-FUZZED       = Sources/Forwarding/ProxyHeader.swift Sources/Forwarding/ProxyHeaderReader.swift
+FUZZ_JOBS    = 2
+FUZZER       = $(dir $(shell command -v $(SWIFT)))../lib/swift/clang/lib/linux/libclang_rt.fuzzer_no_main-$(shell uname -m).a
 fuzz: $(STAMPS)/deps-build
-	@mkdir -p $(FUZZ)/sources $(FUZZ)/corpus
-	@for file in $(FUZZED); do sed 's/^public import Addressing$$//' $$file > $(FUZZ)/sources/$${file##*/} || exit 1; done
-	$(SWIFT)c -O -g -swift-version 6 -use-ld=lld -sanitize=fuzzer,address -parse-as-library -module-name ProxyFuzz \
-	    -o $(FUZZ)/proxy Tests/Fuzz/ProxyHeaderFuzz.swift $(FUZZ)/sources/*.swift Sources/Addressing/*.swift
-	ASAN_OPTIONS=detect_leaks=0 $(FUZZ)/proxy -max_total_time=$(FUZZ_SECONDS) -max_len=2200 -print_final_stats=1 \
-	    -verbosity=0 -artifact_prefix=$(FUZZ)/ $(FUZZ)/corpus Tests/Fuzz/proxy-corpus
+	LIMPET_FUZZ=$(realpath $(FUZZER)) $(SWIFT) build -c release --sanitize=address --product limpet-fuzz \
+	    --scratch-path $(FUZZING) $(SWIFTFLAGS)
+	printf '%s\n' $(FUZZ) | SECONDS_EACH=$(FUZZ_SECONDS) xargs -P $(FUZZ_JOBS) -n 1 \
+	    sh Tests/Fuzz/run $(FUZZING)/release/limpet-fuzz $(FUZZING)
+
+# A million spoilt requests at a release build: no crash, no leak, and nobody else waits long. What each reader is sent is what its
+# fuzzer begins with.
+STORM_REQUESTS = 1000000
+STORM_SECONDS  = 600
+storm: $(STAMPS)/release $(BENCH)/load $(BENCH)/storm
+	$(PYTHON) Tests/Storm/storm.py $(BIN) $(BENCH)/load $(BENCH)/storm --requests $(STORM_REQUESTS) --seconds $(STORM_SECONDS)
+
+$(BENCH)/storm: $(wildcard Tests/Storm/*.c Tests/Storm/*.h)
+	@mkdir -p $(BENCH)
+	$(COMPILER) -O2 -Wall -Wextra -Werror -o $@ $(filter %.c,$^)
+
+# What abuse costs the others: floods, clients that stand still, no descriptors, no memory. For root.
+bench-abuse: $(STAMPS)/release $(BENCH)/load
+	$(PYTHON) Benchmarks/abuse/abuse.py $(BIN) $(BENCH)/load --only '$(ONLY)'
+
+# Which lines the unit tests run. A report to be looked through, not a mark to be reached.
+COVERAGE = .build-coverage
+coverage: $(STAMPS)/deps-build
+	@mkdir -p $(COVERAGE)
+	$(SWIFT) test --enable-code-coverage --scratch-path $(COVERAGE) $(UNIT_TESTS) $(SWIFTFLAGS)
+	$(PYTHON) Tests/coverage.py $(COVERAGE) > $(COVERAGE)/report.txt
+	@cat $(COVERAGE)/report.txt
 
 lint: $(STAMPS)/deps-check
 	$(SWIFT) format lint --strict --parallel --recursive --configuration .swift-format Package.swift Sources Tests \
@@ -219,50 +269,7 @@ run: all
 
 # ---- Installing ----
 
-# Both programs are for the person who runs the machine: sbin, and section 8 of the manual. Nothing is written outside
-# DESTDIR, no service is started or stopped, and a configuration that is there stays as it is.
-install: all
-	$(INSTALL) -d "$(DESTDIR)$(sbindir)" "$(DESTDIR)$(mandir)/man5" "$(DESTDIR)$(mandir)/man7" \
-	    "$(DESTDIR)$(mandir)/man8" "$(DESTDIR)$(sysconfdir)/limpet" "$(DESTDIR)$(docdir)/examples" \
-	    "$(DESTDIR)$(bashcompdir)" "$(DESTDIR)$(zshcompdir)" "$(DESTDIR)$(fishcompdir)"
-	$(INSTALL_PROGRAM) $(BIN)/limpetd $(BIN)/limpetctl "$(DESTDIR)$(sbindir)"
-	for page in $(PAGES); do \
-	    section=$${page##*.}; \
-	    $(PATHS) $$page > $(STAMPS)/page && \
-	    $(INSTALL_DATA) $(STAMPS)/page "$(DESTDIR)$(mandir)/man$$section/$${page#man/}" || exit 1; \
-	done
-	$(PATHS) etc/limpet.toml > $(STAMPS)/limpet.toml
-	$(INSTALL_DATA) $(STAMPS)/limpet.toml "$(DESTDIR)$(docdir)/examples/limpet.toml"
-	test -e "$(DESTDIR)$(sysconfdir)/limpet/limpet.toml" || \
-	    $(INSTALL_DATA) $(STAMPS)/limpet.toml "$(DESTDIR)$(sysconfdir)/limpet/limpet.toml"
-	$(INSTALL_DATA) README.md CHANGELOG.md LICENSE docs/third-party.md "$(DESTDIR)$(docdir)"
-	for shell in bash zsh fish; do \
-	    $(BIN)/limpetctl --generate-completion-script $$shell > $(STAMPS)/completion.$$shell || exit 1; done
-	$(INSTALL_DATA) $(STAMPS)/completion.bash "$(DESTDIR)$(bashcompdir)/limpetctl"
-	$(INSTALL_DATA) $(STAMPS)/completion.zsh "$(DESTDIR)$(zshcompdir)/_limpetctl"
-	$(INSTALL_DATA) $(STAMPS)/completion.fish "$(DESTDIR)$(fishcompdir)/limpetctl.fish"
-
-install-strip: install
-	$(STRIP) "$(DESTDIR)$(sbindir)/limpetd" "$(DESTDIR)$(sbindir)/limpetctl"
-
-# The pages and the example speak of /etc/limpet; an installation elsewhere speaks of its own directory.
-PATHS = sed 's|/etc/limpet|$(sysconfdir)/limpet|g'
-
-# A configuration that somebody has changed is theirs: it stays, alone. Directories go when they are empty.
-uninstall:
-	rm -f "$(DESTDIR)$(sbindir)/limpetd" "$(DESTDIR)$(sbindir)/limpetctl"
-	for page in $(PAGES); do rm -f "$(DESTDIR)$(mandir)/man$${page##*.}/$${page#man/}"; done
-	if $(PATHS) etc/limpet.toml | cmp -s - "$(DESTDIR)$(sysconfdir)/limpet/limpet.toml"; then \
-	    rm -f "$(DESTDIR)$(sysconfdir)/limpet/limpet.toml"; fi
-	rm -f "$(DESTDIR)$(docdir)/examples/limpet.toml" "$(DESTDIR)$(bashcompdir)/limpetctl" \
-	    "$(DESTDIR)$(zshcompdir)/_limpetctl" "$(DESTDIR)$(fishcompdir)/limpetctl.fish"
-	for file in README.md CHANGELOG.md LICENSE third-party.md; do rm -f "$(DESTDIR)$(docdir)/$$file"; done
-	for directory in "$(docdir)/examples" "$(docdir)" "$(sysconfdir)/limpet"; do \
-	    rmdir "$(DESTDIR)$$directory" 2>/dev/null || :; done
-	if test -n "$(DESTDIR)" && cd "$(DESTDIR)" 2>/dev/null; then \
-	    for directory in "$(sbindir)" "$(mandir)/man5" "$(mandir)/man7" "$(mandir)/man8" "$(dir $(docdir))" "$(bashcompdir)" \
-	        "$(zshcompdir)" "$(fishcompdir)" "$(sysconfdir)"; do \
-	        test ! -d ".$$directory" || rmdir -p ".$$directory" 2>/dev/null || :; done; fi
+include etc/package/package.mk
 
 clean:
 	rm -rf .build .build-*
@@ -271,11 +278,15 @@ help:
 	@echo 'make             limpetd, limpetctl and limpet-echo, release, in $(BIN)'
 	@echo 'make deps        what building and checking need; as root: installs what is missing'
 	@echo 'make check       lint, then all tests: unit, manual pages, the real daemon on real sockets'
-	@echo 'make check-all   check, then the unit tests under AddressSanitizer and ThreadSanitizer, hotpath, fuzz, soak,'
-	@echo '                 upgrade-layouts, browser'
+	@echo 'make check-all   check, then the unit tests under AddressSanitizer and ThreadSanitizer, hotpath, fuzz, storm, coverage,'
+	@echo '                 soak, upgrade-layouts, systemd-filter, browser, distcheck, reproducible, check-package'
 	@echo 'make hotpath     counts what a forwarded message costs in allocations: nothing'
-	@echo 'make fuzz        the reader of PROXY headers under libFuzzer; FUZZ_SECONDS=60'
+	@echo 'make fuzz        every parser of bytes from outside under libFuzzer; FUZZ_SECONDS=60 FUZZ=proxy FUZZ_JOBS=2'
+	@echo 'make storm       a million spoilt requests at the daemon; STORM_REQUESTS=1000000 STORM_SECONDS=600'
+	@echo 'make coverage    which lines the unit tests run; the report is $(COVERAGE)/report.txt'
 	@echo 'make soak        stalled readers, random connections, engines that die and are upgraded, for minutes'
+	@echo 'make systemd-filter'
+	@echo '                 tests of the real daemon under the system-call filters of its unit'
 	@echo 'make upgrade-layouts'
 	@echo '                 upgrades from a build with the previous layout of records, and back'
 	@echo 'make browser     the status page in chromium; screenshots in $(PICTURES)'
@@ -290,10 +301,18 @@ help:
 	@echo 'make bench-table lists 9,000 connections, beside somebody who asks and is answered in turn'
 	@echo 'make bench-health'
 	@echo '                 what checks of 1,000 backends cost'
+	@echo 'make bench-abuse what floods, clients that stand still and lack of memory cost everybody else'
 	@echo 'make test        the tests alone, or with FILTER=REGEX some of them'
 	@echo 'make lint        the form of sources, manual pages and scripts'
 	@echo 'make demo        shows in a minute what Limpet does, on real connections'
 	@echo 'make run         leaves the same set-up running, to play with'
 	@echo 'make install     to $(prefix), or prefix=DIR; with DESTDIR=DIR below that directory;'
 	@echo '                 install-strip without symbols; uninstall takes it all away again'
+	@echo 'make dist        the sources as $(ARCHIVE); distcheck tries it'
+	@echo 'make deb         a package for Debian; MAINTAINER="NAME <ADDRESS>"'
+	@echo 'make sbom        what the programs are made of, as SPDX 2.3'
+	@echo 'make check-package'
+	@echo '                 installs, upgrades and removes the package in a bare Debian; for root'
+	@echo 'make reproducible'
+	@echo '                 builds the archive twice, elsewhere, and compares'
 	@echo 'make clean       removes all that was built'

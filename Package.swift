@@ -6,6 +6,9 @@ import PackageDescription
 let isPreviousLayout = Context.environment["LIMPET_LAYOUT"] == "1"
 let layout: [CSetting] = isPreviousLayout ? [.define("LIMPET_LAYOUT", to: "1")] : []
 
+/// LIMPET_FUZZ, the path of libFuzzer without a main of its own, builds limpet-fuzz instead of the tests, see `make fuzz`.
+let fuzzer = Context.environment["LIMPET_FUZZ"]
+
 /// Every target of ours is built with these.
 let common: [SwiftSetting] =
     [
@@ -14,9 +17,22 @@ let common: [SwiftSetting] =
         .enableUpcomingFeature("InternalImportsByDefault"),
     ] + (Context.environment["LIMPET_WARNINGS_AS_ERRORS"] == "1" ? [.treatAllWarnings(as: .error)] : [])
     + (isPreviousLayout ? [.define("LIMPET_LAYOUT_1"), .unsafeFlags(["-Xcc", "-DLIMPET_LAYOUT=1"])] : [])
+    + (fuzzer == nil
+        ? []
+        : [
+            .unsafeFlags([
+                "-enable-testing", "-sanitize=address",
+                "-sanitize-coverage=edge,indirect-calls,trace-cmp,inline-8bit-counters,pc-table",
+            ])
+        ])
 
 /// Debug builds can be told to die at labelled points, see Tests/IntegrationTests; release builds have none of it.
 let injecting: [CSetting] = [.define("LIMPET_INJECT", .when(configuration: .debug))]
+
+/// What the Makefile says of this build: see CBuild.
+let facts: [CSetting] = ["LIMPET_VERSION", "LIMPET_REVISION", "LIMPET_RUNSTATEDIR", "LIMPET_LOCALSTATEDIR"].compactMap {
+    name in Context.environment[name].map { .define(name, to: "\"\($0)\"") }
+}
 
 /// The pure modules do no I/O and say `unsafe` wherever they leave memory safety.
 let pure: [SwiftSetting] = common + [.strictMemorySafety()]
@@ -47,6 +63,8 @@ let package = Package(
             name: "Configuration", dependencies: ["Addressing", "Stickiness", "Backends", "TOMLKit"],
             swiftSettings: pure),
 
+        .target(name: "CBuild", cSettings: facts),
+
         // The kernel.
         .target(name: "CLinux", linkerSettings: [.linkedLibrary("cap")]),
         .target(name: "CLayout", cSettings: layout),
@@ -73,7 +91,7 @@ let package = Package(
         .target(
             name: "Control",
             dependencies: [
-                "Addressing", "Backends", "Linux", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
+                "Addressing", "Backends", "CBuild", "Linux", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
                 nio("NIOFoundationEssentialsCompat"),
             ], swiftSettings: common),
         .target(
@@ -96,7 +114,9 @@ let package = Package(
             dependencies: [
                 "Engine", "Continuity", "Configuration", "Control", "Linux",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ], swiftSettings: common),
+            ], swiftSettings: common,
+            // By which the symbols of a daemon that has died are found.
+            linkerSettings: [.unsafeFlags(["-Xlinker", "--build-id=sha1"])]),
         .executableTarget(
             name: "limpetctl",
             dependencies: [
@@ -171,3 +191,15 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+if let fuzzer {
+    package.targets.removeAll { $0.type == .test }
+    package.targets.append(
+        .executableTarget(
+            name: "limpet-fuzz",
+            dependencies: [
+                "Addressing", "Stickiness", "Backends", "Configuration", "Linux", "CCares", "Names", "Forwarding",
+                "Continuity", "Control", "Health", "Engine", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
+                nio("NIOEmbedded"),
+            ], path: "Tests/Fuzz", exclude: ["corpus", "dictionaries", "run"], swiftSettings: common, linkerSettings: [.unsafeFlags([fuzzer])]))
+}

@@ -20,6 +20,7 @@ struct options {
     double limit;  /* the program ends after so many seconds, whatever happens */
     bool wait;     /* says "ready" once everything is set up and warm, and begins with the next line of input */
     bool upstream; /* bulk flows from the client to the server */
+    double pause;  /* paced: from an answer to the next message */
 };
 
 /* Each runs one role to its end and prints its JSON object. */
@@ -27,6 +28,7 @@ void bulk_server(const struct options *options);
 void bulk_client(const struct options *options);
 void echo_server(const struct options *options);
 void pingpong_client(const struct options *options);
+void paced_client(const struct options *options);
 void churn_client(const struct options *options);
 void idle_client(const struct options *options);
 

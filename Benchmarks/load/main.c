@@ -13,10 +13,10 @@
 #include <unistd.h>
 
 static const char usage[] =
-    "usage: load bulk-server | bulk | echo-server | pingpong | churn | idle\n"
+    "usage: load bulk-server | bulk | echo-server | pingpong | paced | churn | idle\n"
     "  servers:  [--listeners N] [--upstream]   listen on 127.0.0.1, ports by the kernel's choice, and print them\n"
     "  clients:  --to ADDRESS:PORT[,ADDRESS:PORT]... [--sources N] [--connections N] [--bytes N] [--seconds S]\n"
-    "            [--warmup S] [--wait] [--upstream]\n"
+    "            [--warmup S] [--wait] [--upstream] [--pause S]\n"
     "  all:      [--limit S]                    end after so many seconds at the latest (120)\n";
 
 static const struct {
@@ -24,7 +24,8 @@ static const struct {
     void (*run)(const struct options *);
     bool is_client;
 } roles[] = {{"bulk-server", bulk_server, false}, {"bulk", bulk_client, true},   {"echo-server", echo_server, false},
-             {"pingpong", pingpong_client, true}, {"churn", churn_client, true}, {"idle", idle_client, true}};
+             {"pingpong", pingpong_client, true}, {"paced", paced_client, true},         {"churn", churn_client, true},
+             {"idle", idle_client, true}};
 
 static _Noreturn void misuse(void) {
     fputs(usage, stderr);
@@ -54,10 +55,10 @@ static struct options parse(int count, char **arguments) {
     static const struct option names[] = {
         {"to", 1, 0, 't'},      {"listeners", 1, 0, 'l'}, {"sources", 1, 0, 'a'}, {"connections", 1, 0, 'n'},
         {"bytes", 1, 0, 'b'},   {"seconds", 1, 0, 's'},   {"warmup", 1, 0, 'w'},  {"limit", 1, 0, 'm'},
-        {"wait", 0, 0, 'g'},    {"upstream", 0, 0, 'u'},  {0},
+        {"wait", 0, 0, 'g'},    {"upstream", 0, 0, 'u'},  {"pause", 1, 0, 'p'},     {0},
     };
     struct options options = {
-        .listeners = 1, .connections = 1, .sources = 1, .bytes = 64, .seconds = 1, .warmup = 0.2, .limit = 120};
+        .listeners = 1, .connections = 1, .sources = 1, .bytes = 64, .seconds = 1, .warmup = 0.2, .limit = 120, .pause = 0.001};
     for (int option; (option = getopt_long(count, arguments, "", names, NULL)) != -1;) {
         switch (option) {
         case 't': targets(&options, optarg); break;
@@ -70,6 +71,7 @@ static struct options parse(int count, char **arguments) {
         case 'm': options.limit = number(optarg, 0.01, 86400); break;
         case 'g': options.wait = true; break;
         case 'u': options.upstream = true; break;
+        case 'p': options.pause = number(optarg, 0.00001, 0.9); break;
         default: misuse();
         }
     }

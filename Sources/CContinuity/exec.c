@@ -2,6 +2,7 @@
 #include "exec.h"
 #include "support.h"
 #include "test_image.h"
+#include "trust.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,10 +34,16 @@ __attribute__((constructor)) static void keep_arguments(int count, char **vector
 }
 
 static int execute(limpet_continuity *continuity, int32_t executable, uint32_t attempt) {
+    /* The engine shared the table of descriptors: what is no file that was looked at is not executed. */
+    const char *trust = limpet_trust_variable(executable);
+    if (!trust) {
+        errno = ESTALE;
+        return -1;
+    }
     unsigned count = 0;
     while (environ[count]) count++;
     /* A page or two of the stack: there may be no allocator here. */
-    char *environment[count + 2];
+    char *environment[count + 3];
     char adoption[96] = "";
     limpet_append(adoption, sizeof adoption, variable);
     limpet_append_number(adoption, sizeof adoption, (uint64_t)continuity->region);
@@ -48,8 +55,10 @@ static int execute(limpet_continuity *continuity, int32_t executable, uint32_t a
     limpet_append_number(adoption, sizeof adoption, (uint64_t)prctl(PR_GET_DUMPABLE));
     unsigned kept = 0;
     environment[kept++] = adoption;
+    environment[kept++] = (char *)trust;
     for (unsigned index = 0; index < count; index++)
-        if (strncmp(environ[index], variable, sizeof variable - 1) != 0) environment[kept++] = environ[index];
+        if (strncmp(environ[index], variable, sizeof variable - 1) != 0 && strncmp(environ[index], "LIMPET_TRUST=", 13) != 0)
+            environment[kept++] = environ[index];
     environment[kept] = NULL;
     return (int)syscall(SYS_execveat, executable, "", arguments, environment, AT_EMPTY_PATH);
 }
@@ -155,6 +164,10 @@ static int exec_guarded(limpet_shared_header *region, int32_t executable, int32_
 }
 
 int limpet_exec_guarded(limpet_shared_header *region, int32_t executable, int32_t fallback, uint32_t milliseconds) {
+    if (!limpet_is_known(executable) || !limpet_is_known(fallback)) {
+        errno = ESTALE;
+        return -1;
+    }
     return exec_guarded(region, executable, fallback, milliseconds ? milliseconds : LIMPET_SAFE_MILLISECONDS, 0);
 }
 
@@ -195,7 +208,10 @@ static void fail_on_purpose(uint32_t attempt) { (void)attempt; }
 
 int limpet_take_adoption(limpet_adoption *adoption) {
     const char *text = getenv("LIMPET_ADOPT");
-    if (!text) return 0;
+    if (!text) {
+        limpet_trust_take(0);
+        return 0;
+    }
     long number[4] = {0};
     const char *at = text;
     int count = 0;
@@ -207,11 +223,14 @@ int limpet_take_adoption(limpet_adoption *adoption) {
     }
     int is_ours = count == 4 && *at == 0 && number[1] == getpid();
     unsetenv("LIMPET_ADOPT");
+    limpet_trust_take(is_ours);
     if (!is_ours) return 0;
     adoption->region = (int32_t)number[0];
     adoption->attempt = (uint32_t)number[2];
     adoption->dumpable = (int)number[3];
     prctl(PR_SET_NAME, "limpetd");
+    /* Afterwards it is root's, and there is no other way to it. */
+    adoption->oom_adjustment = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
     if (adoption->dumpable != 1) prctl(PR_SET_DUMPABLE, 0);
     fail_on_purpose(adoption->attempt);
     return 1;

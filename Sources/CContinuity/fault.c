@@ -16,6 +16,7 @@
 enum { STACK_BYTES = 65536 };
 
 static limpet_shared_header *region;
+static limpet_process *process;
 static limpet_image image;
 static __thread int32_t own_worker = -1;
 
@@ -96,6 +97,9 @@ static void describe(limpet_death *death, int number, const siginfo_t *info, con
         if (!death->watchdog) limpet_charge_fault(worker);
     }
     walk(death, context);
+    process->death_image_bytes = image.size;
+    process->death_build_id_length = image.build_id_length;
+    memcpy(process->death_build_id, image.build_id, sizeof image.build_id);
     /* Last: a time says that the rest is there. */
     death->time = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
@@ -116,6 +120,23 @@ static void on_fault(int number, siginfo_t *info, void *context) {
     syscall(SYS_tgkill, getpid(), (pid_t)syscall(SYS_gettid), number);
 }
 
+/* Of all notes the one that the linker makes of what it has linked (--build-id). */
+static void find_build_id(limpet_image *image, const char *notes, size_t bytes) {
+    while (bytes >= sizeof(ElfW(Nhdr))) {
+        const ElfW(Nhdr) *note = (const ElfW(Nhdr) *)notes;
+        size_t name = (note->n_namesz + 3u) & ~3u, whole = sizeof *note + name + ((note->n_descsz + 3u) & ~3u);
+        if (whole > bytes) return;
+        if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 && memcmp(note + 1, "GNU", 4) == 0) {
+            size_t length = note->n_descsz < sizeof image->build_id ? note->n_descsz : sizeof image->build_id;
+            memcpy(image->build_id, notes + sizeof *note + name, length);
+            image->build_id_length = (uint32_t)length;
+            return;
+        }
+        notes += whole;
+        bytes -= whole;
+    }
+}
+
 static int first_image(struct dl_phdr_info *info, size_t size, void *result) {
     (void)size;
     limpet_image *image = result;
@@ -124,24 +145,80 @@ static int first_image(struct dl_phdr_info *info, size_t size, void *result) {
         const ElfW(Phdr) *part = &info->dlpi_phdr[index];
         uint64_t end = part->p_vaddr + part->p_memsz;
         if (part->p_type == PT_LOAD && end > image->size) image->size = end;
+        if (part->p_type == PT_NOTE && image->build_id_length == 0)
+            find_build_id(image, (const char *)info->dlpi_addr + part->p_vaddr, part->p_memsz);
     }
     return 1; /* the program itself comes first */
 }
 
 limpet_image limpet_own_image(void) {
-    limpet_image image = {0, 0};
+    limpet_image image = {0};
     dl_iterate_phdr(first_image, &image);
     return image;
 }
 
 void limpet_fault_prepare(limpet_shared_header *shared) {
-    static const int numbers[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT, SIGSYS};
+    static const int numbers[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT};
     region = shared;
+    const limpet_areas *areas = (const limpet_areas *)((const char *)shared + shared->areas_offset);
+    process = (limpet_process *)((char *)shared + areas->area[LIMPET_AREA_PROCESS].offset);
     image = limpet_own_image();
     struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     /* One fault at a time on a thread: a second inside of the handler ends the process, by the kernel's hand. */
     sigfillset(&action.sa_mask);
     for (unsigned index = 0; index < sizeof numbers / sizeof *numbers; index++) sigaction(numbers[index], &action, NULL);
+}
+
+/* ---- The keeper ---- */
+
+static void append_hexadecimal(char *text, unsigned long size, uint64_t number) {
+    char digits[17];
+    int at = sizeof digits;
+    digits[--at] = 0;
+    do digits[--at] = "0123456789abcdef"[number % 16];
+    while ((number /= 16) > 0);
+    limpet_append(text, size, "0x");
+    limpet_append(text, size, digits + at);
+}
+
+static void on_keeper_fault(int number, siginfo_t *info, void *context) {
+    /* A clone has the handler too, until it has another. */
+    if (limpet_pid_load(&limpet_continuity_of(region)->keeper) == getpid()) {
+        static char line[2048] = "limpetd: the keeper died: killed by signal ";
+        static limpet_death death;
+        limpet_append_number(line, sizeof line, (uint64_t)number);
+        if (info->si_code > 0) {
+            limpet_append(line, sizeof line, " at address ");
+            append_hexadecimal(line, sizeof line, (uint64_t)(uintptr_t)info->si_addr);
+        }
+        walk(&death, context);
+        for (uint32_t index = 0; index < death.returns; index++) {
+            uint64_t address = death.return_address[index];
+            int is_own = address >= image.base && address - image.base < image.size;
+            limpet_append(line, sizeof line, is_own ? " limpetd+" : " ");
+            append_hexadecimal(line, sizeof line, is_own ? address - image.base : address);
+        }
+        limpet_append(line, sizeof line, " build_id=");
+        for (uint32_t index = 0; index < image.build_id_length; index++) {
+            char pair[3] = {"0123456789abcdef"[image.build_id[index] / 16], "0123456789abcdef"[image.build_id[index] % 16]};
+            limpet_append(line, sizeof line, pair);
+        }
+        limpet_append(line, sizeof line - 1, "\n");
+        ssize_t written = write(STDERR_FILENO, line, strlen(line));
+        (void)written;
+    }
+    signal(number, SIG_DFL);
+    syscall(SYS_tgkill, getpid(), (pid_t)syscall(SYS_gettid), number);
+}
+
+void limpet_fault_prepare_keeper(limpet_shared_header *shared) {
+    static const int numbers[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT};
+    region = shared;
+    image = limpet_own_image();
+    struct sigaction action = {.sa_sigaction = on_keeper_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    sigfillset(&action.sa_mask);
+    for (unsigned index = 0; index < sizeof numbers / sizeof *numbers; index++) sigaction(numbers[index], &action, NULL);
+    limpet_fault_thread(-1);
 }
 
 void limpet_fault_thread(int32_t worker) {

@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "process.h"
 #include "exec.h"
+#include "look.h"
+#include "sandbox.h"
 #include "support.h"
 
 #include <errno.h>
@@ -62,6 +64,15 @@ static void hand_on(int number) {
     errno = error;
 }
 
+static volatile sig_atomic_t is_asked;
+
+/* From the engine: a question about an executable. */
+static void be_asked(int number, siginfo_t *info, void *context) {
+    (void)number;
+    (void)context;
+    if (info->si_code == SI_QUEUE && info->si_pid == handed_to && info->si_value.sival_int == LIMPET_LOOK_ASKED) is_asked = 1;
+}
+
 /* The new version cannot be executed: the one before goes on. */
 static void refuse_upgrade(limpet_continuity *continuity, int error) {
     limpet_upgrade *upgrade = &continuity->upgrade;
@@ -84,14 +95,25 @@ __attribute__((noreturn)) static void replace_keeper(limpet_shared_header *regio
         sigaction(numbers[index], &action, NULL);
         sigdelset(&blocked, numbers[index]);
     }
+    struct sigaction question = {.sa_sigaction = be_asked, .sa_flags = SA_SIGINFO};
+    sigaction(LIMPET_HANDED_ON, &question, NULL);
+    sigdelset(&blocked, LIMPET_HANDED_ON);
     struct pollfd process = {.fd = continuity->engine_pidfd, .events = POLLIN};
-    while (ppoll(&process, 1, NULL, &blocked) < 1) {}
+    static const struct timespec glance = {.tv_nsec = 20000000};
+    int looks = 0;
+    while (ppoll(&process, 1, looks ? &glance : NULL, &blocked) < 1) {
+        if (is_asked) limpet_look_begin(region);
+        is_asked = 0;
+        looks = limpet_look_goes_on(region);
+    }
     if (limpet_load32(&continuity->ending)) _exit(continuity->exit_status);
     limpet_pid_store(&continuity->engine, 0);
     int is_upgrade = limpet_load32(&continuity->upgrade.state) == LIMPET_UPGRADE_PARKED;
     if (!is_upgrade) limpet_store32(&continuity->unnoted, 1);
     for (;;) {
-        int32_t next = is_upgrade ? continuity->executable_next : continuity->executable;
+        limpet_mend_executable(continuity);
+        int32_t next = is_upgrade ? limpet_open_next(region) : continuity->executable;
+        if (is_upgrade) continuity->executable_next = next;
         limpet_exec_guarded(region, next, continuity->executable, is_upgrade ? limpet_upgrade_patience(continuity) : 0);
         int error = errno;
         if (limpet_end_is_asked()) _exit(1);
@@ -117,6 +139,7 @@ void limpet_await_guard(const limpet_continuity *continuity) {
 
 static void *engine_thread(void *argument) {
     engine_start *start = argument;
+    limpet_sandbox_threads(start->region);
     start->run(start->context);
     _exit(1);
 }
@@ -164,6 +187,7 @@ int32_t limpet_clone_engine(limpet_shared_header *region, void (*run)(void *), v
     if (own < 0) _exit(1);
     continuity->engine_pidfd = own;
     if (before >= 0) close(before);
+    limpet_sandbox_engine(region);
     /* Lives as long as this function, which does not return here. */
     engine_start start = {region, run, context};
     pthread_t thread;

@@ -54,7 +54,10 @@ _Static_assert(offsetof(limpet_access_ring, tail) == 64 && offsetof(limpet_acces
 _Static_assert(sizeof(limpet_log_state) == 128, "log state");
 _Static_assert(sizeof(limpet_control_counters) == 256, "control counters");
 _Static_assert(sizeof(limpet_backend_history) == 128, "backend history");
+_Static_assert(sizeof(limpet_violation) == 104, "violation");
+_Static_assert(sizeof(limpet_sandbox) % 8 == 0, "sandbox");
 _Static_assert(sizeof(limpet_event) == LIMPET_EVENT_BYTES, "event");
+_Static_assert(sizeof(limpet_process) == 512, "process");
 _Static_assert(sizeof(limpet_continuity) <= 4096, "continuity has one page");
 _Static_assert(offsetof(limpet_continuity, upgrade) % 8 == 0, "words are aligned");
 _Static_assert(sizeof(limpet_affinity_set) == 448, "affinity: seven cache lines");

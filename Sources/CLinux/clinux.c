@@ -67,6 +67,8 @@ int limpet_no_new_privileges(void) { return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 
 
 int limpet_is_no_new_privileges(void) { return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0); }
 
+int limpet_set_dumpable(int is_dumpable) { return prctl(PR_SET_DUMPABLE, is_dumpable, 0, 0, 0); }
+
 int limpet_usable_processors(void) {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
@@ -105,6 +107,23 @@ int limpet_reduce_capabilities(const int *keep, int count) {
     cap_free(set);
     errno = error;
     return result == 0 ? 0 : -1;
+}
+
+int limpet_capabilities_are(const int *keep, int count) {
+    static const cap_flag_t flags[] = {CAP_PERMITTED, CAP_EFFECTIVE, CAP_INHERITABLE};
+    cap_t set = cap_get_proc();
+    if (!set) return 0;
+    int result = 1;
+    for (int capability = 0; cap_get_bound(capability) >= 0; capability++) {
+        int wanted = contains(keep, count, capability);
+        for (unsigned index = 0; index < sizeof flags / sizeof *flags; index++) {
+            cap_flag_value_t value = CAP_CLEAR;
+            if (cap_get_flag(set, capability, flags[index], &value) == 0 && (value == CAP_SET) != wanted) result = 0;
+        }
+        if ((cap_get_ambient(capability) == CAP_SET) != wanted) result = 0;
+    }
+    cap_free(set);
+    return result;
 }
 
 char *limpet_capability_name(int capability) { return cap_get_bound(capability) < 0 ? NULL : cap_to_name(capability); }

@@ -70,6 +70,7 @@ struct ConfigurationBuilder {
         reader.read(ConfigurationKeys.stateDirectory, into: &configuration.stateDirectory)
         reader.read(ConfigurationKeys.user, into: &configuration.user)
         reader.read(ConfigurationKeys.group, into: &configuration.group)
+        reader.read(ConfigurationKeys.sandbox, into: &configuration.sandbox)
         reader.read(ConfigurationKeys.logLevel, into: &configuration.logLevel)
         reader.read(ConfigurationKeys.logFormat, into: &configuration.logFormat)
         reader.read(ConfigurationKeys.accessLog, into: &configuration.accessLog)

@@ -56,6 +56,15 @@ func quoted(_ text: String) -> String {
     return shown + (text.unicodeScalars.count > 80 ? "…\"" : "\"")
 }
 
+/// Somebody else's sentence, in which a text of the user's may stand, made fit for one line of a terminal.
+func oneLine(_ sentence: String) -> String {
+    var shown = ""
+    for scalar in sentence.unicodeScalars.prefix(400) {
+        shown += isPlain(scalar) ? String(scalar) : "\\u{\(String(scalar.value, radix: 16))}"
+    }
+    return shown + (sentence.unicodeScalars.count > 400 ? "…" : "")
+}
+
 /// Whether a text of any length can be shown between quotes as it is.
 func isPlain(_ text: String) -> Bool {
     text.unicodeScalars.allSatisfy { $0 != "\"" && isPlain($0) }

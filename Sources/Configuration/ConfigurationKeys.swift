@@ -226,7 +226,7 @@ public enum ConfigurationKeys {
     /// Every key, section by section, in the order of the manual and of the rendered configuration.
     public static let all: [ConfigurationKey] = [
         workers, maxConnections, shutdownDelay, shutdownDrain, removedDeadline, control, controlReadGroup,
-        controlAdminGroup, stateDirectory, user, group,
+        controlAdminGroup, stateDirectory, user, group, sandbox,
         logLevel, logFormat, accessLog, metrics, statusPage, statusPageClients, statusPageHosts, hashKeyFile,
         affinityEntries, resolvers, resolveInterval, resolveTimeout,
         defaults, service,
@@ -251,7 +251,7 @@ public enum ConfigurationKeys {
     /// What is settled when the daemon starts: another value waits for the next start, and a reload that brings one is
     /// refused. (``maxConnections`` may change, up to what the daemon was started for.)
     public static let fixedAtStart: [ConfigurationKey] = [
-        workers, control, stateDirectory, user, group, affinityEntries,
+        workers, control, stateDirectory, user, group, sandbox, affinityEntries,
     ]
 
     /// The keys of some sections, in the order of ``all``.

@@ -35,6 +35,7 @@ extension DaemonConfiguration {
             stateDirectory.map { Setting(ConfigurationKeys.stateDirectory, $0) },
             user.map { Setting(ConfigurationKeys.user, $0) },
             group.map { Setting(ConfigurationKeys.group, $0) },
+            Setting(ConfigurationKeys.sandbox, sandbox.rawValue),
             Setting(ConfigurationKeys.logLevel, logLevel.rawValue),
             Setting(ConfigurationKeys.logFormat, logFormat.rawValue),
             Setting(ConfigurationKeys.accessLog, accessLog.rawValue),

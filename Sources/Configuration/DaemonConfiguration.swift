@@ -29,6 +29,8 @@ public struct DaemonConfiguration: Sendable, Equatable {
     /// User and group to become after binding, where the daemon starts as root. nil: `limpet`.
     public var user: String?
     public var group: String?
+    /// Whether the daemon gives up what it does not need of the kernel.
+    public var sandbox: SandboxMode = .on
     public var logLevel: LogLevel = .info
     public var logFormat: LogFormat = .text
     public var accessLog: AccessLog = .off

@@ -45,13 +45,16 @@ enum TOMLNode: Equatable {
         if let position = firstNUL(in: text) {
             throw SyntaxError(position: position, reason: "a NUL character, written out or as \\u0000, is not allowed")
         }
+        if let position = TOMLHeaders.firstNameless(in: text) {
+            throw SyntaxError(position: position, reason: "a name is missing after the \"[\"")
+        }
         do {
             return tables(in: try TOMLTable(string: text))
         } catch let error as TOMLParseError {
             let begin = error.source.begin
-            throw SyntaxError(position: (begin.line, begin.column), reason: error.description)
+            throw SyntaxError(position: (begin.line, begin.column), reason: oneLine(error.description))
         } catch {
-            throw SyntaxError(position: nil, reason: "\(error)")
+            throw SyntaxError(position: nil, reason: oneLine("\(error)"))
         }
     }
 

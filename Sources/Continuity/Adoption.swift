@@ -6,13 +6,15 @@ public import Linux
 /// A daemon that another image has handed to this one: the region and all descriptors, see exec.h.
 public struct Adoption {
     private let descriptor: Int32
+    private let oomAdjustment: Int32
 
     /// Whether this process was made by an exec that hands a daemon over. Call it before all else in the program: it takes
     /// away what would mislead a later start, and gives back what an exec takes.
     /// - Returns: nil: somebody has started it anew.
     public static func take() -> Adoption? {
         var adoption = limpet_adoption()
-        return limpet_take_adoption(&adoption) != 0 ? Adoption(descriptor: adoption.region) : nil
+        guard limpet_take_adoption(&adoption) != 0 else { return nil }
+        return Adoption(descriptor: adoption.region, oomAdjustment: adoption.oom_adjustment)
     }
 
     /// Takes the region over, and the names of what this image brings with it.
@@ -24,6 +26,7 @@ public struct Adoption {
         // An exec has closed them, and their numbers will be others'.
         continuity.pointee.keeper_pidfd = -1
         continuity.pointee.engine_pidfd = -1
+        adopted.region.process.pointee.oom_adjustment = oomAdjustment
         if limpet_load32(&continuity.pointee.upgrade.state) == UInt32(LIMPET_UPGRADE_PARKED) {
             continuity.pointee.executable_previous = continuity.pointee.executable
             continuity.pointee.executable = continuity.pointee.executable_next

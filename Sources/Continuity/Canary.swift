@@ -44,7 +44,7 @@ public enum Canary {
         }
         // What the environment says of a region is for the daemon itself.
         let inherited = Processes.environment.filter { text in
-            ![variable, "LIMPET_ADOPT"].contains { text.hasPrefix($0 + "=") }
+            ![variable, "LIMPET_ADOPT", "LIMPET_LOOK"].contains { text.hasPrefix($0 + "=") }
         }
         let child = CStringArray(["limpetd"]).with { arguments in
             CStringArray(inherited + ["\(variable)=3:4"]).with { environment -> Result<Int32, Errno> in
@@ -104,6 +104,8 @@ private struct CanaryConversation {
         case nil where text.utf8.count > CanaryAnswer.maximumLength: "\(said) and much more, and was ended"
         case nil: "\(said) within \(limit / 1_000_000) ms, and was ended"
         case .exit(let status): "\(said) and exited with status \(status)"
+        case .signal(Signals.badCall):
+            "\(said) and was killed for a system call that the sandbox keeps from it; restart limpetd to change over"
         case .signal(let number): "\(said) and was killed by signal \(number)"
         }
     }

@@ -7,10 +7,11 @@
 ///     layout 2
 ///     reads 1 2
 ///     restores 1 2
+///     calls read write …
 ///     configuration ok
 ///     end
 ///
-/// `configuration refused` is followed by the reason. Lines that are not known are passed over; a change of what a line
+/// `calls` are the system calls that it needs, by their names; builds that had no sandbox do not say. `configuration refused` is followed by the reason. Lines that are not known are passed over; a change of what a line
 /// means changes the number.
 public struct CanaryAnswer: Sendable, Equatable {
     /// Of the executable.
@@ -21,6 +22,8 @@ public struct CanaryAnswer: Sendable, Equatable {
     public var reads: [UInt32]
     /// Layouts that it can give back.
     public var restores: [UInt32]
+    /// The system calls that it needs, by their names; empty: it does not say.
+    public var calls: [String]
     /// What it has against the active configuration, in one line; nil: nothing.
     public var refusal: String?
 
@@ -29,11 +32,12 @@ public struct CanaryAnswer: Sendable, Equatable {
     /// An answer is at most this long; what is longer is none.
     static let maximumLength = 8192
 
-    public init(version: String, layout: UInt32, reads: [UInt32], restores: [UInt32], refusal: String?) {
+    public init(version: String, layout: UInt32, reads: [UInt32], restores: [UInt32], calls: [String] = [], refusal: String?) {
         self.version = version
         self.layout = layout
         self.reads = reads
         self.restores = restores
+        self.calls = calls
         self.refusal = refusal
     }
 
@@ -45,6 +49,7 @@ public struct CanaryAnswer: Sendable, Equatable {
             layout \(layout)
             reads \(reads.map(String.init).joined(separator: " "))
             restores \(restores.map(String.init).joined(separator: " "))
+            calls \(calls.joined(separator: " "))
             configuration \(verdict)
             end
 
@@ -81,6 +86,7 @@ public struct CanaryAnswer: Sendable, Equatable {
         self.layout = layout
         self.reads = reads
         self.restores = restores
+        calls = said["calls"].map { $0.split(separator: " ").map { CanaryAnswer.line(String($0), limit: 40) } } ?? []
         switch verdict {
         case "ok": refusal = nil
         case _ where verdict.hasPrefix("refused "):

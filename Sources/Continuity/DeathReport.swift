@@ -1,12 +1,21 @@
-internal import CContinuity
-public import CLayout
+internal import CLayout
+public import Forwarding
 
 /// Why an engine died, in words.
 public struct DeathReport: Sendable {
     private let death: limpet_death
+    private let imageBytes: UInt64
+    /// Which program died, by its build id, in hexadecimal digits, as file(1) and readelf -n show it; nil: it has none, or
+    /// nothing could be written down.
+    public let buildID: String?
 
-    public init(_ death: limpet_death) {
-        self.death = death
+    /// Of the last engine that died.
+    public init(_ region: SharedRegion) {
+        death = region.continuity.pointee.death
+        imageBytes = region.process.pointee.death_image_bytes
+        let length = min(region.process.pointee.death_build_id_length, LIMPET_BUILD_ID_BYTES)
+        let bytes = UnsafeBufferPointer(start: limpet_death_build_id(region.process), count: Int(length))
+        buildID = bytes.isEmpty ? nil : bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 
     /// When, in nanoseconds since 1970; 0: no engine has died.
@@ -35,10 +44,9 @@ public struct DeathReport: Sendable {
     /// The return addresses, innermost first, as addr2line(1) takes them: `limpetd+0x1f00d` in the program, a plain address
     /// elsewhere. Empty where nothing could be written down.
     public var trace: [String] {
-        let size = limpet_own_image().size
-        return withUnsafeBytes(of: death.return_address) { bytes in
+        withUnsafeBytes(of: death.return_address) { bytes in
             bytes.bindMemory(to: UInt64.self).prefix(Int(min(death.returns, UInt32(LIMPET_RETURN_ADDRESSES)))).map {
-                $0 >= death.load_base && $0 - death.load_base < size
+                $0 >= death.load_base && $0 - death.load_base < imageBytes
                     ? "limpetd+\(hexadecimal($0 - death.load_base))" : hexadecimal($0)
             }
         }

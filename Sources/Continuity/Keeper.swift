@@ -25,6 +25,8 @@ public struct Keeper: ~Copyable {
     private let log: Logger
     private let run: @Sendable (SharedRegion) -> Int32
     private let noteRestart: (String?) -> Void
+    private var notices: ServiceNotices
+    private let score: EngineScore
     private var handedDown: AdoptedRegion?
     private let backoff = Backoff()
     /// A death that the log does not tell of yet: where clients wait, the next engine comes first.
@@ -56,6 +58,8 @@ public struct Keeper: ~Copyable {
         self.log = log
         self.run = run
         self.noteRestart = noteRestart
+        notices = ServiceNotices(region)
+        score = EngineScore(region)
     }
 
     /// Makes the descriptor table so large that it never has to grow while it is shared.
@@ -71,6 +75,7 @@ public struct Keeper: ~Copyable {
             log.critical("\(SystemError("be watched over", .last))")
             return 1
         }
+        limpet_fault_prepare_keeper(region.header)
         if handedDown != nil, limpet_load32(&region.continuity.pointee.unnoted) != 0 {
             log.error("the keeper died, and then the engine; process \(Processes.own) is the keeper now")
             note(.exit(-1))
@@ -97,7 +102,10 @@ public struct Keeper: ~Copyable {
         continuity.pointee.engine_started = Clock.now()
         limpet_store32(&continuity.pointee.serving, 0)
         for worker in 0..<region.workerCount { limpet_store32(&region.worker(worker).pointee.thread, 0) }
-        let engine = try EngineProcess.start(region, run)
+        // Before there is one: what an engine has, its first thread has for ever, and so would the next keeper.
+        NeededCapabilities(region).giveUpOthers()
+        let (region, run) = (region, run)
+        let engine = try score.raised { () throws(SystemError) in try EngineProcess.start(region, run) }
         if let adopted = handedDown.take() {
             guard adopted.release(engine) else { Processes.endAtOnce(1) }
             if TestImage.value("keeper") == "dies" { Signals.send(Signals.kill, to: Processes.own) }
@@ -122,6 +130,7 @@ public struct Keeper: ~Copyable {
             let now = Clock.now()
             if now >= nextLook {
                 nextLook = now + Keeper.tick
+                _ = limpet_look_goes_on(region.header)
                 Processes.reapAll(but: engine)
                 let still = watchdog.look(beats)
                 if !still.isEmpty { return end(engine, still) }
@@ -132,7 +141,17 @@ public struct Keeper: ~Copyable {
                 noteRestart(nil)
                 limpet_forget_program()
             }
-            if let signal = Signals.wait(Keeper.signals, nanoseconds: nextLook - now) { take(signal.number, engine) }
+            notices.look(now: now)
+            let due = max(now, min(nextLook, notices.due ?? .max))
+            guard let signal = Signals.wait(Keeper.signals + [Signals.handedOn], nanoseconds: due - now) else {
+                continue
+            }
+            if signal.number == Signals.handedOn {
+                if signal.sender == engine, signal.value == LIMPET_LOOK_ASKED { limpet_look_begin(region.header) }
+            } else {
+                take(signal.number, engine)
+            }
+            _ = limpet_look_goes_on(region.header)
         }
     }
 
@@ -148,7 +167,9 @@ public struct Keeper: ~Copyable {
         while !isEnding {
             let now = Clock.now()
             if now >= end { return }
-            if let signal = Signals.wait(Keeper.signals, nanoseconds: end - now) { take(signal.number, nil) }
+            notices.look(now: now)
+            let due = max(now, min(end, notices.due ?? .max))
+            if let signal = Signals.wait(Keeper.signals, nanoseconds: due - now) { take(signal.number, nil) }
         }
     }
 
@@ -161,7 +182,7 @@ public struct Keeper: ~Copyable {
     }
 
     /// Ends an engine of which a part has stood still.
-    private func end(_ engine: Int32, _ still: [Watchdog.Owner]) -> Processes.Ending {
+    private mutating func end(_ engine: Int32, _ still: [Watchdog.Owner]) -> Processes.Ending {
         let names = still.map { owner in
             switch owner {
             case .worker(let index): "worker \(index)"
@@ -193,7 +214,9 @@ public struct Keeper: ~Copyable {
         Signals.send(Signals.kill, to: engine)
         while true {
             if let ending = Processes.reap(engine) { return ending }
-            _ = Signals.wait([Signals.child], nanoseconds: Keeper.tick)
+            // A process that waits for a disk ends when the disk answers.
+            notices.look(now: Clock.now())
+            _ = Signals.wait([Signals.child], nanoseconds: Keeper.lastWords)
         }
     }
 
@@ -232,7 +255,7 @@ public struct Keeper: ~Copyable {
             noteRestart(
                 """
                 engine restarting: \(continuity.pointee.deaths) deaths so far, the last one: \
-                \(DeathReport(continuity.pointee.death).reason)
+                \(DeathReport(region).reason)
                 """)
             pause(nanoseconds: wait)
         }
@@ -259,11 +282,13 @@ public struct Keeper: ~Copyable {
             death.watchdog = claimed == UInt32(LIMPET_DEATH_ORDERED) ? 1 : 0
             death.claimed = claimed
             death.time = Clock.wall()
+            region.process.pointee.death_image_bytes = 0
+            region.process.pointee.death_build_id_length = 0
             continuity.pointee.death = death
         }
         let step = backoff.note(continuity, now: now)
         unsaid = Unsaid(
-            report: DeathReport(continuity.pointee.death), generation: continuity.pointee.generation, step: step)
+            report: DeathReport(region), generation: continuity.pointee.generation, step: step)
         limpet_publish32(&continuity.pointee.death.claimed, UInt32(LIMPET_DEATH_UNCLAIMED))
         limpet_publish32(&continuity.pointee.unnoted, 0)
         return step
@@ -281,7 +306,9 @@ public struct Keeper: ~Copyable {
         var metadata: Logger.Metadata = ["engine": "\(death.generation)"]
         let trace = death.report.trace
         if !trace.isEmpty { metadata["trace"] = "\(trace.joined(separator: " "))" }
+        if let build = death.report.buildID { metadata["build_id"] = "\(build)" }
         log.error("the engine died: \(death.report.reason); \(plan)", metadata: metadata)
+        notices.say("the engine died: \(death.report.reason); \(plan)")
     }
 
     // MARK: Another image
@@ -289,16 +316,35 @@ public struct Keeper: ~Copyable {
     /// Makes way for the new version, which goes on from here. Where it cannot be executed nothing has happened.
     private func upgrade() {
         let continuity = region.continuity
-        var next = continuity.pointee.executable_next
+        mendExecutable()
+        if TestImage.value("exec") == "exchanged" {
+            let path = limpet_look_path(region.sandbox.pointer(to: \.look)!)
+            limpet_text_set(path, 4096, "/bin/true")
+        }
+        var next = limpet_open_next(region.header)
         // For tests: the file has become something else meanwhile.
         if TestImage.value("exec") == "fails" { next = continuity.pointee.document.0 }
-        limpet_exec_guarded(
-            region.header, next, continuity.pointee.executable, limpet_upgrade_patience(continuity))
-        let error = SystemError("execute the new version", .last)
+        continuity.pointee.executable_next = next
+        if next >= 0 {
+            limpet_exec_guarded(
+                region.header, next, continuity.pointee.executable, limpet_upgrade_patience(continuity))
+        }
+        let error = Keeper.failure("execute the new version", .last)
         // The next engine closes what has no name, and says why there was no upgrade.
         continuity.pointee.executable_next = -1
         limpet_upgrade_set_reason(&continuity.pointee.upgrade, "\(error)")
         limpet_publish32(&continuity.pointee.upgrade.state, UInt32(LIMPET_UPGRADE_REFUSED))
+    }
+
+    /// What the engine shares with the keeper it could have put something else in the place of.
+    private func mendExecutable() {
+        guard limpet_mend_executable(region.continuity) == 1 else { return }
+        log.error("the descriptor of the executable that runs was another file: the keeper has opened it anew")
+    }
+
+    /// - Returns: what failed and why, in words.
+    static func failure(_ action: String, _ error: Errno) -> SystemError {
+        SystemError(error == .stale ? action + ": it is not the file that was looked at" : action, error)
     }
 
     /// Ends the first engine of a new version, which does not come so far as to serve.
@@ -316,8 +362,9 @@ public struct Keeper: ~Copyable {
             isOverdue
             ? "the new version did not serve within \(RollBack.patience / 1_000_000_000) s"
             : "the new version died \(upgrade.deaths) times at once, the last time:"
-                + " \(DeathReport(region.continuity.pointee.death).reason)"
+                + " \(DeathReport(region).reason)"
         isOverdue = false
+        mendExecutable()
         do throws(SystemError) {
             try RollBack.run(region, reason: reason)
         } catch {
@@ -328,6 +375,7 @@ public struct Keeper: ~Copyable {
     /// Executes this program anew, so that address randomisation starts anew.
     private func startAnew() {
         let continuity = region.continuity
+        mendExecutable()
         guard continuity.pointee.executable >= 0 else { return }
         limpet_exec_guarded(region.header, continuity.pointee.executable, continuity.pointee.executable, 0)
         log.error("\(SystemError("execute the keeper anew", .last)); it goes on as it is")

@@ -171,7 +171,7 @@ private struct NamedDescriptors {
         for descriptor in [
             own.region, own.document.0, own.document.1, own.lock, own.control, own.executable,
             own.executable_previous, own.executable_next, own.keeper_pidfd, own.engine_pidfd,
-            own.metrics,
+            own.metrics, region.process.pointee.notify_socket, region.process.pointee.oom_adjustment,
         ] { insert(descriptor) }
         for slot in 0..<region.listenerSlots {
             if Int(region.listener(slot).pointee.used) == LIMPET_SLOT_FREE { break }

@@ -65,7 +65,7 @@ public enum RollBack {
         handed.pointee.upgrade.told = 0
         limpet_publish32(&handed.pointee.upgrade.state, UInt32(LIMPET_UPGRADE_ROLLED_BACK))
         limpet_exec_guarded(copy.header, previous, failed, 0)
-        let error = SystemError("execute the version before", .last)
+        let error = Keeper.failure("execute the version before", .last)
         continuity.pointee.executable = failed
         limpet_publish32(&continuity.pointee.upgrade.state, state)
         if copy.descriptor != region.memory.descriptor {

@@ -14,7 +14,7 @@ public enum RestartNote {
     public static func leave(_ text: String?, beside socket: String) {
         let path = path(beside: socket)
         _ = PathEntry.remove(path)
-        if let text { _ = TextFile.create(path, text + "\n") }
+        if let text { _ = TextFile.create(path, text + "\n", permissions: 0o640) }
     }
 
     /// nil: there is none.

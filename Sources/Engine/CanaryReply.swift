@@ -23,7 +23,8 @@ public func answerAsCanary() -> Int32? {
     let isOneWay = TestImage.value("layouts") == "one-way"
     let answer = CanaryAnswer(
         version: runningVersion, layout: Layouts.own, reads: isForeign ? [99] : Layouts.readable,
-        restores: isForeign ? [99] : isOneWay ? [] : Layouts.restorable, refusal: verdict(on: numbers[1]))
+        restores: isForeign ? [99] : isOneWay ? [] : Layouts.restorable,
+        calls: SystemCalls.needed + (TestImage.value("calls").map { [$0] } ?? []), refusal: verdict(on: numbers[1]))
     return Terminal.write(Array(answer.text.utf8), to: numbers[0]) == nil ? 0 : 1
 }
 

@@ -8,7 +8,7 @@ extension Controller {
     /// That the daemon has started, or that an engine has died and this one goes on. An upgrade is told of with its outcome.
     func tellStart() {
         let continuity = region.continuity.pointee
-        let death = DeathReport(continuity.death)
+        let death = DeathReport(region)
         if events.total == 0, continuity.deaths == 0, continuity.upgrade.id == 0 {
             events.post(ControlEvent(.start, new: runningVersion))
         }

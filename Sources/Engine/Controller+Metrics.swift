@@ -46,6 +46,12 @@ extension Controller {
             samples.add(["rolled_back"], counts.upgrades(.rolledBack))
         }
         text.write(MetricCatalogue.crashes) { $0.add(continuity.deaths) }
+        let sandbox = SandboxState(region).report
+        text.write(MetricCatalogue.sandbox) { samples in
+            samples.add(["system-calls"], sandbox.systemCalls ? 1 : 0)
+            samples.add(["files"], UInt64(sandbox.landlockABI ?? 0))
+        }
+        text.write(MetricCatalogue.sandboxViolations) { $0.add(sandbox.violations) }
         text.write(MetricCatalogue.workers) { $0.add(region.workerCount) }
         text.write(MetricCatalogue.connections) { $0.add(region.open) }
         text.write(MetricCatalogue.connectionsLimit) { $0.add(limpet_load64(&region.header.pointee.limit)) }

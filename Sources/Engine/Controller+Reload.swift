@@ -86,6 +86,7 @@ extension Controller {
             return nextReload()
         }
         reloads.isUnderWay = true
+        if purpose == .file { serviceState.reloadBegan() }
         let preparation = ReloadPreparation(
             purpose: purpose, active: request, topology: topology, region: region, budget: budget, userName: userName,
             socket: control?.socket, groups: active.controlGroups ?? ControlGroups(),
@@ -151,6 +152,7 @@ extension Controller {
 
     private func ended(_ promise: EventLoopPromise<ReloadReport>, _ result: Result<ReloadReport, ControlError>) {
         reloads.isUnderWay = false
+        serviceState.reloadEnded()
         promise.completeWith(result.mapError { $0 as any Error })
         nextReload()
     }
@@ -175,6 +177,7 @@ extension Controller {
                 plan.configuration, change.assignment.tables, names: change.names, after: former,
                 weight: region.effectiveWeight)
             inject(LIMPET_AT_RELOAD_BOUND)
+            NeededCapabilities(region).noteMore(Identity.capabilities(of: plan.configuration))
             limpet_store8(&region.continuity.pointee.options_due, 1)
             try document.publish(in: SharedDocument(region: region))
         } catch {
@@ -182,6 +185,7 @@ extension Controller {
             throw ControlError(.failed, "\(error); nothing has changed")
         }
         inject(LIMPET_AT_RELOAD_PUBLISHED)
+        NeededCapabilities(region).note(Identity.capabilities(of: plan.configuration))
         // From here on it is the configuration that counts. A version that has made way could not read it perhaps.
         if purpose == .file { forgetVersionBefore() }
         let formerServices = request.configuration.services

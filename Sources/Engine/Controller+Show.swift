@@ -22,7 +22,7 @@ extension Controller {
             own.local_failures &+= limpet_load64(&worker.pointee.local_failures)
         }
         let continuity = region.continuity.pointee
-        let death = DeathReport(continuity.death)
+        let death = DeathReport(region)
         return StatusReport(
             pid: continuity.keeper, enginePID: Processes.own, engineGeneration: Int(continuity.generation),
             uptimeSeconds: Double(Clock.now() - continuity.started) / 1e9, ready: isServing, workers: workers.count,
@@ -30,7 +30,7 @@ extension Controller {
             descriptorLimit: budget.limit, descriptorFailures: own.descriptor_failures,
             localFailures: own.local_failures, pipes: Int(clamping: own.pipes), maxPipes: budget.pipeCap,
             pipesRefused: own.pipes_refused, capabilities: Privileges.names,
-            user: userName,
+            sandbox: SandboxState(region).report, user: userName,
             configHash: configHash,
             services: topology.liveServices.map {
                 ServiceStatus(
@@ -40,7 +40,8 @@ extension Controller {
             lastDeath: death.time == 0
                 ? nil
                 : EngineDeath(
-                    time: Timestamp(nanoseconds: death.time), reason: death.reason, trace: death.trace))
+                    time: Timestamp(nanoseconds: death.time), reason: death.reason, trace: death.trace,
+                    buildID: death.buildID))
     }
 
     private func differences() -> [Difference] {

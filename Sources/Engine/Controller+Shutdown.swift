@@ -1,6 +1,8 @@
 import Backends
+import CContinuity
 import CLayout
 import Configuration
+import Continuity
 import Control
 import Forwarding
 import Linux
@@ -19,6 +21,7 @@ extension Controller {
         case Signals.hangUp:
             reloadOnSignal()
         case Signals.userTwo: upgradeBySignal()
+        case Int32(LIMPET_LOOK_ANSWERED): lookedAt()
         case Signals.interrupt where !isServing:
             log.notice("interrupted again: ending at once")
             end()
@@ -84,6 +87,8 @@ extension Controller {
         limpet_publish64(&region.continuity.pointee.shutdown_stop, stop)
         noteShutdown(until)
         phase = .leaving(stop: stop, until: until)
+        serviceState.stopping()
+        noteService()
         advanceShutdown()
     }
 

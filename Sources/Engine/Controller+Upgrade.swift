@@ -86,7 +86,7 @@ extension Controller {
         guard !isUpgrading else {
             throw UpgradeRefusal("upgrade \(continuity.pointee.upgrade.id) is under way")
         }
-        let attempt = try attempt(request)
+        let path = try path(request)
         forgetVersionBefore()
         var upgrade = limpet_upgrade()
         upgrade.id = continuity.pointee.upgrade.id + 1
@@ -96,36 +96,55 @@ extension Controller {
         limpet_upgrade_set_old_version(&upgrade, runningVersion)
         continuity.pointee.upgrade = upgrade
         limpet_publish32(&continuity.pointee.upgrade.state, UInt32(LIMPET_UPGRADE_CANARY))
-        do throws(SystemError) {
-            try Threads.startDetached("upgrade") { [self] in
-                limpet_fault_thread(-1)
-                let found: Result<UpgradeAttempt.Candidate, UpgradeRefusal>
-                do throws(UpgradeRefusal) {
-                    found = .success(try attempt.candidate())
-                } catch {
-                    found = .failure(error)
-                }
-                eventLoop.execute { [self] in asked(found) }
-            }
-        } catch {
-            refuseUpgrade(UpgradeRefusal("\(error)"))
+        ask(path, needsWayBack: !request.noRollback, id: upgrade.id)
+    }
+
+    private func path(_ request: UpgradeRequest) throws(UpgradeRefusal) -> String {
+        guard let path = request.path ?? active.program.path else {
+            throw UpgradeRefusal("limpetd could not tell where it was started from; name the executable")
+        }
+        guard path.utf8.count < MemoryLayout.size(ofValue: limpet_look().path) else {
+            throw UpgradeRefusal("\(path): the path is too long")
+        }
+        guard !path.utf8.contains(0) else { throw UpgradeRefusal("the path holds a NUL") }
+        return path
+    }
+
+    // MARK: The keeper's part
+
+    /// How long the keeper may take to answer: longer than whatever it asks may take.
+    private static let keepersTime = TimeAmount.seconds(30)
+
+    /// Has the keeper look at the executable, and ask it: what is found is the keeper's to know, and nothing that runs here
+    /// could start a program.
+    private func ask(_ path: String, needsWayBack: Bool, id: UInt64) {
+        let look = region.sandbox.pointer(to: \.look)!
+        limpet_text_set(limpet_look_path(look), UInt(MemoryLayout.size(ofValue: look.pointee.path)), path)
+        look.pointee.needs_way_back = needsWayBack ? 1 : 0
+        limpet_publish32(&look.pointee.asked, UInt32(truncatingIfNeeded: id))
+        let keeper = region.continuity.pointee.keeper
+        guard keeper > 0, Signals.handOn(Int32(LIMPET_LOOK_ASKED), to: keeper) == nil else {
+            return refuseUpgrade(UpgradeRefusal("there is no keeper to look at the executable; try again"))
+        }
+        eventLoop.scheduleTask(in: Controller.keepersTime) { [self] in
+            guard region.continuity.pointee.upgrade.id == id,
+                limpet_load32(&region.continuity.pointee.upgrade.state) == UInt32(LIMPET_UPGRADE_CANARY)
+            else { return }
+            refuseUpgrade(UpgradeRefusal("the keeper has not looked at the executable; try again"))
         }
     }
 
-    private func attempt(_ request: UpgradeRequest) throws(UpgradeRefusal) -> UpgradeAttempt {
-        let document: [UInt8]
-        let program: ActiveConfiguration.Program
-        do {
-            document = try SharedDocument(region: region).read()
-            program = try ActiveConfiguration.decode(document).program
-        } catch {
-            throw UpgradeRefusal("\(error)")
+    /// The keeper has an answer.
+    func lookedAt() {
+        let upgrade = region.continuity.pointer(to: \.upgrade)!
+        let look = region.sandbox.pointer(to: \.look)!
+        guard limpet_load32(&upgrade.pointee.state) == UInt32(LIMPET_UPGRADE_CANARY),
+            limpet_load32(&look.pointee.answered) == UInt32(truncatingIfNeeded: upgrade.pointee.id)
+        else { return }
+        guard look.pointee.is_good != 0 else {
+            return refuseUpgrade(UpgradeRefusal(String(cString: limpet_look_reason(look))))
         }
-        guard let path = request.path ?? program.path else {
-            throw UpgradeRefusal("limpetd could not tell where it was started from; name the executable")
-        }
-        return UpgradeAttempt(
-            path: path, trusted: [0, program.startedBy], document: document, needsWayBack: !request.noRollback)
+        makeWayOnceWritten(for: String(cString: limpet_look_version(look)))
     }
 
     /// Looks at the writing of the state file so many times before an upgrade is refused for it …
@@ -133,35 +152,25 @@ extension Controller {
     /// … this far apart.
     private static let writingInterval = TimeAmount.milliseconds(10)
 
-    /// The candidate has been looked at. An engine cannot end before the disk has let go of it: with the workers parked that
+    /// The executable has been looked at. An engine cannot end before the disk has let go of it: with the workers parked that
     /// would be a standstill, so what is being written is waited for first.
-    private func asked(
-        _ found: Result<UpgradeAttempt.Candidate, UpgradeRefusal>, patience: Int = Controller.writingLooks
-    ) {
-        switch found {
-        case .failure(let refusal): refuseUpgrade(refusal)
-        case .success(let candidate):
-            guard isServing else {
-                Descriptor.close(candidate.executable)
-                return refuseUpgrade(UpgradeRefusal("limpetd is shutting down"))
+    private func makeWayOnceWritten(for version: String, patience: Int = Controller.writingLooks) {
+        guard isServing else { return refuseUpgrade(UpgradeRefusal("limpetd is shutting down")) }
+        if intents.isWriting {
+            guard patience > 0 else {
+                return refuseUpgrade(UpgradeRefusal("the state file is still being written; look at the disk"))
             }
-            if intents.isWriting {
-                guard patience > 0 else {
-                    Descriptor.close(candidate.executable)
-                    return refuseUpgrade(UpgradeRefusal("the state file is still being written; look at the disk"))
-                }
-                eventLoop.scheduleTask(in: Controller.writingInterval) { [self] in asked(found, patience: patience - 1)
-                }
-                return
+            eventLoop.scheduleTask(in: Controller.writingInterval) { [self] in
+                makeWayOnceWritten(for: version, patience: patience - 1)
             }
-            makeWay(for: candidate)
+            return
         }
+        makeWay(for: version)
     }
 
-    private func makeWay(for candidate: UpgradeAttempt.Candidate) {
+    private func makeWay(for version: String) {
         let continuity = region.continuity
-        continuity.pointee.executable_next = candidate.executable
-        limpet_upgrade_set_new_version(&continuity.pointee.upgrade, candidate.version)
+        limpet_upgrade_set_new_version(&continuity.pointee.upgrade, version)
         limpet_publish32(&continuity.pointee.upgrade.state, UInt32(LIMPET_UPGRADE_PARKING))
         let late = UpgradeRefusal(
             "a worker did not stop within \(UpgradeAttempt.parking / 1_000_000) ms; try again when there is less to do")
@@ -221,12 +230,15 @@ extension Controller {
         switch report.state {
         case .serving:
             counts.noteUpgrade(.served)
+            let look = region.sandbox.pointer(to: \.look)!
+            let isOfThis = look.pointee.answered == UInt32(truncatingIfNeeded: report.id)
+            let digest = isOfThis ? String(cString: limpet_look_digest(look)) : ""
             log.notice(
                 "upgraded",
                 metadata: [
                     "from": "\(report.oldVersion)", "to": "\(report.newVersion ?? runningVersion)",
                     "connections": "\(report.connections ?? 0)", "pause_ms": "\(report.pauseMilliseconds ?? 0)",
-                ])
+                ].merging(digest.isEmpty ? [:] : ["sha256": "\(digest)"]) { $1 })
         case .rolledBack:
             counts.noteUpgrade(.rolledBack)
             log.error(

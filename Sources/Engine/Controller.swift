@@ -74,6 +74,8 @@ final class Controller: ControlPlane, @unchecked Sendable {
     var departure: Departure?
     var slowStarts = SlowStarts()
     var ports = Ports()
+    /// What the service manager is told.
+    var service = ServiceReport()
     /// By backend slot.
     var passives: [Int: Passive] = [:]
     /// Accepts that failed for a lack of descriptors, as of the last second.

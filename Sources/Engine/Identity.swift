@@ -54,19 +54,28 @@ enum Identity: Sendable, Equatable {
         }
     }
 
-    /// Becomes that user, keeping CAP_NET_BIND_SERVICE and what is asked for; or stays root, in that group. Before the
-    /// first thread.
-    func assume(keeping capabilities: [Int32]) throws(StartError) {
+    /// Becomes that user, keeping these capabilities; stays who it is with no more than these; or stays root, in that group.
+    /// No exec gives any of them more. Before the first thread.
+    /// - Returns: why there is more left than is needed; nil: there is not.
+    func assume(keeping capabilities: [Int32]) throws(StartError) -> SystemError? {
         do throws(SystemError) {
+            var problem: SystemError?
             switch self {
-            case .unchanged: break
+            case .unchanged: problem = Privileges.reduce(to: capabilities)
             case .root(let gid): if let gid { try Privileges.become(group: gid) }
             case .account(let account, let gid):
-                try Privileges.drop(to: account, gid: gid, keep: [Privileges.bindService] + capabilities)
+                try Privileges.drop(to: account, gid: gid, keep: capabilities)
             }
+            try Privileges.setNoNewPrivileges()
+            return problem
         } catch {
             throw StartError("\(error); run limpetd with the capabilities SETUID, SETGID and SETPCAP, or as that user")
         }
+    }
+
+    /// What a daemon keeps that is not root: to bind what a reload may bring, and what the configuration needs.
+    static func capabilities(of configuration: DaemonConfiguration) -> [Int32] {
+        [Privileges.bindService] + SourceNeeds.capabilities(of: configuration)
     }
 
     /// Who we are now, for the log.

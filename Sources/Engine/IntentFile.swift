@@ -89,11 +89,12 @@ enum IntentFile {
 
 /// Why a file was not taken.
 struct IntentFileError: Error, Equatable, CustomStringConvertible {
-    /// The end of a sentence that begins with the name of the file.
+    /// The end of a sentence that begins with the name of the file. One line, whatever stands in the file.
     let description: String
 
     init(_ description: String) {
-        self.description = description
+        self.description = String(
+            description.map { $0.unicodeScalars.contains { $0.properties.generalCategory == .control } ? "?" : $0 })
     }
 }
 

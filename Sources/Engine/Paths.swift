@@ -1,3 +1,4 @@
+import Control
 import Glibc
 import Linux
 
@@ -5,7 +6,7 @@ import Linux
 enum Paths {
     static func control(_ configured: String?) throws(StartError) -> String {
         if let configured { return configured }
-        if Account.effectiveUID == 0 { return "/run/limpet/control.sock" }
+        if Account.effectiveUID == 0 { return SystemPaths.control }
         guard let runtime = environment("XDG_RUNTIME_DIR") else {
             throw StartError(
                 "XDG_RUNTIME_DIR is not set, so there is no default place for the control socket; name one with --control"
@@ -16,7 +17,7 @@ enum Paths {
 
     static func state(_ configured: String?) throws(StartError) -> String {
         if let configured { return configured }
-        if Account.effectiveUID == 0 { return "/var/lib/limpet" }
+        if Account.effectiveUID == 0 { return SystemPaths.state }
         if let state = environment("XDG_STATE_HOME") { return state + "/limpet" }
         guard let home = environment("HOME") else {
             throw StartError(

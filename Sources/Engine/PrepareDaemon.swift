@@ -1,3 +1,4 @@
+import CContinuity
 import CLayout
 public import Configuration
 import Continuity
@@ -58,14 +59,23 @@ public func prepareDaemon(_ request: EngineRequest) throws(StartError) -> Prepar
         return try DaemonPreparation(request: request, log: log).prepare()
     } catch {
         log.critical("\(error)")
+        tellServiceManager("\(error)")
         throw error
     }
+}
+
+/// For `systemctl status`, where a service manager waits for a daemon that will not come.
+private func tellServiceManager(_ text: String) {
+    guard let manager = ServiceManager.own, let socket = ServiceManager.openSocket() else { return }
+    manager.tell("STATUS=\(text)", by: socket)
+    Descriptor.close(socket)
 }
 
 /// The daemon of a region that another image has handed down: all is there, and only has to be found again. Nothing is read
 /// yet: clients wait, and the engine reads while the guard ends.
 public func findDaemon(_ region: SharedRegion) -> PreparedDaemon {
-    PreparedDaemon(region: region, descriptors: min(Descriptor.raiseLimit(), DescriptorBudget.most))
+    limpet_sandbox_keeper(region.header)
+    return PreparedDaemon(region: region, descriptors: min(Descriptor.raiseLimit(), DescriptorBudget.most))
 }
 
 /// The log as it is configured.
@@ -220,6 +230,7 @@ struct DaemonPreparation {
         }
         region.continuity.pointee.lock = state.lock.descriptor
         region.continuity.pointee.executable = Executable.openOwn() ?? -1
+        region.process.pointee.oom_adjustment = OOMScore.open() ?? -1
         let slots = try SlotAssigner.assign(configuration, after: nil, SlotTables(), limits: SlotLimits(region))
         var inherited = try InheritedSockets.claim()
         var isPrepared = false
@@ -247,7 +258,11 @@ struct DaemonPreparation {
         // As the user that we are from here on.
         let program = ActiveConfiguration.Program(path: Executable.ownPath, startedBy: Account.effectiveUID)
         do throws(StartError) {
-            try identity.assume(keeping: SourceNeeds.capabilities(of: configuration))
+            if let problem = try identity.assume(keeping: Identity.capabilities(of: configuration)) {
+                log.warning("\(problem)")
+            }
+            NeededCapabilities(region).note(Identity.capabilities(of: configuration))
+            protect()
             if let problem = SourceNeeds.problem(configuration) { throw StartError(problem) }
             for line in SourceNeeds.warnings(configuration) { log.warning("\(line)") }
             try checkReadable()
@@ -257,12 +272,24 @@ struct DaemonPreparation {
             Log.configure(configuration, in: region)
             let daemon = PreparedDaemon(region: region, descriptors: budget.limit)
             daemon.knowledge.read()
+            // Last: from here on the process has less than it had.
+            SandboxState(region).begin(
+                configuration, startedBy: program.startedBy, control: socket.path, state: state.path)
             isPrepared = true
             return daemon
         } catch {
             socket.remove()
             throw error
         }
+    }
+
+    /// From here on nobody looks into this process, and what it makes is its own.
+    private func protect() {
+        if let error = ProcessProtection.forbidCoreFiles() { log.warning("cannot forbid core files: \(error)") }
+        if let error = ProcessProtection.setDumpable(false) {
+            log.warning("cannot keep others from looking into the process: \(error)")
+        }
+        ProcessProtection.keepFilesPrivate()
     }
 
     /// What a reload would read must be readable by the user that will read it; better to fail now than then.

@@ -148,6 +148,7 @@ struct ReloadPreparation: Sendable {
             new, assignment.tables, names: names, after: topology, weight: region.effectiveWeight)
         try checkBuffers(new)
         if let problem = SourceNeeds.reloadProblem(new) { throw StartError(problem) }
+        try SandboxState(region).check(new)
         let listeners = ListenerSet(region).listeners
         for listener in listeners where region.isInherited(listener: listener.slot) {
             guard let configuration = next.configuration(ofListener: listener.slot) else { continue }

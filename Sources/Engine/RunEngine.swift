@@ -59,6 +59,8 @@ private struct EngineRun {
             throw error
         }
         Log.configure(request.configuration, in: region, keepsLevel: true)
+        // A death in the middle of a reload leaves the needs of both.
+        NeededCapabilities(region).note(Identity.capabilities(of: request.configuration))
     }
 
     mutating func run() throws(StartError) {
@@ -112,6 +114,7 @@ private struct EngineRun {
         } catch {
             throw StartError("\(error)")
         }
+        if isFirst || isUpgrade { SandboxState(region).announce(log) }
         // Clients first: the control plane is started once they are served, and then asked to look at the board.
         let readBoard = Locked<(@Sendable () -> Void)?>(nil)
         let board = IncidentBoard(notify: { readBoard.with { $0 }?() })
@@ -154,13 +157,17 @@ private struct EngineRun {
             controller.noteClosings()
             controller.notePassives()
             controller.noteRemoved()
+            controller.noteSandbox()
             controller.notePorts()
+            controller.noteService()
             workers.postToAll(.probe(sent: Clock.now()))
         }
         try takeSignals { number in eventLoop.execute { controller.signalled(number) } }
+        Rehearsal.tryForbidden(region)
         Rehearsal.pass(.serving, region)
         // What there is to say of an upgrade has been said.
         if !isUpgrade { announce(isFirst, topology, listeners, socket) }
+        eventLoop.execute { controller.tellReady() }
 
         ending.wait()
         workers.postToAll(.stop)

@@ -3,9 +3,9 @@ import Continuity
 import Forwarding
 import Linux
 
-/// What of an upgrade takes its time: looking at the executable, asking it, stopping the workers. Runs on a thread of its
-/// own, off the control event loop, which answers meanwhile.
-struct UpgradeAttempt: Sendable {
+/// Making way for another version, once the keeper has looked at it: stopping the workers takes its time. For a thread of
+/// its own, off the control event loop, which answers meanwhile.
+enum UpgradeAttempt {
     /// How long the workers may take to stop, in ns: for their clients that is a pause already.
     static let parking: UInt64 = {
         #if DEBUG
@@ -17,35 +17,7 @@ struct UpgradeAttempt: Sendable {
         return 150_000_000
     }()
 
-    let path: String
-    /// Users whose executables are trusted.
-    let trusted: Set<UInt32>
-    /// The text of the active configuration.
-    let document: [UInt8]
-    let needsWayBack: Bool
-
-    /// What was found.
-    struct Candidate: Sendable {
-        /// For execveat(2), inherited by an exec. Whoever gets it closes it.
-        let executable: Int32
-        let version: String
-    }
-
-    /// Looks at the executable and asks it.
-    func candidate() throws(UpgradeRefusal) -> Candidate {
-        let executable = try UpgradePath.open(path, trusted: trusted)
-        do throws(UpgradeRefusal) {
-            let answer = try Canary.ask(executable, document: document)
-            try UpgradeDecision.judge(answer, layout: Layouts.own, needsWayBack: needsWayBack)
-            if let error = Descriptor.keepOverExec(executable) { throw UpgradeRefusal("\(error)") }
-            return Candidate(executable: executable, version: answer.version)
-        } catch {
-            Descriptor.close(executable)
-            throw UpgradeRefusal("\(path): \(error)")
-        }
-    }
-
-    /// Stops the workers for good and ends this process, for the keeper to execute what `executable_next` names.
+    /// Stops the workers for good and ends this process, for the keeper to execute what it has looked at.
     /// - Returns: only where a worker did not stop in time; all serve on then.
     static func makeWay(_ region: SharedRegion, _ workers: WorkerPool) {
         region.continuity.pointee.upgrade.parked = Clock.now()

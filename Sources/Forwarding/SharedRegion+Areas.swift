@@ -20,6 +20,8 @@ extension SharedRegion {
             (LIMPET_AREA_PROXY, workers * records * MemoryLayout<limpet_proxy>.stride),
             (LIMPET_AREA_SOURCES, backends * MemoryLayout<limpet_source_row>.stride),
             (LIMPET_AREA_UNIX_LISTENERS, listeners * MemoryLayout<limpet_unix_listener>.stride),
+            (LIMPET_AREA_SANDBOX, MemoryLayout<limpet_sandbox>.stride),
+            (LIMPET_AREA_PROCESS, MemoryLayout<limpet_process>.stride),
             (LIMPET_AREA_PIPED, workers * records * MemoryLayout<limpet_piped>.stride),
         ]
     }
@@ -98,6 +100,9 @@ extension SharedRegion {
         base(LIMPET_AREA_CONTROL, of: limpet_control_counters.self)
     }
 
+    /// What there is to know about the sandbox; see the structure for who writes what.
+    public var sandbox: UnsafeMutablePointer<limpet_sandbox> { base(LIMPET_AREA_SANDBOX, of: limpet_sandbox.self) }
+
     /// How often a backend came to each state; the control plane's thread alone writes it.
     public func history(_ slot: Int) -> UnsafeMutablePointer<limpet_backend_history> {
         base(LIMPET_AREA_HISTORY, of: limpet_backend_history.self) + slot
@@ -108,6 +113,9 @@ extension SharedRegion {
     public func sources(_ slot: Int) -> UnsafeMutablePointer<limpet_source_row> {
         base(LIMPET_AREA_SOURCES, of: limpet_source_row.self) + slot
     }
+
+    /// What keeper, engine and service manager tell each other; who writes what its structure says.
+    public var process: UnsafeMutablePointer<limpet_process> { base(LIMPET_AREA_PROCESS, of: limpet_process.self) }
 
     /// The ring of events, ``LIMPET_EVENTS`` of them; the control plane's thread alone writes it.
     public var events: UnsafeMutablePointer<limpet_event> { base(LIMPET_AREA_EVENTS, of: limpet_event.self) }

@@ -61,7 +61,7 @@ public enum Privileges {
     public static let rawNetwork: Int32 = 13
 
     /// Becomes an ordinary user for good: supplementary groups of that user, all three user and group ids, every
-    /// capability gone from every set but `keep`, no_new_privs set.
+    /// capability gone from every set but `keep`.
     ///
     /// Ids and capabilities belong to a thread: call before the first one is started.
     public static func drop(to account: Account, gid: UInt32, keep: [Int32]) throws(SystemError) {
@@ -78,6 +78,23 @@ public enum Privileges {
         if limpet_reduce_capabilities(kept, Int32(kept.count)) != 0 {
             throw SystemError("reduce the capabilities", .last)
         }
+    }
+
+    /// Gives up every capability but those of `keep` that the thread has, and keeps these over an exec, whatever the file
+    /// says that is executed. The bounding set stays as it is. Call it before the first thread is started, or for the
+    /// calling thread and those that it starts.
+    /// - Returns: what was in the way; nil: nothing.
+    public static func reduce(to keep: [Int32]) -> SystemError? {
+        let kept = keep.filter { limpet_has_capability($0) == 1 }
+        // Where there is nothing to give up nobody is asked: a service manager may have forbidden it.
+        if limpet_capabilities_are(kept, Int32(kept.count)) == 1 { return nil }
+        return limpet_reduce_capabilities(kept, Int32(kept.count)) == 0
+            ? nil : SystemError("give up the capabilities that nothing needs", .last)
+    }
+
+    /// No exec gives this process more than it has, for good, see PR_SET_NO_NEW_PRIVS in prctl(2). Call it before the first
+    /// thread is started.
+    public static func setNoNewPrivileges() throws(SystemError) {
         if limpet_no_new_privileges() != 0 { throw SystemError("set no_new_privs", .last) }
     }
 

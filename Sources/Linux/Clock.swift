@@ -10,6 +10,9 @@ public enum Clock {
     /// CLOCK_REALTIME: nanoseconds since 1970, for what people read.
     public static func wall() -> UInt64 { read(CLOCK_REALTIME) }
 
+    /// CLOCK_MONOTONIC: as the first, but for the time in suspend. For others who go by it.
+    public static func monotonic() -> UInt64 { read(CLOCK_MONOTONIC) }
+
     @inline(__always)
     private static func read(_ clock: Int32) -> UInt64 {
         var time = timespec()

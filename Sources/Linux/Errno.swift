@@ -46,6 +46,8 @@ public struct Errno: Error, Equatable, Hashable, Sendable, RawRepresentable {
     public static let addressNotAvailable = Errno(rawValue: EADDRNOTAVAIL)
     /// EADDRINUSE: somebody else listens there.
     public static let addressInUse = Errno(rawValue: EADDRINUSE)
+    /// ESTALE: a file is not the one any more that it was.
+    public static let stale = Errno(rawValue: ESTALE)
     /// ENODEV: no such network interface.
     public static let noSuchDevice = Errno(rawValue: ENODEV)
     /// EACCES: not allowed.

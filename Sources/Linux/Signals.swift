@@ -13,6 +13,7 @@ public enum Signals {
     public static let abort = SIGABRT
     public static let kill = SIGKILL
     public static let proceed = SIGCONT
+    public static let badCall = SIGSYS
     /// Carries the number of another signal from the keeper to the engine. A real-time signal, because those queue: of two
     /// ordinary ones that wait, as after Ctrl-C the terminal's own and the one that is handed on, the second is lost.
     public static let handedOn = Int32(LIMPET_SIGNAL_HANDED_ON)

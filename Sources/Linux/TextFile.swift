@@ -2,11 +2,13 @@ internal import Glibc
 
 /// Small files, as a whole.
 public enum TextFile {
-    /// Makes a file that must not exist yet (0644 less the umask). nil: done.
-    public static func create(_ path: String, _ text: String) -> Errno? {
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o644)
+    /// Makes a file that must not exist yet. nil: done.
+    /// - Parameter permissions: whatever the umask is.
+    public static func create(_ path: String, _ text: String, permissions: UInt32) -> Errno? {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode_t(permissions))
         if descriptor < 0 { return .last }
         defer { Descriptor.close(descriptor) }
+        if fchmod(descriptor, mode_t(permissions)) != 0 { return .last }
         let bytes = Array(text.utf8)
         return write(descriptor, bytes, bytes.count) == bytes.count ? nil : .last
     }

@@ -6,7 +6,7 @@ import Linux
 struct GlobalOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The control socket (default: $LIMPET_CONTROL, else /run/limpet/control.sock for root and "
+            "The control socket (default: $LIMPET_CONTROL, else \(SystemPaths.control) for root and "
                 + "$XDG_RUNTIME_DIR/limpet/control.sock for others).", valueName: "path"), completion: .file())
     var control: String?
 
@@ -38,7 +38,7 @@ struct GlobalOptions: ParsableArguments {
             return named
         }
         if let named = Terminal.environment("LIMPET_CONTROL"), !named.isEmpty { return named }
-        if Terminal.effectiveUser == 0 { return "/run/limpet/control.sock" }
+        if Terminal.effectiveUser == 0 { return SystemPaths.control }
         guard let runtime = Terminal.environment("XDG_RUNTIME_DIR"), !runtime.isEmpty else {
             throw Failure(
                 message: "XDG_RUNTIME_DIR is not set, so there is no default place for the control socket; "

@@ -11,7 +11,7 @@ struct Limpetd {
         let adoption = Adoption.take()
         StandardStreams.reserve()
         Signals.useDefaults()
-        if let status = answerAsCanary() { exit(status) }
+        if let status = answerAsCanary() ?? lookForKeeper() { exit(status) }
         if let adoption { exit(carryOn(adoption)) }
         let options: Options
         switch CommandLineReading.read(Array(CommandLine.arguments.dropFirst())) {

@@ -15,7 +15,7 @@ struct Options: ParsableCommand {
             Exit status: \(ExitStatus.done) done; \(ExitStatus.failed) refused or failed; \(ExitStatus.usage) usage; \
             \(ExitStatus.configuration) configuration invalid.
             """,
-        version: "limpetd \(limpetVersion)")
+        version: "limpetd \(limpetVersionText)")
 
     @Option(name: [.customShort("c"), .long], help: ArgumentHelp("The configuration file.", valueName: "file"))
     var config: String?
@@ -124,6 +124,9 @@ struct DaemonOptions: ParsableArguments {
     @Option(help: help(ConfigurationKeys.group, "name"))
     var group: String?
 
+    @Option(help: help(ConfigurationKeys.sandbox, "on|off"))
+    var sandbox: String?
+
     @Option(help: help(ConfigurationKeys.logLevel, "level"))
     var logLevel: String?
 
@@ -146,6 +149,7 @@ struct DaemonOptions: ParsableArguments {
         flags.set(ConfigurationKeys.stateDirectory, stateDirectory)
         flags.set(ConfigurationKeys.user, user)
         flags.set(ConfigurationKeys.group, group)
+        flags.set(ConfigurationKeys.sandbox, sandbox)
         flags.set(ConfigurationKeys.logLevel, logLevel)
         flags.set(ConfigurationKeys.logFormat, logFormat)
         flags.set(ConfigurationKeys.accessLog, accessLog)

@@ -1,5 +1,6 @@
-import Configuration
 import Testing
+
+@testable import Configuration
 
 /// What a file is refused for, word by word: operators search for these lines.
 @Suite struct RefusedFileTests {
@@ -231,7 +232,28 @@ import Testing
             "workers = 1\r\n\0",
             "limpet.toml: line 2, column 1: a NUL character, written out or as \\u0000, is not allowed"
         ),
+        Refusal(
+            "workers = i\u{1b}[2J",
+            "limpet.toml: line 1, column 12: Error while parsing floating-point: expected 'inf', saw 'i\\u{1b}'"
+        ),
+        // The library would end the process at each of these, but for the first.
+        Refusal("[", "limpet.toml: line 1, column 2: Error while parsing table header: encountered end-of-file"),
+        Refusal("[\n", "limpet.toml: line 1, column 2: a name is missing after the \"[\""),
+        Refusal("workers = 1 # [\n  [[ \n", "limpet.toml: line 2, column 6: a name is missing after the \"[\""),
+        Refusal("[[[service]]]", "limpet.toml: line 1, column 3: a name is missing after the \"[\""),
+        Refusal("\"ö\" = 1\n[ö]", "limpet.toml: line 2, column 2: a name is missing after the \"[\""),
+        Refusal("a = \"[\\\"\"\n[.a]", "limpet.toml: line 2, column 2: a name is missing after the \"[\""),
+        Refusal("\u{feff}[.a]", "limpet.toml: line 1, column 3: a name is missing after the \"[\""),
     ]
+
+    /// A bracket that begins no header is none of those.
+    @Test(arguments: [
+        "a = [\n[\n.5]]", "a = \"\"\"\n[.\n\"\"\"\"\"", "a = '''\n[.\n\\'''", "a = '\\'\n", "# [.\n",
+        "a = { b = [\n[.1]] }", "[a.\"[\"]\n['b']\n[ 1-_ ]\n[[ c ]]\n", "[a]]\n", "a = \"\\",
+    ])
+    func otherBrackets(text: String) {
+        #expect(TOMLHeaders.firstNameless(in: text) == nil)
+    }
 
     @Test(arguments: refusals)
     func refusesInTheseWords(refusal: Refusal<String>) {

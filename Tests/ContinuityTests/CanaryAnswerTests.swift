@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct CanaryAnswerTests {
     private let answer = CanaryAnswer(
-        version: "0.2.0", layout: 2, reads: [1, 2], restores: [1, 2], refusal: nil)
+        version: "0.2.0", layout: 2, reads: [1, 2], restores: [1, 2], calls: ["read", "write"], refusal: nil)
 
     private let text = """
         limpet-canary 1
@@ -12,6 +12,7 @@ import Testing
         layout 2
         reads 1 2
         restores 1 2
+        calls read write
         configuration ok
         end
 
@@ -27,7 +28,7 @@ import Testing
         refused.refusal = "limpet.toml:3: no such key\nlimpet.toml:4: worse\u{1B}[31m"
         let read = try CanaryAnswer(parsing: refused.text)
         #expect(read.refusal == "limpet.toml:3: no such key limpet.toml:4: worse [31m")
-        #expect(refused.text.split(separator: "\n").count == 7)
+        #expect(refused.text.split(separator: "\n").count == 8)
     }
 
     @Test func whatComesBeforeAndLinesThatAreNotKnownArePassedOver() throws {
@@ -39,6 +40,11 @@ import Testing
     @Test func aBuildMayHaveNoWayBackAtAll() throws {
         let read = try CanaryAnswer(parsing: text.replacing("restores 1 2", with: "restores "))
         #expect(read.restores.isEmpty)
+    }
+
+    /// As builds had it that knew no sandbox.
+    @Test func aBuildMaySayNothingOfItsCalls() throws {
+        #expect(try CanaryAnswer(parsing: text.replacing("calls read write\n", with: "")).calls.isEmpty)
     }
 
     @Test func anotherFormatIsSaidToBeOne() {
@@ -84,6 +90,14 @@ import Testing
         #expect(
             refusal(choosy, layout: 2)
                 == "the active configuration is invalid under version 0.2.0: workers: too many")
+    }
+
+    @Test func callsThatAreDenied() throws {
+        try UpgradeDecision.judge(answer, layout: 2, needsWayBack: true) { $0 == "mount" }
+        let refusal = #expect(throws: UpgradeRefusal.self) {
+            try UpgradeDecision.judge(answer, layout: 2, needsWayBack: true) { $0 == "write" }
+        }
+        #expect(refusal?.description.hasSuffix("for as long as this daemon lives: write; restart limpetd to change over") == true)
     }
 
     private func refusal(_ answer: CanaryAnswer, layout: UInt32) -> String {

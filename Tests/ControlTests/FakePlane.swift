@@ -46,6 +46,8 @@ final class FakePlane: ControlPlane, Sendable {
         var differences: [Difference] = []
         var user = "limpet"
         var capabilities = ["CAP_NET_BIND_SERVICE"]
+        var sandbox = SandboxReport(
+            wanted: .on, systemCalls: true, landlockABI: 2, missing: nil, directories: ["/run/limpet"], violations: 0)
         /// Changes are answered by ``FakePlane/answerWaiting(_:)`` alone.
         var isSlow = false
         var waiting: [@Sendable (Swift.Result<Void, any Error>) -> Void] = []
@@ -67,7 +69,7 @@ final class FakePlane: ControlPlane, Sendable {
                 pid: 4711, enginePID: 4712, engineGeneration: 1, uptimeSeconds: 522_000.5, ready: state.isReady,
                 workers: 2, connections: state.rows.count, maxConnections: 524_128, descriptorLimit: 1_048_576,
                 descriptorFailures: 1, localFailures: 0, pipes: 3, maxPipes: 625, pipesRefused: 2,
-                capabilities: state.capabilities, user: state.user, configHash: "8d1f0c2a",
+                capabilities: state.capabilities, sandbox: state.sandbox, user: state.user, configHash: "8d1f0c2a",
                 services: [
                     ServiceStatus(name: "chat", mappingHash: "a1b2"), ServiceStatus(name: "mqtt", mappingHash: "c3d4"),
                 ], differences: state.differences, unsaved: state.unsaved, lastDeath: nil)

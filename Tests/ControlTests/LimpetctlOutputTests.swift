@@ -106,6 +106,24 @@ extension LimpetctlTests {
         }
     }
 
+    @Test func `The sandbox is one line, which says what is missing`() throws {
+        try TestDaemon.run { (daemon) throws in
+            func shown() throws -> String? {
+                try ctl(daemon, "status").output.split(separator: "\n").first { $0.hasPrefix("sandbox") }.map(String.init)
+            }
+            #expect(try shown() == "sandbox        system calls, files (Landlock ABI 2)")
+            daemon.plane.with { ($0.sandbox.landlockABI, $0.sandbox.missing) = (nil, "no Landlock") }
+            #expect(try shown() == "sandbox        system calls; no Landlock")
+            daemon.plane.with { $0.sandbox.violations = 3 }
+            #expect(try shown() == "sandbox        system calls; no Landlock; 3 calls refused (limpetd's log names them)")
+            daemon.plane.with { $0.sandbox.wanted = .off }
+            #expect(try shown() == "sandbox        off")
+            daemon.plane.with { $0.sandbox.wanted = .undecided }
+            #expect(try shown()?.hasSuffix("restart it") == true)
+            #expect(try ctl(daemon, "--plain", "status").output.contains("\nsandbox\toff: "))
+        }
+    }
+
     @Test func `Plain has a field for everything and a dash for nothing`() throws {
         try TestDaemon.run { (daemon) throws in
             let lines = try ctl(daemon, "--plain", "connections").output.split(separator: "\n")

@@ -26,6 +26,11 @@ struct KeeperTests {
         #expect(status.lastDeath?.reason.contains(name) == true, "\(String(describing: status.lastDeath))")
         // Return addresses are the handler's work, and SIGKILL leaves it none.
         #expect(status.lastDeath?.trace.isEmpty == (signal == SIGKILL))
+        // … and so is which program it was, as others have it.
+        let notes = try run(["readelf", "-n", Programs.limpetd]).stdout
+        let build = notes.split(separator: "\n").first { $0.contains("Build ID: ") }?.split(separator: " ").last
+        #expect(status.lastDeath?.buildId == (signal == SIGKILL ? nil : build.map(String.init)))
+        #expect(lane.daemon.logLines(containing: "engine died", "build_id=").count == (signal == SIGKILL ? 0 : 1))
         let after = try lane.daemon.connections(1)[0]
         #expect(after.id == before.id && after.ageSeconds >= before.ageSeconds && after.bytesIn > before.bytesIn)
         #expect(lane.daemon.logLines(containing: "engine died", name).count == 1)
@@ -200,6 +205,20 @@ struct KeeperTests {
         try eventually("all of it has ended") { daemon.process.group.isEmpty }
     }
 
+    /// Nobody else would say it, where a service manager ends the rest at once.
+    @Test func aKeeperThatDiesOfAFaultSaysWhere() throws {
+        let lane = try Lane()
+        let talk = try Talk(lane)
+        let replacement = try lane.daemon.killKeeper(by: SIGSEGV)
+        let lines = lane.daemon.logLines(containing: "the keeper died: killed by signal 11")
+        #expect(lines.count == 1 && lines[0].contains(" limpetd+0x") && lines[0].contains(" build_id="), "\(lines)")
+        try talk.exchange()
+        try talk.close()
+        try lane.daemon.waitUntilIdle()
+        kill(replacement, SIGTERM)
+        try eventually("all of it has ended") { lane.daemon.process.group.isEmpty }
+    }
+
     /// What another start has left in the environment is nobody's.
     @Test func anAdoptionThatIsNotMeantForUsIsIgnored() throws {
         let listener = try Listener()
@@ -308,11 +327,11 @@ extension Daemon {
         return status!
     }
 
-    /// Ends the keeper by SIGKILL.
+    /// Ends the keeper.
     /// - Returns: the process that has taken its place.
-    func killKeeper() throws -> pid_t {
+    func killKeeper(by signal: Int32 = SIGKILL) throws -> pid_t {
         let keeper = try ctl.status().pid
-        Foundation.kill(keeper, SIGKILL)
+        Foundation.kill(keeper, signal)
         var next: pid_t = 0
         try eventually("there is a keeper again") {
             next = try ctl.status().pid

@@ -136,7 +136,8 @@ struct UpgradeRefusalTests {
         try lane.image.replace("canary=hangs")
         let ctl = lane.daemon.ctl
         let first = Background("limpetctl upgrade") { try ctl.run("upgrade") }
-        try eventually("the executable is being asked") { lane.daemon.process.group.count == 3 }
+        // Keeper, engine, who looks for the keeper and by whom, and the canary.
+        try eventually("the executable is being asked") { lane.daemon.process.group.count == 5 }
         #expect(try lane.refusal().hasSuffix("nothing has changed: upgrade 1 is under way"))
         try talk.exchange()
         try lane.daemon.ctl.expect("drain", "b1", "--force")

@@ -59,7 +59,7 @@ struct DiagnosticsTests {
         service + backend.replacingOccurrences(of: ":81", with: ":80"),
         service, "status-page-hosts = [\"a b\"]\n" + service + backend,
         "name = ws1\n",
-        "name = \"\\u0000\"\n",
+        "name = \"\\u0000\"\n", "[[[service]]]\n",
         String(repeating: "#", count: 1_100_000),
         "hash-key-file = \"limpet.toml\"\n" + service + backend,
         service + "health = \"htp:/\"\n" + backend, service + "health = { type = \"http\" }\n" + backend,

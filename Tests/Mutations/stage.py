@@ -76,14 +76,16 @@ class Checker:
 
 
 class Daemon:
-    """limpetd with services: name to backends, and name to further lines of its table."""
+    """limpetd with services: name to backends, and name to further lines of its table; or with the text of a file, started by
+    a command, by two workers where the text does not say how many."""
 
-    def __init__(self, directory, services, lines=None, proxy="off", environment=None):
+    def __init__(self, directory, services, lines=None, proxy="off", environment=None, text="", wrapper=()):
         self.bin = directory
         self.place = tempfile.mkdtemp(prefix="limpet-")
         self.control = f"{self.place}/control.sock"
         self.log = f"{self.place}/log"
         with open(f"{self.place}/limpet.toml", "w") as file:
+            file.write(text)
             for name, backends in services.items():
                 file.write(f'[[service]]\nname = "{name}"\nlisten = "127.0.0.1:0"\nsend-proxy = "{proxy}"\n')
                 # The checker waits until nothing moves any more: checks would go on for ever.
@@ -91,8 +93,8 @@ class Daemon:
                 file.write((lines or {}).get(name, "") + "\n")
                 for number, address in enumerate(backends, 1):
                     file.write(f'[[service.backend]]\nname = "b{number}"\naddress = "{address}"\n')
-        command = [f"{directory}/limpetd", "-c", f"{self.place}/limpet.toml", "--control", self.control,
-                   "--state-directory", f"{self.place}/state", "--workers", "2"]
+        command = [*wrapper, f"{directory}/limpetd", "-c", f"{self.place}/limpet.toml", "--control", self.control,
+                   "--state-directory", f"{self.place}/state", *([] if "workers =" in text else ["--workers", "2"])]
         if os.geteuid() == 0:
             command += ["--user", "root"]
         with open(self.log, "w") as log:

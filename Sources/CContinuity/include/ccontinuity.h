@@ -3,11 +3,15 @@
 #ifndef LIMPET_CCONTINUITY_H
 #define LIMPET_CCONTINUITY_H
 
+#include "digest.h"
 #include "exec.h"
 #include "fault.h"
 #include "inject.h"
+#include "look.h"
 #include "process.h"
+#include "sandbox.h"
 #include "spawn.h"
 #include "test_image.h"
+#include "trust.h"
 
 #endif

@@ -23,7 +23,9 @@
  * Where an upgrade is under way (upgrade.state PARKED, STARTED), the guard that takes over sets it to ROLLED_BACK with
  * the reason, and names `fallback` as the executable again.
  *
- * Returns only where nothing has happened: -1 with errno. */
+ * Both must be executables that are known here (limpet_is_known).
+ *
+ * Returns only where nothing has happened: -1 with errno; ESTALE where one is not known. */
 int limpet_exec_guarded(limpet_shared_header *_Nonnull region, int32_t executable, int32_t fallback,
                         uint32_t milliseconds);
 
@@ -35,6 +37,7 @@ typedef struct {
     int32_t region;   /* its memfd */
     uint32_t attempt; /* images that failed before this one, in a row */
     int dumpable;     /* what PR_SET_DUMPABLE was: an exec forgets it */
+    int32_t oom_adjustment; /* the process's own oom_score_adj, opened while it could be; -1: it could not */
 } limpet_adoption;
 
 /* Whether an end is asked for that nobody has taken note of: SIGTERM or SIGINT is blocked and waits. */

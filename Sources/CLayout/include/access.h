@@ -102,6 +102,19 @@ static inline const char *_Nonnull limpet_upgrade_old_version(const limpet_upgra
 static inline const char *_Nonnull limpet_upgrade_new_version(const limpet_upgrade *_Nonnull upgrade) {
     return upgrade->new_version;
 }
+/* The words for the service manager; their writer brackets this with the sequence. */
+static inline void limpet_status_set(limpet_process *_Nonnull process, const char *_Nonnull text) {
+    limpet_text_set(process->status, sizeof process->status, text);
+}
+/* Copies them; whether the copy belongs together the sequence tells. */
+static inline void limpet_status_copy(const limpet_process *_Nonnull process, char *_Nonnull text) {
+    for (unsigned index = 0; index < LIMPET_STATUS_BYTES; index++)
+        text[index] = __atomic_load_n(&process->status[index], __ATOMIC_RELAXED);
+    text[LIMPET_STATUS_BYTES - 1] = 0;
+}
+static inline const uint8_t *_Nonnull limpet_death_build_id(const limpet_process *_Nonnull process) {
+    return process->death_build_id;
+}
 static inline uint64_t *_Nonnull limpet_entered(limpet_piped *_Nonnull piped, int direction) {
     return &piped->entered[direction];
 }

@@ -10,6 +10,8 @@
 #error "include layout.h"
 #endif
 
+#include "sandbox_area.h"
+
 /* Numbers of areas; never used for anything else. */
 enum {
     LIMPET_AREA_WORKERS = 0,   /* limpet_worker_metrics by worker */
@@ -25,6 +27,8 @@ enum {
     LIMPET_AREA_SOURCES = 11,  /* limpet_source_row by slot of the backend */
     LIMPET_AREA_PIPED = 12,    /* limpet_piped by worker and record */
     LIMPET_AREA_UNIX_LISTENERS = 13, /* limpet_unix_listener by slot */
+    LIMPET_AREA_SANDBOX = 14, /* limpet_sandbox, see sandbox_area.h */
+    LIMPET_AREA_PROCESS = 15,  /* limpet_process */
     LIMPET_AREAS = 32
 };
 
@@ -183,5 +187,36 @@ typedef struct {
     uint16_t reserved_half;
     uint64_t reserved;
 } limpet_proxy;
+
+/* How far the daemon is, as its service manager has it. */
+enum { LIMPET_PHASE_STARTING = 0, LIMPET_PHASE_READY = 1, LIMPET_PHASE_STOPPING = 2 };
+
+#define LIMPET_STATUS_BYTES 256u
+#define LIMPET_BUILD_ID_BYTES 32u
+
+/* What engine and keeper have to say to each other for the service manager, and of the last death what limpet_death has no
+ * room for. */
+typedef struct {
+    /* Written by the keeper, while there is no engine. Descriptors: 0 or -1: none. */
+    int32_t notify_socket;  /* unconnected, for datagrams to $NOTIFY_SOCKET */
+    int32_t oom_adjustment; /* oom_score_adj of the keeper, see proc(5) */
+    int32_t oom_base;       /* what stood in it when the daemon was started; counts where oom_is_known */
+    uint32_t oom_is_known;
+    uint64_t watchdog;      /* us within which the service manager wants to hear from the keeper; 0: it does not */
+    /* Written by the engine's control plane. */
+    uint32_t phase;           /* LIMPET_PHASE_x */
+    uint32_t status_sequence; /* odd: `status` is being written; another with each text */
+    uint64_t reloads_begun;
+    uint64_t reloads_ended;
+    uint64_t reload_moment; /* CLOCK_MONOTONIC us at which the last one began */
+    uint64_t capabilities;  /* that the configuration needs, a bit for each of capabilities(7), and bit 63; 0: not known */
+    char status[LIMPET_STATUS_BYTES]; /* in words */
+    /* Of the last death, written before limpet_death.time: the program that died. */
+    uint64_t death_image_bytes; /* from limpet_death.load_base on; 0: not known */
+    uint32_t death_build_id_length;
+    uint32_t reserved_half;
+    uint8_t death_build_id[LIMPET_BUILD_ID_BYTES];
+    uint64_t reserved[18];
+} limpet_process;
 
 #endif

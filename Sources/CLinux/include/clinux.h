@@ -164,6 +164,7 @@ pid_t limpet_look_at_ended(pid_t child, int *_Nonnull status, int *_Nonnull is_s
 /* The variadic prctl(2) and syscall(2), typed. 0 or -1 with errno. */
 int limpet_no_new_privileges(void);
 int limpet_is_no_new_privileges(void);
+int limpet_set_dumpable(int is_dumpable);
 
 /* Number of processors that the process may run on, at least 1. */
 int limpet_usable_processors(void);
@@ -175,6 +176,8 @@ int limpet_usable_processors(void);
  * thread: call before the first one is started. */
 int limpet_keep_capabilities(void);
 int limpet_reduce_capabilities(const int *_Nonnull keep, int count);
+/* Whether the permitted, effective, inheritable and ambient sets hold `keep` and nothing else. */
+int limpet_capabilities_are(const int *_Nonnull keep, int count);
 /* Drops every capability but `keep` from the bounding set; needs CAP_SETPCAP. */
 int limpet_bound_capabilities(const int *_Nonnull keep, int count);
 /* cap_to_name(3) for the capabilities that this kernel knows, from 0 up; NULL past the last. Give it back with

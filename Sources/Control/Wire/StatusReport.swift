@@ -28,6 +28,8 @@ public struct StatusReport: Codable, Sendable, Equatable {
     public var pipesRefused: UInt64
     /// The permitted capabilities, spelt as in capabilities(7) (`CAP_NET_BIND_SERVICE`); empty: none.
     public var capabilities: [String]
+    /// What keeps the daemon from doing what it never has to.
+    public var sandbox: SandboxReport
     /// The user that the daemon runs as: its name, or its number where it has none.
     public var user: String
     /// Hash of the active configuration: equal on two instances that were told the same.
@@ -47,7 +49,7 @@ public struct StatusReport: Codable, Sendable, Equatable {
     public init(
         pid: Int32, enginePID: Int32, engineGeneration: Int, uptimeSeconds: Double, ready: Bool, workers: Int,
         connections: Int, maxConnections: Int, descriptorLimit: Int, descriptorFailures: UInt64,
-        localFailures: UInt64, pipes: Int, maxPipes: Int, pipesRefused: UInt64, capabilities: [String], user: String,
+        localFailures: UInt64, pipes: Int, maxPipes: Int, pipesRefused: UInt64, capabilities: [String], sandbox: SandboxReport, user: String,
         configHash: String, services: [ServiceStatus], differences: [Difference] = [], metrics: String? = nil,
         unsaved: String? = nil, sourcePorts: [SourcePortsRow]? = nil,
         lastDeath: EngineDeath?
@@ -67,6 +69,7 @@ public struct StatusReport: Codable, Sendable, Equatable {
         self.maxPipes = maxPipes
         self.pipesRefused = pipesRefused
         self.capabilities = capabilities
+        self.sandbox = sandbox
         self.user = user
         self.configHash = configHash
         self.services = services
@@ -78,7 +81,7 @@ public struct StatusReport: Codable, Sendable, Equatable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case pid, ready, workers, connections, pipes, capabilities, user, services
+        case pid, ready, workers, connections, pipes, capabilities, sandbox, user, services
         case differences, metrics, unsaved
         case enginePID = "engine_pid"
         case engineGeneration = "engine_generation"
@@ -146,11 +149,19 @@ public struct EngineDeath: Codable, Sendable, Equatable {
     /// Return addresses, innermost first: `limpetd+0x1f00d` as addr2line(1) takes them, a plain address outside of the
     /// program. Empty where none could be had.
     public var trace: [String]
+    /// Of the program that died, by which its symbols are found; null where it has none or nothing could be written down.
+    @Nullable public var buildID: String?
 
-    public init(time: Timestamp, reason: String, trace: [String]) {
+    public init(time: Timestamp, reason: String, trace: [String], buildID: String?) {
         self.time = time
         self.reason = reason
         self.trace = trace
+        self.buildID = buildID
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case time, reason, trace
+        case buildID = "build_id"
     }
 }
 

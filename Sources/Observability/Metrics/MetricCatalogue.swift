@@ -23,6 +23,11 @@ public enum MetricCatalogue {
         "limpet_upgrades_total", .counter, ["result"], "Upgrades by how they ended.")
     public static let crashes = MetricFamily(
         "limpet_crashes_recovered_total", .counter, "Engines that died and whose work the next one went on with.")
+    public static let sandbox = MetricFamily(
+        "limpet_sandbox", .gauge, ["part"],
+        "Whether a part of the sandbox is in force: system-calls, or files, which is the ABI of Landlock; 0: it is not.")
+    public static let sandboxViolations = MetricFamily(
+        "limpet_sandbox_violations_total", .counter, "System calls that the sandbox has refused.")
     public static let workers = MetricFamily("limpet_workers", .gauge, "Forwarding threads.")
     public static let connections = MetricFamily(
         "limpet_connections", .gauge, "Connections over all services, those being dialled included.")
@@ -178,7 +183,8 @@ public enum MetricCatalogue {
 
     /// In the order in which they are written.
     public static let all: [MetricFamily] = [
-        buildInfo, startTime, ready, configHash, mappingHash, reloads, upgrades, crashes, workers, connections,
+        buildInfo, startTime, ready, configHash, mappingHash, reloads, upgrades, crashes, sandbox, sandboxViolations,
+        workers, connections,
         connectionsLimit, connectionsClosed, connectionDuration, descriptorFailures, localFailures, pipePool,
         pipePoolLimit, pipesRefused, spliceCalls, eventLoopLag, workerCPU, accessLogDropped, logDropped,
         nameResolutions, nameAge, nameRecords, eventsDropped,

@@ -24,6 +24,8 @@ struct Status: ShowingVerb {
         output.line("process        \(status.pid), engine \(status.enginePID), generation \(status.engineGeneration)")
         output.line("user           \(status.user)")
         output.line("capabilities   \(capabilities(status))")
+        let isWhole = status.sandbox.wanted == .off || status.sandbox.missing == nil && status.sandbox.violations == 0
+        output.line("sandbox        \(output.style.paint(status.sandbox.text, isWhole ? .none : .warning))")
         output.line(
             "descriptors    at most \(status.descriptorLimit); none left \(times(status.descriptorFailures)),"
                 + " connects impossible \(times(status.localFailures))")
@@ -93,6 +95,7 @@ struct Status: ShowingVerb {
             ("capabilities", status.capabilities.joined(separator: " ")), ("user", status.user),
             ("config_hash", status.configHash),
             ("last_death", death), ("unsaved", status.unsaved ?? ""), ("metrics", status.metrics ?? ""),
+            ("sandbox", status.sandbox.text),
         ]
         return lines + status.services.map { ("mapping_hash/\($0.name)", $0.mappingHash) }
             + status.differences.map {

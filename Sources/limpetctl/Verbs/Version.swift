@@ -39,7 +39,7 @@ struct Version: ParsableCommand {
             output.plain(["limpetctl", limpetVersion])
             output.plain(["limpetd", daemon ?? ""])
         case .table:
-            output.line("limpetctl \(limpetVersion)")
+            output.line("limpetctl \(limpetVersionText)")
             output.line("limpetd \(daemon ?? "is not running, or cannot be asked")")
         }
     }

@@ -13,14 +13,26 @@ struct StatusDocument: Decodable {
     var connections: Int
     var maxConnections: Int
     var pipes: Int
+    var sandbox: Sandbox
+    var capabilities: [String]
     var configHash: String
     var services: [ServiceRow]
     var lastDeath: Death?
+
+    struct Sandbox: Decodable {
+        var wanted: String
+        var systemCalls: Bool
+        var landlockAbi: Int?
+        var missing: String?
+        var directories: [String]
+        var violations: Int
+    }
 
     struct Death: Decodable {
         var time: String
         var reason: String
         var trace: [String]
+        var buildId: String?
     }
     var differences: [Difference]
     /// Null where a restart would forget nothing.

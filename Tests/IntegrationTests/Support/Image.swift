@@ -1,4 +1,5 @@
 import Foundation
+import Testing
 
 /// A copy of limpetd, to upgrade from or to. Copies of debug builds can be told to be another version, or to fail, by
 /// words behind their last byte (test_image.h).
@@ -89,5 +90,6 @@ final class UpgradeLane {
         try daemon.waitUntilIdle()
         kill(try daemon.ctl.status().pid, SIGTERM)
         try eventually("all of it has ended; limpetd said: \(daemon.log)") { daemon.process.group.isEmpty }
+        daemon.expectNothingRefused()
     }
 }
