@@ -231,6 +231,7 @@ public struct Keeper: ~Copyable {
     private mutating func judge(_ ending: Processes.Ending) -> Int32? {
         let continuity = region.continuity
         continuity.pointee.engine = 0
+        limpet_look_abandon()
         if limpet_load32(&continuity.pointee.ending) != 0 { return continuity.pointee.exit_status }
         if limpet_load32(&continuity.pointee.upgrade.state) == UInt32(LIMPET_UPGRADE_PARKED) {
             upgrade()
