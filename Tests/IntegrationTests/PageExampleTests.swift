@@ -71,22 +71,19 @@ struct PageExampleTests {
     func whatIsSaidOfTheNetworkIsTaken() throws {
         let tools = ["ip", "nft", "sysctl", "openssl"]
         let texts = try PageExamples.pages.map(PageExamples.text)
-        var commands = texts.flatMap { text in
-            PageExamples.lines(text) + PageExamples.displays(text).joined() + PageExamples.words(text)
-        }.filter { line in tools.contains { line.hasPrefix("\($0) ") } }
         // What shows something, in a sentence.
-        commands.removeAll { ["ip address", "ip link", "ip rule add fwmark"].contains($0) }
+        let shows = ["ip address", "ip link", "ip rule add fwmark"]
+        let commands = texts.flatMap { text in
+            PageExamples.lines(text) + PageExamples.displays(text).joined() + PageExamples.words(text)
+        }.filter { line in tools.contains { line.hasPrefix("\($0) ") } && !shows.contains(line) }
         #expect(commands.count >= 9)
         let tables = texts.flatMap(PageExamples.displays).filter { $0.first?.hasPrefix("table inet ") == true }
         #expect(tables.count == 1)
         let rules = tables.joined().joined(separator: "\n")
         try Background("a network of its own") {
             try PrivateNetwork.enter()
-            var steps = [["sh", "-c", "ip link add eth0 type dummy && ip link set eth0 up"]]
-            // As the file that it is read from at boot.
-            steps.append(["nft", rules])
-            for command in commands { steps.append(["sh", "-c", command]) }
-            for step in steps {
+            let interface = ["sh", "-c", "ip link add eth0 type dummy && ip link set eth0 up"]
+            for step in [interface, ["nft", rules]] + commands.map({ ["sh", "-c", $0] }) {
                 let outcome = try run(step)
                 #expect(outcome.status == 0, "\(step): \(outcome)")
             }
