@@ -72,9 +72,21 @@ $(STAMPS)/venv: Tests/Scenes/requirements.txt $(STAMPS)/deps-check
 
 # ---- Building ----
 
+# An archive of the sources has those of the Swift packages with it, and needs no git; see etc/package/dist.sh.
+ifneq ($(wildcard Dependencies/Package.resolved),)
+CHECKOUTS = Dependencies
+export LIMPET_DEPENDENCIES   = Dependencies
+export SWIFTCI_USE_LOCAL_DEPS = 1
+else
+CHECKOUTS = $(RELEASE)/checkouts
+endif
+
 # No trace of the directory that it is built in, neither in what is linked nor as a place to look for libraries.
-PLAIN = --disable-local-rpath -Xcc -ffile-prefix-map=$(CURDIR)=. -Xcxx -ffile-prefix-map=$(CURDIR)=. \
-    -Xswiftc -file-prefix-map -Xswiftc $(CURDIR)=.
+# The packages bear the same names wherever they are. Of two that fit, clang takes the last and swiftc the first.
+HERE     = $(CURDIR)=.
+PACKAGES = $(CURDIR)/$(RELEASE)/checkouts=./Dependencies
+PLAIN = --disable-local-rpath -Xswiftc -file-prefix-map -Xswiftc $(PACKAGES) -Xswiftc -file-prefix-map -Xswiftc $(HERE) \
+    $(foreach language,-Xcc -Xcxx,$(language) -ffile-prefix-map=$(HERE) $(language) -ffile-prefix-map=$(PACKAGES))
 
 # swift build looks at every file and every dependency, which takes seconds: it is not asked when nothing has changed.
 # The stamp bears the time of the beginning, so that a file saved during a build is built by the next.

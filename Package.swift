@@ -37,6 +37,12 @@ let facts: [CSetting] = ["LIMPET_VERSION", "LIMPET_REVISION", "LIMPET_RUNSTATEDI
 /// The pure modules do no I/O and say `unsafe` wherever they leave memory safety.
 let pure: [SwiftSetting] = common + [.strictMemorySafety()]
 
+/// An archive of the sources has those of the packages in it, and the Makefile says where: see etc/package/dist.sh.
+let needed: (String, Version) -> Package.Dependency = { url, version in
+    guard let directory = Context.environment["LIMPET_DEPENDENCIES"] else { return .package(url: url, from: version) }
+    return .package(path: directory + "/" + url.split(separator: "/").last!)
+}
+
 let nio: (String) -> Target.Dependency = { .product(name: $0, package: "swift-nio") }
 
 let package = Package(
@@ -49,10 +55,10 @@ let package = Package(
         .executable(name: "limpet-hashpick", targets: ["HashPick"]),
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
-        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
-        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
-        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+        needed("https://github.com/apple/swift-argument-parser", "1.8.0"),
+        needed("https://github.com/apple/swift-log", "1.16.0"),
+        needed("https://github.com/apple/swift-nio", "2.101.0"),
+        needed("https://github.com/LebJe/TOMLKit", "0.6.0"),
     ],
     targets: [
         // Pure modules.

@@ -142,7 +142,8 @@ struct UnitTests {
         var backends = Reloadable.backends([server])
         let service = Reloadable.Service(
             listen: ["127.0.0.1:0", "unix:\(socket)"], settings: ["health = \"tcp\""], backends: backends)
-        let daemon = try Reloadable([service], settings: ["metrics = \"127.0.0.1:0\"", "access-log = \"both\""]) { setup in
+        let daemon = try Reloadable([service], settings: ["metrics = \"127.0.0.1:0\"", "access-log = \"both\""]) {
+            setup in
             setup.user = nil
             setup.wrapper = asTheUnit(unit)
             setup.environment = ["NOTIFY_SOCKET": manager.address]

@@ -37,6 +37,7 @@ INSIDE = "LIMPET_PACKAGE_INSIDE"
 BACKENDS = {"ws1": 9001, "ws2": 9002, "ws3": 9003}
 URL = "ws://127.0.0.1:8080/"
 CONFIGURATION = "etc/limpet/limpet.toml"
+CONTROL = "/run/limpet/control.sock"
 QUIET = {"ping_interval": None, "compression": None}
 # Accounts are compared by what is in them: their tools rewrite the files, and keep the last of each.
 ACCOUNTS = ["etc/passwd", "etc/group", "etc/shadow", "etc/gshadow"]
@@ -83,9 +84,6 @@ class Debian:
         """dpkg, while connections go on. It must never fail."""
         return await asyncio.to_thread(self.run, "dpkg", *words)
 
-    def ctl(self, *words):
-        return json.loads(self.run("limpetctl", "--json", *words))
-
     def lay_in(self, package):
         shutil.copy(package, self.root / "tmp" / package.name)
         return f"/tmp/{package.name}"
@@ -121,17 +119,22 @@ class Debian:
 class Daemon:
     """limpetd, started by hand as a service manager would."""
 
-    def __init__(self, debian):
+    def __init__(self, debian, *arguments, control=CONTROL):
         self.debian = debian
+        self.control = control
+        self.arguments = arguments or ["-c", f"/{CONFIGURATION}"]
+        if control != CONTROL:
+            self.arguments = [*self.arguments, "--control", control, "--state-directory", f"{control}.state"]
 
     async def __aenter__(self):
         self.log = tempfile.TemporaryFile("w+")
         self.process = await asyncio.create_subprocess_exec(
-            *self.debian.command("limpetd", "-c", f"/{CONFIGURATION}"), stdin=asyncio.subprocess.DEVNULL,
-            stdout=self.log, stderr=self.log)
+            *self.debian.command("limpetd", *self.arguments), stdin=asyncio.subprocess.DEVNULL, stdout=self.log,
+            stderr=self.log)
         try:
             async with asyncio.timeout(30):
-                while subprocess.run(self.debian.command("limpetctl", "ready", "-q")).returncode != 0:
+                ready = self.debian.command("limpetctl", "--control", self.control, "ready", "-q")
+                while subprocess.run(ready, check=False).returncode != 0:
                     if self.process.returncode is not None:
                         raise Untrue(f"limpetd starts:\n{self.text()}")
                     await asyncio.sleep(0.05)
@@ -155,6 +158,9 @@ class Daemon:
     async def has_ended(self):
         async with asyncio.timeout(30):
             return await self.process.wait()
+
+    def ctl(self, *words):
+        return json.loads(self.debian.run("limpetctl", "--json", "--control", self.control, *words))
 
     def text(self):
         self.log.seek(0)
@@ -261,8 +267,15 @@ async def test(debian, arguments):
     with configuration.open("a") as file:
         file.write("\n# Changed by hand.\n")
     written = configuration.read_text()
-    async with backends(), Daemon(debian) as daemon:
-        pid = debian.ctl("status")["pid"]
+    async with (
+        backends(), Daemon(debian) as daemon,
+        # An instance as limpet@two would be, and one of which the package cannot know.
+        Daemon(debian, "--listen", "127.0.0.1:8090", "--backend", "127.0.0.1:9001",
+               control="/run/limpet-two/control.sock") as second,
+        Daemon(debian, "--listen", "127.0.0.1:8091", "--backend", "127.0.0.1:9001",
+               control="/tmp/hidden/control.sock") as hidden,
+    ):
+        pid = daemon.ctl("status")["pid"]
         status = pathlib.Path(f"/proc/{daemon.process.pid}/status").read_text()
         claim(f"Uid:\t{user.split(':')[2]}\t" in status, "the daemon has become the user limpet")
         async with Talk() as talk:
@@ -274,26 +287,31 @@ async def test(debian, arguments):
             said = await debian.dpkg("-i", following)
             claim(f"{old} → {new}" in said, f"the package of version {new} says what became of the daemon", said)
             claim(await talk.has_gone_on(), "the WebSocket stays open over the upgrade")
-            claim(debian.ctl("version")["version"] == new, f"version {new} serves")
-            claim(debian.ctl("status")["pid"] == pid == daemon.process.pid, "its process is the same")
-            states = {row["name"]: row["state"] for row in debian.ctl("backends")["backends"]}
+            claim(second.ctl("version")["version"] == new, "another instance was upgraded, too")
+            others = next((line for line in said.splitlines() if "of the version before" in line), "")
+            claim(f" {hidden.process.pid} " in others.replace(";", " ") and f" {pid} " not in others,
+                  "one whose control socket is elsewhere is named", said)
+            hidden.ctl("upgrade")
+            claim(daemon.ctl("version")["version"] == new, f"version {new} serves")
+            claim(daemon.ctl("status")["pid"] == pid == daemon.process.pid, "its process is the same")
+            states = {row["name"]: row["state"] for row in daemon.ctl("backends")["backends"]}
             claim(states[talk.backend] == "draining", "what was draining still does")
             claim(configuration.read_text() == written, "the configuration that was changed is kept")
 
             said = await debian.dpkg("-i", broken(debian, arguments.next))
             claim("the daemon goes on in the version that it is" in said,
                   "a version that does not work is refused, and dpkg does not fail by it", said)
-            claim(await talk.has_gone_on() and debian.ctl("version")["version"] == new,
+            claim(await talk.has_gone_on() and daemon.ctl("version")["version"] == new,
                   f"version {new} serves on, with the WebSocket")
             await debian.dpkg("-i", following)
             debian.run("limpetctl", "undrain", talk.backend)
-            claim(await talk.has_gone_on() and debian.ctl("status")["pid"] == pid,
+            claim(await talk.has_gone_on() and daemon.ctl("status")["pid"] == pid,
                   "and takes over from itself once the package is whole again")
             print(f"    {talk.said} messages back and forth, {talk.longest * 1000:.0f} ms the longest", flush=True)
 
             await debian.dpkg("-r", "limpet")
-            ended = await daemon.has_ended()
-            claim(ended == 0 and not debian.daemons(), "removed: the daemon has ended in good order",
+            ended = [await each.has_ended() for each in (daemon, second, hidden)]
+            claim(ended == [0, 0, 0] and not debian.daemons(), "removed: all three daemons have ended in good order",
                   f"exit status {ended}, {debian.daemons()} run")
             await asyncio.wait([talk.task], timeout=10)
             claim(isinstance(talk.task.exception(), ConnectionClosed), "the WebSocket is closed")

@@ -2,9 +2,11 @@
 # Usage: deb.sh PACKAGE
 #
 # Makes a Debian package of what was installed into STAGE, for ARCHITECTURE, as VERSION, by MAINTAINER, with SBOM beside
-# the documentation. Every file bears the time of the revision, so that the same programs give the same package.
+# the documentation; and one with the symbols of limpetd, limpet-dbgsym, which tells what the addresses mean that the log
+# has of a death. Every file bears the time of the revision, so that the same programs give the same packages.
 set -eu
 package=$1
+symbols=$(echo "$package" | sed 's|/limpet_\([^/]*\)$|/limpet-dbgsym_\1|')
 here=$(dirname "$0")/debian
 SOURCE_DATE_EPOCH=$(sh "$(dirname "$0")/revision.sh" date)
 export SOURCE_DATE_EPOCH
@@ -21,6 +23,45 @@ install_file() {
     cp "$2" "$STAGE$3"
     chmod "$1" "$STAGE$3"
 }
+
+# pack DIRECTORY PACKAGE
+pack() {
+    find "$1" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
+    chmod -R u=rwX,go=rX "$1"
+    dpkg-deb --root-owner-group -Zxz --threads-max=1 --build "$1" "$2" >/dev/null
+}
+
+# In KiB, as dpkg counts: files rounded up, and one for anything else.
+size_of() {
+    find "$1" -path "$1/DEBIAN" -prune -o -type f -printf '%s\n' -o -printf '1\n' |
+        awk '{ sum += int(($1 + 1023) / 1024) } END { print sum }'
+}
+
+# ---- The symbols ----
+
+debug=$STAGE-dbgsym
+rm -rf "$debug"
+identity=$(readelf -n "$STAGE/usr/sbin/limpetd" | sed -n 's/^ *Build ID: //p')
+file=$debug/usr/lib/debug/.build-id/$(echo "$identity" | sed 's|^..|&/|').debug
+mkdir -p "$debug/DEBIAN" "${file%/*}" "$debug/usr/share/doc"
+objcopy --only-keep-debug --compress-debug-sections "$STAGE/usr/sbin/limpetd" "$file"
+chmod 644 "$file"
+ln -s limpet "$debug/usr/share/doc/limpet-dbgsym"
+cat >"$debug/DEBIAN/control" <<EOF
+Package: limpet-dbgsym
+Version: $VERSION
+Auto-Built-Package: debug-symbols
+Architecture: $ARCHITECTURE
+Maintainer: $MAINTAINER
+Installed-Size: $(size_of "$debug")
+Depends: limpet (= $VERSION)
+Section: debug
+Priority: optional
+Build-Ids: $identity
+Description: debug symbols for limpet
+EOF
+(cd "$debug" && find usr -type f -exec md5sum {} +) >"$debug/DEBIAN/md5sums"
+pack "$debug" "$symbols"
 
 # ---- The files, as Debian wants them ----
 
@@ -69,12 +110,7 @@ for dependency in $(echo "$depends" | sed 's/([^)]*)//g; s/,/ /g'); do
     esac
 done
 
-# In KiB, as dpkg counts: files rounded up, and one for anything else.
-size=$(find "$STAGE" -path "$STAGE/DEBIAN" -prune -o -type f -printf '%s\n' -o -printf '1\n' |
-    awk '{ sum += int(($1 + 1023) / 1024) } END { print sum }')
 sed -e "s|@VERSION@|$VERSION|" -e "s|@ARCHITECTURE@|$ARCHITECTURE|" -e "s|@MAINTAINER@|$MAINTAINER|" \
-    -e "s|@SIZE@|$size|" -e "s|@DEPENDS@|$depends|" "$here/control" >"$control/control"
+    -e "s|@SIZE@|$(size_of "$STAGE")|" -e "s|@DEPENDS@|$depends|" "$here/control" >"$control/control"
 
-find "$STAGE" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
-chmod -R u=rwX,go=rX "$STAGE"
-dpkg-deb --root-owner-group -Zxz --threads-max=1 --build "$STAGE" "$package" >/dev/null
+pack "$STAGE" "$package"

@@ -23,9 +23,11 @@ each_file() {
     for file in etc/tmpfiles.d/*.conf*; do
         if [ -e "$file" ]; then text "$file" "$tmpfilesdir/$(installed_name "$file")"; fi
     done
-    completion bash "$bashcompdir/limpetctl"
-    completion zsh "$zshcompdir/_limpetctl"
-    completion fish "$fishcompdir/limpetctl.fish"
+    for command in limpetd limpetctl; do
+        completion "$command" bash "$bashcompdir/$command"
+        completion "$command" zsh "$zshcompdir/_$command"
+        completion "$command" fish "$fishcompdir/$command.fish"
+    done
     text etc/limpet.toml "$docdir/examples/limpet.toml"
     for file in etc/examples/*; do
         if [ -f "$file" ]; then text "$file" "$docdir/examples/$(installed_name "$file")"; fi
@@ -75,16 +77,17 @@ install_files() {
         $INSTALL_DATA "$WORK/installed" "$DESTDIR$2"
     }
     completion() {
-        directory "${2%/*}"
+        directory "${3%/*}"
+        "$BIN/$1" --generate-completion-script "$2" >"$WORK/completion"
         # It is sourced and not executed.
-        "$BIN/limpetctl" --generate-completion-script "$1" | sed '1{/^#!/d;}' >"$WORK/installed"
-        $INSTALL_DATA "$WORK/installed" "$DESTDIR$2"
+        sed '1{/^#!/d;}' "$WORK/completion" >"$WORK/installed"
+        $INSTALL_DATA "$WORK/installed" "$DESTDIR$3"
     }
     configuration() {
         if [ ! -e "$DESTDIR$2" ]; then text "$1" "$2"; fi
     }
     each_file
-    rm -f "$WORK/installed"
+    rm -f "$WORK/installed" "$WORK/completion"
 }
 
 # A configuration that somebody has changed is theirs: it stays, alone. Directories go when they are empty: those that
@@ -92,7 +95,7 @@ install_files() {
 uninstall_files() {
     program() { remove "$2"; }
     text() { remove "$2"; }
-    completion() { remove "$2"; }
+    completion() { remove "$3"; }
     configuration() {
         if substituted "$1" | cmp -s - "$DESTDIR$2"; then remove "$2"; fi
         rmdir "$DESTDIR${2%/*}" 2>/dev/null || :

@@ -44,9 +44,15 @@ uninstall:
 
 # ---- An archive of the sources ----
 
-dist:
-	@sh etc/package/dist.sh limpet-$(VERSION) $(ARCHIVE)
+dist: $(STAMPS)/checkouts
+	@sh etc/package/dist.sh limpet-$(VERSION) $(ARCHIVE) $(CHECKOUTS)
 	@echo $(ARCHIVE)
+
+# The sources of the packages, in the versions of Package.resolved.
+$(STAMPS)/checkouts: Package.swift $(wildcard Package.resolved)
+	@mkdir -p $(STAMPS)
+	@test -e Dependencies || $(SWIFT) package --scratch-path $(RELEASE) resolve
+	@touch $@
 
 # That the archive is whole: it is unpacked, built and checked there, installed and uninstalled, and packed again, which
 # has to give the same bytes. Lint and the unit tests are enough there: what the others need beyond files of the archive
@@ -61,7 +67,7 @@ deb: $(STAMPS)/deps-package
 	@test '$(runstatedir) $(localstatedir)' = '/run /var' || \
 	    { echo 'deb: a package keeps its files in /run and /var' >&2; exit 1; }
 	@$(MAKE) --no-print-directory $(STAMPS)/release
-	@rm -rf $(PACKAGE)/stage
+	@rm -rf $(PACKAGE)/stage $(PACKAGE)/stage-dbgsym
 	@mkdir -p $(PACKAGE)/stage
 	@$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/$(PACKAGE)/stage prefix=/usr exec_prefix=/usr \
 	    sysconfdir=/etc unitdir=/lib/systemd/system
@@ -74,7 +80,7 @@ deb: $(STAMPS)/deps-package
 SBOM = $(PACKAGE)/limpet-$(VERSION).spdx.json
 sbom: $(STAMPS)/release
 	@mkdir -p $(PACKAGE)
-	@$(PYTHON) etc/package/sbom.py --version '$(VERSION)' --swift '$(SWIFT)' --checkouts $(RELEASE)/checkouts > $(SBOM).new
+	@$(PYTHON) etc/package/sbom.py --version '$(VERSION)' --swift '$(SWIFT)' --checkouts $(CHECKOUTS) > $(SBOM).new
 	@mv $(SBOM).new $(SBOM)
 	@echo $(SBOM)
 
@@ -87,7 +93,7 @@ NEXT   = $(VERSION)+next
 check-package: $(STAMPS)/venv $(STAMPS)/deps-package
 	@$(MAKE) --no-print-directory deb VERSION=$(NEXT)
 	@$(MAKE) --no-print-directory deb
-	lintian --fail-on error --tag-display-limit 0 $(DEB)
+	lintian --fail-on error --tag-display-limit 0 $(DEB) $(subst /limpet_,/limpet-dbgsym_,$(DEB))
 	@test -e $(PACKAGE)/$(SUITE)/complete || { rm -rf $(PACKAGE)/$(SUITE) && \
 	    debootstrap --variant=minbase $(SUITE) $(PACKAGE)/$(SUITE) $(MIRROR) && touch $(PACKAGE)/$(SUITE)/complete; }
 	$(VENV)/bin/python Tests/Package/package_test.py --debian $(PACKAGE)/$(SUITE) --package $(DEB) \

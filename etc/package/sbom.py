@@ -1,8 +1,9 @@
 """What the programs are made of, as an SPDX 2.3 document, on standard output.
 
-The Swift packages and their versions come from Package.resolved, what they carry within themselves and the system's
-libraries from their own headers, and licences from the table below: a package that it does not have is an error, so that
-a new dependency cannot come in without somebody looking at its terms. The same sources give the same document.
+The Swift packages and their versions come from Package.resolved (an archive of the sources has it in Dependencies), what
+they carry within themselves and the system's libraries from their own headers, and licences from the table below: a
+package that it does not have is an error, so that a new dependency cannot come in without somebody looking at its terms.
+The same sources give the same document.
 """
 
 import argparse
@@ -81,7 +82,8 @@ class Document:
 
 
 def add_swift_packages(document, limpet, checkouts):
-    pins = json.loads((ROOT / "Package.resolved").read_text())["pins"]
+    resolved = next(path for path in (ROOT / "Dependencies/Package.resolved", ROOT / "Package.resolved") if path.exists())
+    pins = json.loads(resolved.read_text())["pins"]
     for pin in sorted(pins, key=lambda pin: pin["identity"]):
         identity, state = pin["identity"], pin["state"]
         if identity not in PACKAGES:
