@@ -16,7 +16,7 @@ struct ExampleTests {
         var found: [Example] = []
         for lines in PageExamples.displays(try PageExamples.section(of: page)) {
             // What is for other programs than a shell.
-            guard lines.count == 1 && lines[0].hasPrefix("limpet") || lines[0].contains(/^[$#] /) else { continue }
+            guard lines.count == 1 && lines[0].hasPrefix("limpet") || lines[0].contains(#/^[$#] /#) else { continue }
             var isContinued = false
             for line in lines {
                 if isContinued {
@@ -50,7 +50,9 @@ struct ExampleTests {
         (" 20m", " 10s"), (" 5m", " 1s"),
     ]
 
-    @Test(arguments: ["limpetctl.8", "limpet-control.7", "limpet-metrics.7"]) func theyWorkAsTheyStand(page: String) throws {
+    @Test(arguments: ["limpetctl.8", "limpet-control.7", "limpet-metrics.7"]) func theyWorkAsTheyStand(page: String)
+        throws
+    {
         let scene = try Restartable(backends: 4)
         scene.weights["ws4"] = 10
         scene.health = "tcp"
@@ -101,7 +103,8 @@ struct ExampleTests {
             .filter { $0.hasPrefix("limpetd ") }
         #expect(commands.count >= 4)
         for command in commands {
-            let words = command.replacing(/-c \S+/, with: "-c \(PageExamples.root)/etc/limpet.toml").split(separator: " ")
+            let words = command.replacing(/-c \S+/, with: "-c \(PageExamples.root)/etc/limpet.toml").split(
+                separator: " ")
             let outcome = try run([Programs.limpetd, "--check"] + words.dropFirst().map(String.init))
             #expect(outcome.status == 0, "\(command): \(outcome)")
         }
@@ -113,8 +116,10 @@ struct ExampleTests {
         let key = "\(directory)/hash.key"
         try "00112233445566778899aabbccddeeff\n".write(toFile: key, atomically: false, encoding: .utf8)
         chmod(key, 0o600)
-        let files = try PageExamples.section(of: "limpet.toml.5").components(separatedBy: ".Bd -literal -offset indent\n")
-            .dropFirst().map { $0.components(separatedBy: "\n.Ed")[0].replacing("\\e", with: "\\") }
+        let files = try PageExamples.section(of: "limpet.toml.5").components(
+            separatedBy: ".Bd -literal -offset indent\n"
+        )
+        .dropFirst().map { $0.components(separatedBy: "\n.Ed")[0].replacing("\\e", with: "\\") }
         #expect(files.count >= 3)
         for file in files {
             let path = "\(directory)/limpet.toml"

@@ -31,12 +31,13 @@ struct PageExampleTests {
         let texts = try PageExamples.pages.map(PageExamples.text)
         let settings = Set(
             texts.flatMap { PageExamples.lines($0) + PageExamples.words($0) }.filter {
-                $0.contains(/^[a-z][a-z0-9-]* = /)
+                $0.contains(#/^[a-z][a-z0-9-]* = /#)
             })
         #expect(settings.count >= 6)
         for setting in settings.sorted() {
             let listen = setting.hasPrefix("listen = ") ? setting : "listen = \"127.0.0.1:8080\"\n\(setting)"
-            let file = "[[service]]\nname = \"chat\"\n\(listen)\n"
+            let file =
+                "[[service]]\nname = \"chat\"\n\(listen)\n"
                 + "[[service.backend]]\nname = \"ws1\"\naddress = \"192.0.2.1:80\"\n"
             try file.write(toFile: "\(directory)/limpet.toml", atomically: false, encoding: .utf8)
             let outcome = try run([Programs.limpetd, "--check", "-c", "\(directory)/limpet.toml"])
@@ -48,7 +49,7 @@ struct PageExampleTests {
     @Test func theReadmesCommandsRun() throws {
         let text = try String(contentsOfFile: "\(PageExamples.root)/README.md", encoding: .utf8)
         let commands = text.replacing("\\\n", with: " ").split(separator: "\n").filter { $0.hasPrefix("    limpet") }
-            .map { $0.replacing(/ #.*/, with: "").split(separator: " ").map(String.init) }
+            .map { $0.replacing(#/ #.*/#, with: "").split(separator: " ").map(String.init) }
         let started = commands.filter { $0[0] == "limpetd" }
         #expect(started.count >= 1 && commands.count >= 8)
         for command in started {
@@ -70,22 +71,19 @@ struct PageExampleTests {
     func whatIsSaidOfTheNetworkIsTaken() throws {
         let tools = ["ip", "nft", "sysctl", "openssl"]
         let texts = try PageExamples.pages.map(PageExamples.text)
-        var commands = texts.flatMap { text in
-            PageExamples.lines(text) + PageExamples.displays(text).joined() + PageExamples.words(text)
-        }.filter { line in tools.contains { line.hasPrefix("\($0) ") } }
         // What shows something, in a sentence.
-        commands.removeAll { ["ip address", "ip link", "ip rule add fwmark"].contains($0) }
+        let shows = ["ip address", "ip link", "ip rule add fwmark"]
+        let commands = texts.flatMap { text in
+            PageExamples.lines(text) + PageExamples.displays(text).joined() + PageExamples.words(text)
+        }.filter { line in tools.contains { line.hasPrefix("\($0) ") } && !shows.contains(line) }
         #expect(commands.count >= 9)
         let tables = texts.flatMap(PageExamples.displays).filter { $0.first?.hasPrefix("table inet ") == true }
         #expect(tables.count == 1)
         let rules = tables.joined().joined(separator: "\n")
         try Background("a network of its own") {
             try PrivateNetwork.enter()
-            var steps = [["sh", "-c", "ip link add eth0 type dummy && ip link set eth0 up"]]
-            // As the file that it is read from at boot.
-            steps.append(["nft", rules])
-            for command in commands { steps.append(["sh", "-c", command]) }
-            for step in steps {
+            let interface = ["sh", "-c", "ip link add eth0 type dummy && ip link set eth0 up"]
+            for step in [interface, ["nft", rules]] + commands.map({ ["sh", "-c", $0] }) {
                 let outcome = try run(step)
                 #expect(outcome.status == 0, "\(step): \(outcome)")
             }

@@ -32,12 +32,13 @@ enum PageExamples {
     /// What is written in the middle of a sentence as it is to be typed.
     static func words(_ text: String) -> [String] {
         text.split(separator: "\n").filter { $0.hasPrefix(".Li ") || $0.hasPrefix(".Ql ") || $0.hasPrefix(".Pq Li ") }
-            .map { plain($0.replacing(/^\.(Li|Ql|Pq Li) /, with: "").replacing(/ [.,:;)]+$/, with: "")) }
+            .map { plain($0.replacing(#/^\.(Li|Ql|Pq Li) /#, with: "").replacing(#/ [.,:;)]+$/#, with: "")) }
     }
 
     /// Without what mdoc(7) needs.
     private static func plain(_ text: String) -> String {
         text.replacing("\\e", with: "\\").replacing("\\(->", with: "→").replacing("\\(dq", with: "\"").replacing(
-            "\\&", with: "").replacing("\\-", with: "-")
+            "\\&", with: ""
+        ).replacing("\\-", with: "-")
     }
 }
