@@ -99,6 +99,7 @@ struct AbuseTests {
         let silent = try (0..<60).map { try daemon.connect(from: "127.0.7.\(1 + $0)") }
         #expect(try AbuseTests.echoes(other))
         for client in silent { #expect(try client.receiveToEnd().end == .fin) }
+        try eventually("their places are free") { try daemon.ctl.status().connections == 1 }
         #expect(try AbuseTests.echoes(try daemon.connect(from: "127.0.6.2")))
         #expect(try AbuseTests.echoes(other))
         try eventually("it says why they were closed") {
