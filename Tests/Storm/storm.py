@@ -7,7 +7,7 @@ BIN holds limpetd and limpetctl, LOAD and STORM are the programs of these names.
 and sent to a listener that takes PROXY headers, to the metrics' port and to the control socket; to this as root, as a member of
 the group that may read and as a stranger. Meanwhile somebody asks through another service of the same daemon and waits for each
 answer. It fails where the keeper or the engine is another process afterwards, where memory or descriptors have not come back, where
-an answer took longer than a second, or where the daemon does not end well.
+an answer took longer than three seconds, or where the daemon does not end well.
 """
 import argparse
 import json
@@ -24,7 +24,7 @@ from scene import (HEAD, Cast, Daemon, Interruptions, Unmeasured, asking, descri
 
 # What the engine may have kept, in bytes: tables that grow with use and do not shrink. A leak of 32 bytes a request is more.
 KEPT = 24 << 20
-LONGEST_ANSWER_MS = 1000
+LONGEST_ANSWER_MS = 3000
 # What of the control socket's corpus would end the daemon, or replace it, if root sent it.
 ENDS = ["--skip", "shutdown", "--skip", "upgrade"]
 

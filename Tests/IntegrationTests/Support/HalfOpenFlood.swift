@@ -36,7 +36,9 @@ struct HalfOpenFlood {
         var sum: UInt32 = 0
         let pseudo = bytes(source) + bytes(destination) + [0, 6, 0, 20]
         for chunk in [pseudo, tcp] {
-            for index in stride(from: 0, to: chunk.count, by: 2) { sum += UInt32(chunk[index]) << 8 | UInt32(chunk[index + 1]) }
+            for index in stride(from: 0, to: chunk.count, by: 2) {
+                sum += UInt32(chunk[index]) << 8 | UInt32(chunk[index + 1])
+            }
         }
         while sum >> 16 != 0 { sum = sum & 0xffff + sum >> 16 }
         tcp.replaceSubrange(16..<18, with: half(~UInt16(sum)))
@@ -47,7 +49,9 @@ struct HalfOpenFlood {
     static func cookiesSent() throws -> Int {
         // A child reads: /proc/net shows the network of the process.
         let outcome = try run(["cat", "/proc/net/netstat"])
-        let lines = outcome.stdout.split(separator: "\n").filter { $0.hasPrefix("TcpExt:") }.map { $0.split(separator: " ") }
+        let lines = outcome.stdout.split(separator: "\n").filter { $0.hasPrefix("TcpExt:") }.map {
+            $0.split(separator: " ")
+        }
         let index = try #require(lines.first?.firstIndex(of: "SyncookiesSent"))
         return Int(try #require(lines.last)[index]) ?? 0
     }
