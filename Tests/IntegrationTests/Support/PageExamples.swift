@@ -32,7 +32,9 @@ enum PageExamples {
     /// What is written in the middle of a sentence as it is to be typed.
     static func words(_ text: String) -> [String] {
         text.split(separator: "\n").filter { $0.hasPrefix(".Li ") || $0.hasPrefix(".Ql ") || $0.hasPrefix(".Pq Li ") }
-            .map { plain($0.replacing(#/^\.(Li|Ql|Pq Li) /#, with: "").replacing(#/ [.,:;)]+$/#, with: "")) }
+            .map {
+                plain(String($0.replacing(#/^\.(Li|Ql|Pq Li) /#, with: "").replacing(#/ [.,:;)]+$/#, with: "")))
+            }
     }
 
     /// Without what mdoc(7) needs.
