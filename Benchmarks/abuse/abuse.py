@@ -15,7 +15,6 @@ import os
 import pathlib
 import re
 import resource
-import select
 import signal
 import socket
 import struct
@@ -37,6 +36,8 @@ def another(body, *arguments):
         os.closerange(3, 65536)
         try:
             body(*arguments)
+        except BaseException as fault:
+            print(f"abuse: {body.__name__}: {fault!r}", file=sys.stderr, flush=True)
         finally:
             os._exit(0)
     try:
@@ -84,19 +85,8 @@ def clients(address, count):
     return found
 
 
-def deaf(address, count):
-    """Asks for as much as it is given, and reads nothing."""
-    poll, block = select.epoll(), bytes(1 << 18)
-    held = {client.fileno(): client for client in clients(address, count)}
-    for number in held:
-        poll.register(number, select.EPOLLOUT)
-    while True:
-        for number, _ in poll.poll(0.1):
-            with contextlib.suppress(OSError):
-                held[number].send(block)
-
-
 def silent(address, count):
+    """Neither sends nor reads."""
     held = clients(address, count)
     while held:
         time.sleep(1)
@@ -107,7 +97,7 @@ class Scenes:
 
     def __init__(self, cast, daemon, echo):
         self.cast, self.daemon, self.echo = cast, daemon, echo
-        self.addresses = dict(zip(("quiet", "open", "limited", "denied", "bounded"), daemon.addresses))
+        self.addresses = dict(zip(("quiet", "open", "limited", "denied", "source", "bounded"), daemon.addresses))
         self.told = ""
 
     @contextlib.contextmanager
@@ -164,7 +154,7 @@ class Scenes:
 
     def deaf(self):
         """500 clients that never read"""
-        return self.unread("open")
+        return self.unread("source")
 
     def bounded(self):
         """the same, with buffers of 128 KiB"""
@@ -173,11 +163,11 @@ class Scenes:
     @contextlib.contextmanager
     def unread(self, name):
         before = self.engine()
-        with another(deaf, self.addresses[name], 500):
+        with another(silent, self.addresses[name], 500):
             wait_for("they are there", lambda: self.daemon.ask("status")["connections"] >= 500)
             # Until nothing more goes in anywhere.
             moved = -1
-            while moved != (moved := sum(row["bytes_in"] for row in self.daemon.ask("backends")["backends"])):
+            while moved != (moved := sum(row["bytes_out"] for row in self.daemon.ask("backends")["backends"])):
                 time.sleep(1)
             yield
             pages = int(re.search(r"TCP:.* mem (\d+)", pathlib.Path("/proc/net/sockstat").read_text())[1])
@@ -204,7 +194,7 @@ class Scenes:
 
     @contextlib.contextmanager
     def memory(self):
-        """the engine is ended for want of memory"""
+        """the engine is killed, as for want of memory"""
         before = self.daemon.ask("status")["engine_pid"]
         time.sleep(1)
         os.kill(before, signal.SIGKILL)
@@ -240,7 +230,7 @@ def main():
     Interruptions.watch()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    programs = {role: [options.load, role] for role in ("echo-server", "paced", "churn")}
+    programs = {role: [options.load, role] for role in ("echo-server", "bulk-server", "paced", "churn")}
     with own_network() as is_own, Cast(programs) as cast:
         if not is_own:
             raise Unmeasured("there is no network of its own")
@@ -252,11 +242,12 @@ def main():
         # Who asks has a server of his own: what is measured is the daemon.
         _, own = cast.serve("echo-server", 1, "--limit", 7200)
         _, echo = cast.serve("echo-server", 1, "--limit", 7200)
-        to = [("b1", echo[0])]
+        _, source = cast.serve("bulk-server", 1, "--limit", 7200)
+        to, endless = [("b1", echo[0])], [("b1", source[0])]
         text = "workers = 2\n" + "".join((
             service("quiet", [("b1", own[0])]), service("open", to), service("limited", to, "accept-rate-per-client = 1"),
             service("denied", to, 'deny = ["127.1.0.0/16"]'),
-            service("bounded", to, 'receive-buffer = "128KiB"', 'send-buffer = "128KiB"')))
+            service("source", endless), service("bounded", endless, 'receive-buffer = "128KiB"', 'send-buffer = "128KiB"')))
         daemon = Daemon(options.bin, {}, text=text)
         try:
             print(HEAD)
