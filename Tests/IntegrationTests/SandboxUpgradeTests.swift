@@ -102,15 +102,12 @@ struct SandboxUpgradeTests {
     @Test func anotherFileIsNoWayBack() throws {
         let lane = try UpgradeLane(environment: ["LIMPET_BACKOFF": "off"])
         let talk = try lane.talk()
-        try lane.image.replace("engine=serving:dies:4", "try=swap:/bin/true", "version=0.9.9")
+        try lane.image.replace("engine=serving:dies:3", "try=swap:/bin/true", "version=0.9.9")
         _ = try lane.daemon.ctl.run("upgrade")
         try eventually("it was tried; limpetd said: \(lane.daemon.log)") {
             lane.daemon.logLines(containing: "there is no way back", "it is not the file that was looked at").count == 1
         }
         try talk.exchange()
-        try eventually("the last of those that die has died") {
-            lane.daemon.logLines(containing: "the engine died").count == 4
-        }
         try eventually("the new version serves on") { (try? lane.daemon.ctl.status().version) == "0.9.9" }
         #expect(try lane.daemon.ctl.status().pid == lane.daemon.pid)
         try talk.close()
