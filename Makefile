@@ -232,9 +232,9 @@ FUZZING      = .build-fuzz
 FUZZ         = proxy configuration flags networks texts pattern checks dns state document canary control web
 FUZZ_SECONDS = 60
 FUZZ_JOBS    = 2
-FUZZER       = $(dir $(shell command -v $(SWIFT)))../lib/swift/clang/lib/linux/libclang_rt.fuzzer_no_main-$(shell uname -m).a
+FUZZER       = $(dir $(realpath $(shell command -v $(SWIFT))))../lib/swift/clang/lib/linux/libclang_rt.fuzzer_no_main-$(shell uname -m).a
 fuzz: $(STAMPS)/deps-build
-	LIMPET_FUZZ=$(realpath $(FUZZER)) $(SWIFT) build -c release --sanitize=address --product limpet-fuzz \
+	LIMPET_FUZZ=$(abspath $(FUZZER)) $(SWIFT) build -c release --sanitize=address --product limpet-fuzz \
 	    --scratch-path $(FUZZING) $(SWIFTFLAGS)
 	printf '%s\n' $(FUZZ) | SECONDS_EACH=$(FUZZ_SECONDS) xargs -P $(FUZZ_JOBS) -n 1 \
 	    sh Tests/Fuzz/run $(FUZZING)/release/limpet-fuzz $(FUZZING)

@@ -207,5 +207,6 @@ if let fuzzer {
                 "Addressing", "Stickiness", "Backends", "Configuration", "Linux", "CCares", "Names", "Forwarding",
                 "Continuity", "Control", "Health", "Engine", nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
                 nio("NIOEmbedded"),
-            ], path: "Tests/Fuzz", exclude: ["corpus", "dictionaries", "run"], swiftSettings: common, linkerSettings: [.unsafeFlags([fuzzer])]))
+            ], path: "Tests/Fuzz", exclude: ["corpus", "dictionaries", "run"], swiftSettings: common,
+            linkerSettings: [.unsafeFlags([fuzzer])]))
 }

@@ -28,6 +28,8 @@ class Asker:
             "paced", [address], "--connections", connections, "--seconds", 3600, "--limit", 7200, "--wait")
         self.child.line()
         self.cast = cast
+
+    def begin(self):
         self.child.go()
 
     def finish(self):
@@ -44,6 +46,7 @@ class Asker:
 def asking(cast, address, found):
     """Asks meanwhile; what was seen goes into `found`."""
     asker = Asker(cast, address)
+    asker.begin()
     yield
     found.update(asker.finish())
 

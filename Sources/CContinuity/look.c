@@ -111,9 +111,20 @@ __attribute__((noreturn)) static void look(const limpet_continuity *continuity, 
 
 /* ---- In the keeper ---- */
 
+void limpet_look_abandon(void) {
+    /* Those that it has started end with it, see limpet_spawn. */
+    if (child > 0) {
+        kill(child, SIGKILL);
+        while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {}
+    }
+    child = 0;
+    asked = 0;
+}
+
 void limpet_look_begin(limpet_shared_header *region) {
     limpet_sandbox *sandbox = limpet_sandbox_of(region);
-    if (!sandbox || child > 0) return;
+    if (!sandbox) return;
+    limpet_look_abandon();
     static char path[sizeof sandbox->look.path];
     asked = __atomic_load_n(&sandbox->look.asked, __ATOMIC_ACQUIRE);
     memcpy(path, sandbox->look.path, sizeof path);

@@ -106,6 +106,7 @@ __attribute__((noreturn)) static void replace_keeper(limpet_shared_header *regio
         is_asked = 0;
         looks = limpet_look_goes_on(region);
     }
+    limpet_look_abandon();
     if (limpet_load32(&continuity->ending)) _exit(continuity->exit_status);
     limpet_pid_store(&continuity->engine, 0);
     int is_upgrade = limpet_load32(&continuity->upgrade.state) == LIMPET_UPGRADE_PARKED;

@@ -54,7 +54,7 @@ const limpet_call limpet_allowed[] = {
 #ifdef __x86_64__
     ALL(epoll_wait) ALL(poll) ALL(select) ALL(pipe) ALL(dup2) ALL(eventfd) ALL(epoll_create) ALL(open) ALL(stat)
     ALL(lstat) ALL(access) ALL(readlink) ALL(getdents) ALL(rename) ALL(unlink) ALL(mkdir) ALL(chmod) ALL(chown)
-    ALL(lchown) ALL(time) ALL(getpgrp) ALL(arch_prctl) PROCESS(vfork) PROCESS(fork)
+    ALL(lchown) ALL(time) ALL(getpgrp) ALL(arch_prctl) ALL(pause) ALL(alarm) PROCESS(vfork) PROCESS(fork)
 #endif
 };
 const unsigned limpet_allowed_count = sizeof limpet_allowed / sizeof *limpet_allowed;

@@ -13,9 +13,12 @@
 #define LANDLOCK_ACCESS_FS_TRUNCATE (1ull << 14)
 #endif
 
-/* What is done in a directory of ours: files and sockets are made, written, replaced and removed. */
+/* What is done in a directory of ours: files and sockets are made, written, replaced and removed; and whatever somebody has
+ * put in the place of one is renamed, which takes the right to make such a thing. */
 static const uint64_t wanted = LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_FILE |
-                               LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_TRUNCATE;
+                               LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |
+                               LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_DIR |
+                               LANDLOCK_ACCESS_FS_TRUNCATE;
 
 static void allow(int ruleset, const char *path, int flags, uint64_t access) {
     struct landlock_path_beneath_attr rule = {.allowed_access = access};

@@ -11,7 +11,8 @@
 ///     configuration ok
 ///     end
 ///
-/// `calls` are the system calls that it needs, by their names; builds that had no sandbox do not say. `configuration refused` is followed by the reason. Lines that are not known are passed over; a change of what a line
+/// `calls` are the system calls that it needs, by their names; builds that had no sandbox do not say.
+/// `configuration refused` is followed by the reason. Lines that are not known are passed over; a change of what a line
 /// means changes the number.
 public struct CanaryAnswer: Sendable, Equatable {
     /// Of the executable.
@@ -32,7 +33,9 @@ public struct CanaryAnswer: Sendable, Equatable {
     /// An answer is at most this long; what is longer is none.
     static let maximumLength = 8192
 
-    public init(version: String, layout: UInt32, reads: [UInt32], restores: [UInt32], calls: [String] = [], refusal: String?) {
+    public init(
+        version: String, layout: UInt32, reads: [UInt32], restores: [UInt32], calls: [String] = [], refusal: String?
+    ) {
         self.version = version
         self.layout = layout
         self.reads = reads

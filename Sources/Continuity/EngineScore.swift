@@ -17,7 +17,9 @@ struct EngineScore {
     /// one that has taken the place of a keeper that had died.
     init(_ region: SharedRegion) {
         process = region.process
-        guard process.pointee.oom_adjustment > 0, let score = OOMScore.read(process.pointee.oom_adjustment) else { return }
+        guard process.pointee.oom_adjustment > 0, let score = OOMScore.read(process.pointee.oom_adjustment) else {
+            return
+        }
         if process.pointee.oom_is_known == 0 {
             process.pointee.oom_base = score
             process.pointee.oom_is_known = 1

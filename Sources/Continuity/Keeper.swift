@@ -126,7 +126,11 @@ public struct Keeper: ~Copyable {
         var nextLook = Clock.now() + Keeper.tick
         var isNoted = true
         while true {
-            if let ending = Processes.ending(of: engine) { return ending }
+            if let ending = Processes.ending(of: engine) {
+                // What it has said in its last moment.
+                notices.look(now: Clock.now())
+                return ending
+            }
             let now = Clock.now()
             if now >= nextLook {
                 nextLook = now + Keeper.tick
@@ -227,6 +231,7 @@ public struct Keeper: ~Copyable {
     private mutating func judge(_ ending: Processes.Ending) -> Int32? {
         let continuity = region.continuity
         continuity.pointee.engine = 0
+        limpet_look_abandon()
         if limpet_load32(&continuity.pointee.ending) != 0 { return continuity.pointee.exit_status }
         if limpet_load32(&continuity.pointee.upgrade.state) == UInt32(LIMPET_UPGRADE_PARKED) {
             upgrade()

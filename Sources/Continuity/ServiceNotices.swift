@@ -13,6 +13,8 @@ struct ServiceNotices {
     private static let extensionTime: UInt64 = 30_000_000
     /// … and how often, in ns.
     private static let extensionInterval: UInt64 = 10_000_000_000
+    /// After a sign of life that found no room, in ns.
+    private static let retry: UInt64 = 100_000_000
 
     private let process: UnsafeMutablePointer<limpet_process>
     private let manager: ServiceManager?
@@ -49,7 +51,9 @@ struct ServiceNotices {
     /// Tells what there is to tell. What finds no room is told at the next look.
     mutating func look(now: UInt64) {
         guard manager != nil else { return }
-        if let beat, now >= nextBeat, tell("WATCHDOG=1") { nextBeat = now + beat }
+        if let beat, now >= nextBeat {
+            nextBeat = now + (tell("WATCHDOG=1") ? beat : min(beat, ServiceNotices.retry))
+        }
         let engine = Int(limpet_load32(&process.pointee.phase))
         if engine >= LIMPET_PHASE_READY, phase < LIMPET_PHASE_READY, tell("READY=1") { phase = LIMPET_PHASE_READY }
         tellReload()

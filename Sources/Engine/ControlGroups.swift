@@ -34,6 +34,9 @@ struct ControlGroups: Codable, Sendable, Equatable {
         return number
     }
 
+    /// Those that the configuration names. The directory of the daemon's own group is its owner's affair.
+    private var named: [UInt32] { [read, admin].compactMap { $0 } }
+
     /// Who may do what.
     /// - Parameter user: that the daemon runs as.
     func policy(user: UInt32, _ socket: ControlSocket) -> AccessPolicy {
@@ -44,9 +47,7 @@ struct ControlGroups: Codable, Sendable, Equatable {
     /// - Returns: why some cannot all the same.
     func admit(at socket: ControlSocket, user: UInt32) throws(StartError) -> [String] {
         do throws(ControlSocketError) {
-            let problems = try socket.admit(policy(user: user, socket).groups, user: user)
-            // What has always been is no news: the directory of the daemon's own group is its owner's affair.
-            return self == ControlGroups() ? [] : problems
+            return try socket.admit(policy(user: user, socket).groups, passing: named, user: user)
         } catch {
             throw StartError("\(error)")
         }
@@ -57,12 +58,10 @@ struct ControlGroups: Codable, Sendable, Equatable {
     func tryToAdmit(besides former: ControlGroups, at socket: ControlSocket, user: UInt32) throws(StartError)
         -> [String]
     {
-        let mine = policy(user: user, socket).groups
         do throws(ControlSocketError) {
-            let all = former.policy(user: user, socket).groups + mine
-            let problems = try socket.admit(
-                all.enumerated().filter { all.firstIndex(of: $1) == $0 }.map(\.element), user: user)
-            return problems.filter { problem in mine.contains { problem.contains(" group \($0) ") } }
+            let all = former.policy(user: user, socket).groups + policy(user: user, socket).groups
+            return try socket.admit(
+                all.enumerated().filter { all.firstIndex(of: $1) == $0 }.map(\.element), passing: named, user: user)
         } catch {
             throw StartError("\(error)")
         }

@@ -283,13 +283,14 @@ struct DaemonPreparation {
         }
     }
 
-    /// From here on nobody looks into this process, and what it makes is its own.
+    /// From here on nobody looks into this process, unless it was started to be looked into, and what it makes is its own.
     private func protect() {
+        ProcessProtection.keepFilesPrivate()
+        if request.configuration.sandbox == .off { return }
         if let error = ProcessProtection.forbidCoreFiles() { log.warning("cannot forbid core files: \(error)") }
         if let error = ProcessProtection.setDumpable(false) {
             log.warning("cannot keep others from looking into the process: \(error)")
         }
-        ProcessProtection.keepFilesPrivate()
     }
 
     /// What a reload would read must be readable by the user that will read it; better to fail now than then.

@@ -116,8 +116,8 @@ private struct EngineRun {
         }
         if isFirst || isUpgrade { SandboxState(region).announce(log) }
         // Clients first: the control plane is started once they are served, and then asked to look at the board.
-        let readBoard = Locked<(@Sendable () -> Void)?>(nil)
-        let board = IncidentBoard(notify: { readBoard.with { $0 }?() })
+        let readBoard = LateCall()
+        let board = IncidentBoard(notify: { readBoard() })
         let events = EventHub(in: region)
         // At the first start there are no clients to wait for it, and they come when it is known which backends are well.
         let early = isFirst ? startChecks(topology, events) : nil
@@ -145,7 +145,7 @@ private struct EngineRun {
             finished: { ending.complete() })
         try? eventLoop.submit { controller.begin() }.wait()
         let read: @Sendable () -> Void = { eventLoop.execute { controller.take(board.takeAll()) } }
-        readBoard.with { $0 = read }
+        readBoard.set(read)
         read()
         let server = try ControlService(controller, socket, eventLoop, version: runningVersion)
         try? eventLoop.submit { controller.serveWeb() }.wait()

@@ -102,7 +102,8 @@ struct SandboxState {
             parts.append("this kernel has no Landlock: the engine may write wherever its user may")
         } else if state.landlock < 0 {
             parts.append(
-                "Landlock cannot be had, so the engine may write wherever its user may: \(Errno(rawValue: -state.landlock))")
+                "Landlock cannot be had, so the engine may write wherever its user may:"
+                    + " \(Errno(rawValue: -state.landlock))")
         }
         return parts.isEmpty ? nil : parts.joined(separator: "; ")
     }

@@ -26,7 +26,9 @@ public struct ServiceManager: Sendable, Equatable {
     ///   - interval: $WATCHDOG_USEC.
     ///   - process: $WATCHDOG_PID, whose business it is; nil: anybody's who has the variable.
     public static func watchdog(interval: String?, process: String?, own: Int32) -> UInt64? {
-        guard let interval, let microseconds = UInt64(interval), microseconds > 0, microseconds < .max else { return nil }
+        guard let interval, let microseconds = UInt64(interval), microseconds > 0, microseconds < .max else {
+            return nil
+        }
         if let process, Int32(process) != own { return nil }
         return microseconds
     }

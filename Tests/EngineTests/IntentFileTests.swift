@@ -94,8 +94,8 @@ import Testing
             "is wrong at backends[0].intent_since: not a UTC time: yesterday"
         ),
         (
-            "2023-11-14T22:13:20.017Z", "2023\u{1b}[2J\u{7f}",
-            "is wrong at backends[0].intent_since: not a UTC time: 2023?[2J?"
+            "2023-11-14T22:13:20.017Z", "2023\u{7f}\u{9b}2J",
+            "is wrong at backends[0].intent_since: not a UTC time: 2023??2J"
         ),
         (#""weight":3"#, #""weight":0"#, "is wrong at backends[0].weight: 0 is not from 1 to 256"),
         (#""weight":3"#, #""weight":257"#, "is wrong at backends[0].weight: 257 is not from 1 to 256"),

@@ -11,24 +11,14 @@ struct ExampleTests {
         var description: String { command }
     }
 
-    private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent().path
-
-    /// The section EXAMPLES, as it is written.
-    private static func section(of page: String) throws -> String {
-        let text = try String(contentsOfFile: "\(root)/man/\(page)", encoding: .utf8)
-        return try #require(text.components(separatedBy: ".Sh EXAMPLES\n").dropFirst().first)
-            .components(separatedBy: "\n.Sh ")[0]
-    }
-
     /// The commands of the section EXAMPLES: in displays, behind `$` or `#`, or alone in one.
     static func examples(_ page: String) throws -> [Example] {
         var found: [Example] = []
-        for display in try section(of: page).components(separatedBy: ".Bd -literal").dropFirst() {
-            let lines = display.components(separatedBy: "\n.Ed")[0].components(separatedBy: "\n").dropFirst()
+        for lines in PageExamples.displays(try PageExamples.section(of: page)) {
+            // What is for other programs than a shell.
+            guard lines.count == 1 && lines[0].hasPrefix("limpet") || lines[0].contains(#/^[$#] /#) else { continue }
             var isContinued = false
             for line in lines {
-                let line = line.replacing("\\e", with: "\\").replacing("\\(->", with: "→").replacing("\\&", with: "")
                 if isContinued {
                     found[found.count - 1].command += "\n" + line
                 } else if line.hasPrefix("$ ") || line.hasPrefix("# ") {
@@ -60,7 +50,9 @@ struct ExampleTests {
         (" 20m", " 10s"), (" 5m", " 1s"),
     ]
 
-    @Test(arguments: ["limpetctl.8", "limpet-control.7"]) func theyWorkAsTheyStand(page: String) throws {
+    @Test(arguments: ["limpetctl.8", "limpet-control.7", "limpet-metrics.7"]) func theyWorkAsTheyStand(page: String)
+        throws
+    {
         let scene = try Restartable(backends: 4)
         scene.weights["ws4"] = 10
         scene.health = "tcp"
@@ -78,7 +70,7 @@ struct ExampleTests {
         scene.weights["ws3"] = 2
         try scene.edit(daemon)
         let examples = try Self.examples(page)
-        #expect(examples.count >= 7)
+        #expect(examples.count >= (page == "limpet-metrics.7" ? 1 : 7))
         for example in examples {
             try regulars.gather()
             let command = Self.hurry.reduce(example.command) { $0.replacing($1.0, with: $1.1) }
@@ -106,12 +98,13 @@ struct ExampleTests {
 
     /// They are not let go further than a check: they would want their ports and users.
     @Test func theDaemonTakesTheCommandLinesOfItsPage() throws {
-        let text = try Self.section(of: "limpetd.8").replacing("\\e\n", with: " ")
+        let text = try PageExamples.section(of: "limpetd.8").replacing("\\e\n", with: " ")
         let commands = text.split(separator: "\n").map { $0.hasPrefix(".Dl ") ? $0.dropFirst(4) : $0 }
             .filter { $0.hasPrefix("limpetd ") }
         #expect(commands.count >= 4)
         for command in commands {
-            let words = command.replacing(/-c \S+/, with: "-c \(Self.root)/etc/limpet.toml").split(separator: " ")
+            let words = command.replacing(/-c \S+/, with: "-c \(PageExamples.root)/etc/limpet.toml").split(
+                separator: " ")
             let outcome = try run([Programs.limpetd, "--check"] + words.dropFirst().map(String.init))
             #expect(outcome.status == 0, "\(command): \(outcome)")
         }
@@ -123,8 +116,10 @@ struct ExampleTests {
         let key = "\(directory)/hash.key"
         try "00112233445566778899aabbccddeeff\n".write(toFile: key, atomically: false, encoding: .utf8)
         chmod(key, 0o600)
-        let files = try Self.section(of: "limpet.toml.5").components(separatedBy: ".Bd -literal -offset indent\n")
-            .dropFirst().map { $0.components(separatedBy: "\n.Ed")[0].replacing("\\e", with: "\\") }
+        let files = try PageExamples.section(of: "limpet.toml.5").components(
+            separatedBy: ".Bd -literal -offset indent\n"
+        )
+        .dropFirst().map { $0.components(separatedBy: "\n.Ed")[0].replacing("\\e", with: "\\") }
         #expect(files.count >= 3)
         for file in files {
             let path = "\(directory)/limpet.toml"

@@ -15,7 +15,7 @@ struct SandboxTests {
 
     private func expectBound(_ daemon: Daemon, user: String? = nil) throws {
         let status = try daemon.ctl.status()
-        let keeper = ProcessFacts(pid: status.pid), engine = ProcessFacts(pid: status.enginePid)
+        let (keeper, engine) = (ProcessFacts(pid: status.pid), ProcessFacts(pid: status.enginePid))
         #expect(keeper.field("Seccomp", thread: status.pid) == "2")
         #expect(keeper.field("NoNewPrivs", thread: status.pid) == "1")
         #expect(SandboxTests.filters(keeper, thread: status.pid) == ownFilters + 1)

@@ -108,7 +108,10 @@ struct SandboxUpgradeTests {
             lane.daemon.logLines(containing: "there is no way back", "it is not the file that was looked at").count == 1
         }
         try talk.exchange()
-        try eventually("the new version serves on") { try lane.daemon.ctl.status().version == "0.9.9" }
+        try eventually("the last of those that die has died") {
+            lane.daemon.logLines(containing: "the engine died").count == 4
+        }
+        try eventually("the new version serves on") { (try? lane.daemon.ctl.status().version) == "0.9.9" }
         #expect(try lane.daemon.ctl.status().pid == lane.daemon.pid)
         try talk.close()
         try lane.finish()

@@ -342,7 +342,7 @@ struct UnixListenerTests {
     @Test func comesAndGoesWithAReload() throws {
         let place = try Place()
         let server = try BackendServer(.echo)
-        let daemon = try Reloadable([server])
+        let daemon = try Reloadable([server], listen: ["127.0.0.1:0", place.socket("other")])
         daemon.services[0].listen.append(place.socket())
         try daemon.reload()
         #expect(place.exists())

@@ -154,7 +154,7 @@ struct UpgradeRefusalTests {
         let lane = try UpgradeLane()
         try lane.image.replace("canary=hangs")
         lane.daemon.process.signal(SIGUSR2)
-        try eventually("the executable is being asked") { lane.daemon.process.group.count == 3 }
+        try eventually("the executable is being asked") { lane.daemon.process.group.count == 5 }
         lane.daemon.process.signal(SIGTERM)
         try lane.daemon.ended()
         try eventually("nobody is left") { lane.daemon.process.group.isEmpty }
@@ -168,7 +168,7 @@ struct UpgradeRefusalTests {
         try lane.image.replace("canary=hangs")
         let ctl = lane.daemon.ctl
         let asked = Background("limpetctl upgrade") { try ctl.run("upgrade") }
-        try eventually("the executable is being asked") { lane.daemon.process.group.count == 3 }
+        try eventually("the executable is being asked") { lane.daemon.process.group.count == 5 }
         let engine = try lane.daemon.enginePID
         kill(engine, SIGKILL)
         _ = try lane.daemon.nextEngine(after: engine)

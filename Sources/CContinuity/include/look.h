@@ -40,8 +40,10 @@ int limpet_look_take(limpet_look_task *_Nonnull task);
 void limpet_look_set_version(limpet_look_result *_Nonnull result, const char *_Nonnull text);
 void limpet_look_set_reason(limpet_look_result *_Nonnull result, const char *_Nonnull text);
 
-/* Begins to look, as the region asks. Does nothing while it looks already. For the keeper, at any time. */
+/* Begins to look, as the region asks; what it is at is given up for that. For the keeper, at any time. */
 void limpet_look_begin(limpet_shared_header *_Nonnull region);
+/* Ends what it is at: whoever has asked is no more. */
+void limpet_look_abandon(void);
 /* Whether it is at it; if it has come to its end since the last call, the answer is in the region now, and the engine has
  * been told. To be called before anybody else takes the ends of children out of the kernel. */
 int limpet_look_goes_on(limpet_shared_header *_Nonnull region);

@@ -91,7 +91,8 @@ struct Exchange {
     private var isDeserted: Bool {
         guard case .success(let probe) = UnixSocket.open() else { return false }
         defer { Descriptor.close(probe) }
-        return UnixSocket.connect(probe, path: path) != nil
+        let error = UnixSocket.connect(probe, path: path)
+        return error == .connectionRefused || error == .noSuchFile
     }
 
     private static func nobody(_ path: String) -> ControlError {

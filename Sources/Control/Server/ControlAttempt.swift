@@ -22,8 +22,8 @@ public struct ControlAttempt: Sendable, Equatable {
                 + (body.count > ControlAttempt.told ? "..." : "")
     }
 
-    /// Somebody who may do nothing has connected.
-    init(stranger caller: Caller) {
+    /// Somebody has connected for whom there is no place.
+    init(conversationOf caller: Caller) {
         self.caller = caller
         route = nil
         command = "a conversation"

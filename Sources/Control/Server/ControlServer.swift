@@ -124,6 +124,7 @@ public final class ControlServer {
         do throws(ControlError) {
             place = try self.place(for: caller)
         } catch {
+            routes.plane.noteRefused(ControlAttempt(conversationOf: caller), error)
             // Each holds a descriptor that a connection could have: past this many they are let go without a word.
             guard turnedAway < limits.clients else { throw Errno.tooManyFiles }
             turnedAway += 1
@@ -141,16 +142,8 @@ public final class ControlServer {
     }
 
     private func place(for caller: Caller) throws(ControlError) -> ControlPlaces.Place {
-        let role = access.value.role(of: caller)
-        if role == .stranger {
-            do throws(ControlError) {
-                try access.value.check(caller, .read)
-            } catch {
-                routes.plane.noteRefused(ControlAttempt(stranger: caller), error)
-                throw error
-            }
-        }
-        return try places.take(caller, role)
+        try access.value.check(caller, .read)
+        return try places.take(caller, access.value.role(of: caller))
     }
 
     private static func caller(behind descriptor: Int32) throws(Errno) -> Caller {

@@ -72,14 +72,16 @@ public struct ControlSocket: Sendable {
     }
 
     /// Lets the members of some groups connect, and of no others. The file goes to the first of them where it may be given
-    /// to that group; the others are let in by an access control list. They are let pass the directory, too, where it is
-    /// the daemon's. May be called again, by the daemon's user.
+    /// to that group; the others are let in by an access control list. May be called again, by the daemon's user.
     /// - Parameters:
     ///   - groups: at least one.
+    ///   - passing: those that are let pass the directory, too, where it is the daemon's.
     ///   - user: the one that the daemon runs as, or will.
-    /// - Returns: why some of them cannot connect all the same, a line each.
+    /// - Returns: why some of `passing` cannot connect all the same, a line each.
     /// - Throws: ``ControlSocketError``, with nothing changed.
-    public func admit(_ groups: [UInt32], user: UInt32) throws(ControlSocketError) -> [String] {
+    public func admit(
+        _ groups: [UInt32], passing: [UInt32], user: UInt32
+    ) throws(ControlSocketError) -> [String] {
         do throws(Errno) {
             let file = try PinnedFile(path: path)
             var made = try file.look().get()
@@ -92,7 +94,7 @@ public struct ControlSocket: Sendable {
             if error == .noSuchFile { return [] }
             throw .notAdmitted(path: path, groups, error)
         }
-        return directoryProblems(groups, user)
+        return directoryProblems(passing, user)
     }
 
     /// Why members of some groups cannot pass the directory. What is not the daemon's own stays as it is.

@@ -49,10 +49,10 @@ public struct StatusReport: Codable, Sendable, Equatable {
     public init(
         pid: Int32, enginePID: Int32, engineGeneration: Int, uptimeSeconds: Double, ready: Bool, workers: Int,
         connections: Int, maxConnections: Int, descriptorLimit: Int, descriptorFailures: UInt64,
-        localFailures: UInt64, pipes: Int, maxPipes: Int, pipesRefused: UInt64, capabilities: [String], sandbox: SandboxReport, user: String,
-        configHash: String, services: [ServiceStatus], differences: [Difference] = [], metrics: String? = nil,
-        unsaved: String? = nil, sourcePorts: [SourcePortsRow]? = nil,
-        lastDeath: EngineDeath?
+        localFailures: UInt64, pipes: Int, maxPipes: Int, pipesRefused: UInt64, capabilities: [String],
+        sandbox: SandboxReport, user: String, configHash: String, services: [ServiceStatus],
+        differences: [Difference] = [], metrics: String? = nil, unsaved: String? = nil,
+        sourcePorts: [SourcePortsRow]? = nil, lastDeath: EngineDeath?
     ) {
         self.pid = pid
         self.enginePID = enginePID

@@ -25,7 +25,7 @@ public enum MetricCatalogue {
         "limpet_crashes_recovered_total", .counter, "Engines that died and whose work the next one went on with.")
     public static let sandbox = MetricFamily(
         "limpet_sandbox", .gauge, ["part"],
-        "Whether a part of the sandbox is in force: system-calls, or files, which is the ABI of Landlock; 0: it is not.")
+        "Whether a part of the sandbox is in force: system-calls, or files (the ABI of Landlock); 0: it is not.")
     public static let sandboxViolations = MetricFamily(
         "limpet_sandbox_violations_total", .counter, "System calls that the sandbox has refused.")
     public static let workers = MetricFamily("limpet_workers", .gauge, "Forwarding threads.")

@@ -26,6 +26,7 @@ enum Ending: Equatable, CustomStringConvertible {
 /// id: at the latest when the object goes, and then with its group, unless it had ended by itself in good order.
 final class ChildProcess: Sendable {
     let pid: pid_t
+    private let command: [String]
     private let directory: String
     private let ownsDirectory: Bool
     private let ending = Mutex<Ending?>(nil)
@@ -38,6 +39,7 @@ final class ChildProcess: Sendable {
         _ command: [String], environment: [String: String] = [:], directory: String? = nil, input: Int32? = nil,
         terminal: Int32? = nil
     ) throws {
+        self.command = command
         ownsDirectory = directory == nil
         self.directory = try directory ?? temporaryDirectory()
         var actions = posix_spawn_file_actions_t()
@@ -127,7 +129,9 @@ final class ChildProcess: Sendable {
 
     /// Waits until it has ended.
     func wait(within limit: Duration = patience) throws -> Ending {
-        try eventually("process \(pid) ends; stderr: \(stderr)", within: limit) { poll() != nil }
+        try eventually(
+            "process \(pid) ends (\(command.prefix(8).joined(separator: " "))); stderr: \(stderr)", within: limit
+        ) { poll() != nil }
         return poll()!
     }
 }

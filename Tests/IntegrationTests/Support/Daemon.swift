@@ -65,6 +65,8 @@ final class Daemon: Sendable {
                 if let health, !backends.isEmpty { command += ["--health", health] }
             }
             if let user { command += ["--user", user] }
+            // Root alone sees in /proc what a daemon does that nobody may look into.
+            if !isRoot, !arguments.contains("--sandbox") { command += ["--sandbox", "off"] }
             return command + arguments
         }
     }

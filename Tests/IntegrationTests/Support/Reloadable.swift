@@ -50,10 +50,10 @@ final class Reloadable {
 
     /// One service, `chat`, with servers b1, b2 and so on behind a port that the kernel chooses.
     convenience init(
-        _ servers: [BackendServer], service: [String] = [], settings: [String] = []
+        _ servers: [BackendServer], service: [String] = [], settings: [String] = [], listen: [String] = ["127.0.0.1:0"]
     ) throws {
         try self.init(
-            [Service(listen: ["127.0.0.1:0"], settings: service, backends: Reloadable.backends(servers))],
+            [Service(listen: listen, settings: service, backends: Reloadable.backends(servers))],
             settings: settings)
         self.servers = servers
     }
