@@ -17,10 +17,10 @@ func controlClient(_ input: UnsafeRawBufferPointer) {
     }
     let plane = FakePlane()
     let routes = Routes(
-        plane: plane, version: "1", access: AccessPolicy(user: 7, group: 4711), slice: 2)
+        plane: plane, version: "1", access: CurrentPolicy(AccessPolicy(user: 7, group: 4711)), slice: 2)
     let limits = ControlLimits()
-    let said = converse(input.dropFirst(), pieces: Int(first >> 2), limits.headerField, limits.header) {
-        ClientHandler(routes: routes, limits: limits, version: "1", caller: caller)
+    let said = converse(input.dropFirst(), pieces: Int(first >> 2), limits.headerField, limits.header) { loop in
+        ClientHandler(routes: routes, limits: limits, version: "1", turns: Turns(loop), caller: caller)
     }
     if caller.uid != 0 { check(plane.with { $0.changes.isEmpty }, "a reader has changed \(plane.with { $0.changes })") }
     for status in said.statuses {
@@ -33,12 +33,12 @@ func webClient(_ input: UnsafeRawBufferPointer) {
     guard let first = input.first else { return }
     let plane = FakePlane()
     let board = StatusBoard(eventLoop: EmbeddedEventLoop(), plane: plane, version: "1")
-    let routes = WebRoutes(plane: plane, version: "1", board: board)
+    let routes = WebRoutes(plane: plane, version: "1", board: board, isLocal: true)
     routes.page.isServed = true
     let limits = WebLimits()
-    let said = converse(input.dropFirst(), pieces: Int(first), limits.headerField, limits.header) {
+    let said = converse(input.dropFirst(), pieces: Int(first), limits.headerField, limits.header) { loop in
         var turn: UInt64 = 0
-        return WebHandler(routes: routes, limits: limits) {
+        return WebHandler(routes: routes, limits: limits, turns: Turns(loop), peer: nil) {
             turn += 1
             return turn
         }
@@ -55,7 +55,7 @@ private struct Said {
 /// Lets a client say its bytes to a handler in a pipeline as the server makes it, then nothing for a long time, then go.
 private func converse(
     _ bytes: Slice<UnsafeRawBufferPointer>, pieces: Int, _ field: Int, _ header: Int,
-    _ handler: () -> some ChannelInboundHandler
+    _ handler: (any EventLoop) -> some ChannelInboundHandler
 ) -> Said {
     let loop = EmbeddedEventLoop()
     let channel = EmbeddedChannel(loop: loop)
@@ -68,7 +68,7 @@ private func converse(
         try pipeline.configureHTTPServerPipeline(
             withPipeliningAssistance: true, withServerUpgrade: nil, withErrorHandling: false,
             withEncoderConfiguration: .init(), withDecoderLimitConfiguration: decoder)
-        try pipeline.addHandler(handler())
+        try pipeline.addHandler(handler(loop))
         try channel.connect(to: try SocketAddress(unixDomainSocketPath: "/limpet")).wait()
     } catch {
         fatalError("\(error)")
