@@ -61,7 +61,8 @@ import Testing
             let back = try #require(try diff(changed, plain).changes.only, "\(setting.key.name)")
             #expect(back.old == there.new && back.new == there.old && back.key == there.key)
             let waits = [
-                "workers", "control", "state-directory", "user", "group", "sandbox", "affinity-entries", "mode", "owner",
+                "workers", "control", "state-directory", "user", "group", "sandbox", "affinity-entries", "mode",
+                "owner",
             ].contains(setting.key.name)
             #expect(try diff(plain, changed).needingRestart == (waits ? [there] : []), "\(setting.key.name)")
         }
